@@ -1,0 +1,85 @@
+"""The periodic cell and the atoms in it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from chgtools.errors import ChgtoolsError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+def volume(lattice: NDArray[np.float64]) -> float:
+    """Volume in Å³ of a cell with lattice vectors as rows (3, 3), Å; positive for left-handed cells too."""
+    return float(abs(np.linalg.det(lattice)))
+
+
+def reciprocal(lattice: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Reciprocal lattice vectors as rows (3, 3), 1/Å, with b_i · a_j = 2π δ_ij."""
+    return 2 * np.pi * np.linalg.inv(lattice).T
+
+
+@dataclass(frozen=True)
+class Structure:
+    """Atoms in a periodic cell, in the groups of a POSCAR.
+
+    lattice : (3, 3) float64, Å, lattice vectors as rows
+    species : one name per group in file order, such as ("Fe", "O", "Fe"); an element, never a label;
+        all "" when the file names none (VASP 4)
+    counts : atoms in each group
+    frac : (n_atoms, 3) float64, fractional, any periodic image, in file order
+    labels : one POTCAR label per group where the file gives it (VASP 6.4 headers: Mg_pv/f474ac0d), else ""
+    comment : title line
+    """
+
+    lattice: NDArray[np.float64]
+    species: tuple[str, ...]
+    counts: tuple[int, ...]
+    frac: NDArray[np.float64]
+    labels: tuple[str, ...] = ()
+    comment: str = ""
+    source: str = field(default="", compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "lattice", np.array(self.lattice, dtype=float))
+        object.__setattr__(self, "frac", np.array(self.frac, dtype=float).reshape(-1, 3))
+        if not self.labels:
+            object.__setattr__(self, "labels", ("",) * len(self.species))
+        if self.lattice.shape != (3, 3):
+            raise ChgtoolsError(f"a lattice has shape (3, 3), found {self.lattice.shape}")
+        if not len(self.species) == len(self.counts) == len(self.labels):
+            raise ChgtoolsError(
+                f"{len(self.species)} species, {len(self.counts)} counts and {len(self.labels)} labels: one each is wanted"
+            )
+        if sum(self.counts) != len(self.frac):
+            raise ChgtoolsError(f"the counts {self.counts} add up to {sum(self.counts)}, found {len(self.frac)} positions")
+
+    @property
+    def n_atoms(self) -> int:
+        return len(self.frac)
+
+    @property
+    def volume(self) -> float:
+        """Å³, positive."""
+        return volume(self.lattice)
+
+    @property
+    def group_of_atom(self) -> NDArray[np.int64]:
+        """(n_atoms,) index of each atom's group."""
+        return np.repeat(np.arange(len(self.counts)), self.counts)
+
+    @property
+    def elements(self) -> tuple[str, ...]:
+        """One element per atom."""
+        return tuple(name for name, count in zip(self.species, self.counts, strict=True) for _ in range(count))
+
+    @property
+    def formula(self) -> str:
+        return "".join(f"{name}{count}" for name, count in zip(self.species, self.counts, strict=True))
+
+    def with_changes(self, **changes: Any) -> Structure:
+        return replace(self, **changes)

@@ -1,0 +1,33 @@
+"""What chgtools raises. Any other exception that reaches a user is a bug."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+
+class ChgtoolsError(Exception):
+    """Bad input or a job that cannot be done: one sentence with what was found, what was wanted and the mend."""
+
+
+class FormatError(ChgtoolsError):
+    """A file that is damaged or is not what its name says.
+
+    The message starts with ``FILE:LINE:`` (or ``FILE:`` where no line applies).
+    """
+
+    def __init__(self, message: str, path: str | Path | None = None, line: int | None = None) -> None:
+        self.path, self.line = path, line
+        where = "" if path is None else f"{path}:" if line is None else f"{path}:{line}:"
+        super().__init__(f"{where} {message}" if where else message)
+
+
+class MismatchError(ChgtoolsError):
+    """Two inputs that contradict each other (lattices, species, grids, electron counts)."""
+
+
+class MissingDensityError(ChgtoolsError):
+    """No atomic reference density for a label."""
+
+
+class SettingsError(ChgtoolsError):
+    """An option or INCAR tag with a value that cannot be used."""

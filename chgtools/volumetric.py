@@ -1,0 +1,78 @@
+"""Fields on the FFT grid of a cell, as read from a file or as computed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from chgtools.cell import Structure
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+DENSITY_KINDS = ("CHGCAR", "CHG", "AECCAR0", "AECCAR1", "AECCAR2", "PARCHG")
+KINDS = (*DENSITY_KINDS, "LOCPOT", "ELFCAR")
+
+
+@dataclass
+class Augmentation:
+    """PAW augmentation occupancies of one block.
+
+    real : one (length,) float64 record per ion, in ion order, in VASP's LM order
+    imaginary : the same for non-collinear files ("imaginary part" records), else None
+    """
+
+    real: list[NDArray[np.float64]]
+    imaginary: list[NDArray[np.float64]] | None = None
+
+    @property
+    def lengths(self) -> list[int]:
+        return [len(record) for record in self.real]
+
+
+@dataclass
+class VolumetricData:
+    """One volumetric file.
+
+    kind : "CHGCAR", "CHG", "AECCAR0", "AECCAR1", "AECCAR2", "PARCHG" (electrons/Å³), "LOCPOT" (eV), "ELFCAR" (1)
+    structure : the atoms of the file's header
+    blocks : one (nx, ny, nz) array per block, Fortran order (x fastest); point (i, j, k) lies at fractions
+        (i/nx, j/ny, k/nz). Densities: [total], [total, magnetisation] (ISPIN = 2) or
+        [total, mx, my, mz] (non-collinear), in electrons/Å³ and μ_B/Å³.
+    augmentation : one Augmentation per block, or [] where the file has none
+    moments : one (n_atoms,) array of moments per block after the first, or [] (VASP writes MAGMOM there)
+    layout : how the text was laid out, so that a file of VASP comes back byte for byte; None for computed data
+    """
+
+    kind: str
+    structure: Structure
+    blocks: list[NDArray[np.floating[Any]]]
+    augmentation: list[Augmentation] = field(default_factory=list)
+    moments: list[NDArray[np.float64]] = field(default_factory=list)
+    layout: Any = None
+    source: str = ""
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(nx, ny, nz)"""
+        return self.blocks[0].shape  # type: ignore[return-value]
+
+    @property
+    def is_density(self) -> bool:
+        return self.kind in DENSITY_KINDS
+
+    @property
+    def total(self) -> NDArray[np.floating[Any]]:
+        """The first block."""
+        return self.blocks[0]
+
+    def integral(self, block: int = 0) -> float:
+        """Integral of a block over the cell: electrons or μ_B for densities."""
+        return float(self.blocks[block].mean(dtype=np.float64)) * self.structure.volume
+
+    @property
+    def electrons(self) -> float | None:
+        """Number of electrons of the first block; None where the file is no density."""
+        return self.integral(0) if self.is_density else None
