@@ -1,0 +1,18 @@
+"""Shared by all tests: where the real files are, and what to do when they are not there."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+SHARED = Path(os.environ.get("CHGTOOLS_SHARED", Path(__file__).resolve().parents[2] / "shared"))
+
+
+def shared_path(*parts: str) -> Path:
+    """Path of a file in the folder of real data beside the checkout; skips the test when it is not there."""
+    path = SHARED.joinpath(*parts)
+    if not path.exists():
+        pytest.skip(f"needs the real data {'/'.join(parts)} (folder shared beside the checkout, or CHGTOOLS_SHARED)")
+    return path
