@@ -31,3 +31,7 @@ class MissingDensityError(ChgtoolsError):
 
 class SettingsError(ChgtoolsError):
     """An option or INCAR tag with a value that cannot be used."""
+
+
+class AssumptionWarning(UserWarning):
+    """Something the input leaves open, and what was taken for it; the command line prints it as a note."""

@@ -1,0 +1,164 @@
+"""POSCAR and CONTCAR, and the same lines at the head of CHGCAR and its family.
+
+::
+
+    Fe3O4                            comment
+       1.0                           scale; negative: the cell's volume in Å³; three numbers: factors for x, y, z
+         8.4   0.0   0.0             lattice vectors, to be multiplied by the scale
+         0.0   8.4   0.0
+         0.0   0.0   8.4
+       Fe   O                        species; absent in VASP 4; Fe_pv or Fe_pv/hash gives the POTCAR's label
+         24    32                    atoms of each
+    Selective dynamics               optional
+    Direct                           or Cartesian (first letter C, c, K or k)
+      0.125 0.125 0.125              positions
+
+Sources: VASP wiki, POSCAR; header variants seen in files of VASP 4.6 to 6.4 (see docs/reference/files.md).
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import numpy as np
+
+from chgtools.cell import Structure
+from chgtools.formats.streams import LineReader, writing
+
+# Fortran reals; a sign may touch the number before it
+_REAL = re.compile(rb"[+-]?(?:\d+\.?\d*|\.\d+)(?:[EeDd][+-]?\d+)?")
+_NAME = re.compile(r"([A-Z][a-z]?)(.*)", re.DOTALL)
+
+
+def read(path: str | Path) -> Structure:
+    """Structure of a POSCAR or CONTCAR; what follows the positions (velocities) is not read.
+
+    Raises FormatError with file, line, what was found and what was wanted.
+    """
+    with LineReader(path) as reader:
+        return parse(reader)
+
+
+def _line(reader: LineReader, wanted: str) -> bytes:
+    line = reader.readline()
+    if line is None:
+        raise reader.fail(f"the file ends where {wanted} is wanted; copy it again or write it anew", reader.line + 1)
+    return line
+
+
+def _shown(line: bytes) -> str:
+    text = line.decode("ascii", "replace").strip()
+    return repr(text if len(text) <= 60 else text[:57] + "...")
+
+
+def _reals(reader: LineReader, line: bytes, count: int, what: str) -> list[float]:
+    """``count`` numbers at the head of a line; text behind them is left alone."""
+    head = re.split(rb"[!#]", line)[0]
+    values: list[float] = []
+    position = 0
+    while len(values) < count:
+        while position < len(head) and head[position : position + 1] in (b" ", b"\t", b"\r", b","):
+            position += 1
+        found = _REAL.match(head, position)
+        if not found:
+            break
+        values.append(float(found.group().replace(b"D", b"E").replace(b"d", b"e")))
+        position = found.end()
+    rest = head[position : position + 1]
+    if len(values) < count or (rest and not rest.isspace() and rest not in b",+-"):
+        raise reader.fail(f"found {_shown(line)} where {what} is wanted")
+    if not np.all(np.isfinite(values)):
+        raise reader.fail(f"found a number beyond all bounds in {_shown(line)} where {what} is wanted")
+    return values
+
+
+def _split_name(reader: LineReader, name: str) -> tuple[str, str]:
+    """(element, label) of a species name; the label is "" unless the name says which POTCAR it means."""
+    before_hash, slash, digest = name.partition("/")
+    match = _NAME.fullmatch(before_hash)
+    if not match:
+        raise reader.fail(f"found the species name {name!r}; wanted an element or a POTCAR label such as Fe or Fe_pv")
+    element, rest = match.groups()
+    return element, before_hash if rest or (slash and digest) else ""
+
+
+def _is_count(token: bytes) -> bool:
+    return token.isdigit()
+
+
+def _counts(reader: LineReader, line: bytes, n_species: int) -> list[int]:
+    """Atoms per species; where the fields touch (I4 or I6 filled up) they are cut by their equal widths."""
+    tokens = re.split(rb"[!#]", line)[0].split()
+    text = line.rstrip()
+    if n_species and len(tokens) < n_species and len(text) % n_species == 0:
+        width = len(text) // n_species
+        tokens = [text[i * width : (i + 1) * width].strip() for i in range(n_species)]
+    if not tokens or not all(_is_count(token) for token in tokens):
+        raise reader.fail(f"found {_shown(line)} where the number of atoms of each species is wanted")
+    if n_species and len(tokens) != n_species:
+        raise reader.fail(f"found {len(tokens)} atom counts for {n_species} species; wanted one for each")
+    counts = [int(token) for token in tokens]
+    if min(counts) < 0 or not 0 < sum(counts) <= 10_000_000:
+        raise reader.fail(f"found the atom counts {counts}; wanted positive numbers")
+    return counts
+
+
+def parse(reader: LineReader) -> Structure:
+    """Structure from the lines up to the last position; leaves the reader behind that line."""
+    comment = _line(reader, "a title").decode("utf-8", "replace").rstrip()
+    line = _line(reader, "the scale factor")
+    tokens = re.split(rb"[!#]", line)[0].split()
+    scale = _reals(reader, line, 3 if len(tokens) >= 3 else 1, "the scale factor (one number, or three)")
+    rows = np.array([_reals(reader, _line(reader, "a lattice vector"), 3, "a lattice vector") for _ in range(3)])
+    determinant = abs(float(np.linalg.det(rows)))
+    if determinant < 1e-12:
+        raise reader.fail("the three lattice vectors lie in one plane, so that the cell has no volume", 3)
+    if len(scale) == 3:
+        if min(scale) <= 0:
+            raise reader.fail(f"found the scale factors {scale}; three factors must be positive", 2)
+        factor = np.array(scale)
+    elif scale[0] == 0:
+        raise reader.fail("found the scale factor 0; wanted a length factor, or minus the cell's volume", 2)
+    else:
+        factor = np.full(3, scale[0] if scale[0] > 0 else (-scale[0] / determinant) ** (1 / 3))
+    lattice = rows * factor
+
+    line = _line(reader, "the species or their counts")
+    tokens = re.split(rb"[!#]", line)[0].split()
+    species: tuple[str, ...] = ()
+    labels: tuple[str, ...] = ()
+    if tokens and not _is_count(tokens[0]):
+        names = [_split_name(reader, token.decode("ascii", "replace")) for token in tokens]
+        species = tuple(element for element, _ in names)
+        labels = tuple(label for _, label in names)
+        line = _line(reader, "the number of atoms of each species")
+    counts = _counts(reader, line, len(species))
+    if not species:
+        species = labels = ("",) * len(counts)
+
+    line = _line(reader, "Direct or Cartesian")
+    if line.strip()[:1] in (b"S", b"s"):
+        line = _line(reader, "Direct or Cartesian")
+    cartesian = line.strip()[:1] in (b"C", b"c", b"K", b"k")
+    if _REAL.match(line.strip()):
+        raise reader.fail(f"found {_shown(line)} where Direct or Cartesian is wanted")
+    n_atoms = sum(counts)
+    what = f"a position (three numbers) of {n_atoms} atoms"
+    positions = np.array([_reals(reader, _line(reader, what), 3, what) for _ in range(n_atoms)])
+    if cartesian:
+        positions = (positions * factor) @ np.linalg.inv(lattice)
+    return Structure(lattice, species, tuple(counts), positions, labels, comment, source=str(reader.path))
+
+
+def write(structure: Structure, path: str | Path) -> None:
+    """Write a POSCAR with 16 decimals; species lines hold elements, or labels where the structure has them."""
+    names = [label or name for name, label in zip(structure.species, structure.labels, strict=True)]
+    lines = [structure.comment or structure.formula, "1.0"]
+    lines += [" " + " ".join(f"{x:21.16f}" for x in row) for row in structure.lattice]
+    if any(names):
+        lines.append(" ".join(names))
+    lines += [" ".join(str(count) for count in structure.counts), "Direct"]
+    lines += [" " + " ".join(f"{x:19.16f}" for x in row) for row in structure.frac]
+    with writing(path) as file:
+        file.write(("\n".join(lines) + "\n").encode())

@@ -1,0 +1,265 @@
+"""Bytes of plain and compressed files: read by lines and by blocks of whole lines, written in chunks.
+
+The compression of a file to be read is told by its first bytes, of a file to be written by its suffix.
+"""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+import lzma
+import os
+import queue
+import threading
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+
+import numpy as np
+
+from chgtools.atomic_write import replacing
+from chgtools.errors import FormatError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+CHUNK = 4 << 20
+MARGIN = 16  # kernels may load a word that begins in the text and ends behind it
+SUFFIXES = {".gz": "gzip", ".bz2": "bzip2", ".xz": "xz", ".zst": "zstd", ".lz4": "lz4"}
+_MAGIC = {
+    b"\x1f\x8b": "gzip",
+    b"BZh": "bzip2",
+    b"\xfd7zXZ": "xz",
+    b"\x28\xb5\x2f\xfd": "zstd",
+    b"\x04\x22\x4d\x18": "lz4",
+}
+
+
+def stem(path: str | Path) -> str:
+    """File name without a compression suffix: CHGCAR of run/CHGCAR.gz."""
+    name = Path(path).name
+    for suffix in SUFFIXES:
+        name = name.removesuffix(suffix)
+    return name
+
+
+def _open(path: str | Path, mode: str, compression: str | None) -> IO[Any]:
+    if compression == "gzip":
+        return gzip.open(path, mode, compresslevel=6)
+    if compression == "bzip2":
+        return bz2.open(path, mode)
+    if compression == "xz":
+        return lzma.open(path, mode)
+    if compression == "zstd":
+        import zstandard
+
+        return zstandard.open(path, mode)
+    if compression == "lz4":
+        import lz4.frame
+
+        return lz4.frame.open(path, mode)  # type: ignore[no-any-return]
+    return open(path, mode, buffering=0 if mode == "rb" else -1)
+
+
+def compression_of(path: str | Path) -> str | None:
+    """Compression by the file's first bytes. Raises FormatError when the file cannot be read."""
+    try:
+        with open(path, "rb") as file:
+            head = file.read(8)
+    except FileNotFoundError as error:
+        raise FormatError("no such file; check the name and the folder", path) from error
+    except OSError as error:
+        raise FormatError(f"cannot be read ({error.strerror})", path) from error
+    for magic, name in _MAGIC.items():
+        if head.startswith(magic):
+            return name
+    return None
+
+
+def read_bytes(path: str | Path) -> bytes:
+    """The whole decompressed content. Raises FormatError as :class:`LineReader` does."""
+    compression = compression_of(path)
+    try:
+        with _open(path, "rb", compression) as file:
+            return file.read()  # type: ignore[no-any-return]
+    except Exception as error:
+        raise _reading_error(error, path, compression) from error
+
+
+def _reading_error(error: Exception, path: str | Path, compression: str | None) -> Exception:
+    """The same failure as one sentence; anything that no damaged file can cause is passed through."""
+    zstd_or_lz4 = type(error).__module__.split(".")[0] in ("zstandard", "lz4")
+    damaged = isinstance(error, (zlib.error, lzma.LZMAError, EOFError, gzip.BadGzipFile)) or zstd_or_lz4
+    if compression and (damaged or isinstance(error, (OSError, RuntimeError))):
+        return FormatError(f"the {compression} stream is damaged or cut short ({error}); copy the file again", path)
+    if isinstance(error, OSError):
+        return FormatError(f"cannot be read ({error.strerror or error})", path)
+    return error
+
+
+class _Prefetch:
+    """Decompress in a thread of its own, a few chunks ahead of the parser."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+        self._chunks: queue.Queue[bytes | Exception] = queue.Queue(maxsize=2)
+        self._stop = threading.Event()
+        self._rest = b""
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def _run(self) -> None:
+        item: bytes | Exception = b" "
+        while item and not isinstance(item, Exception) and not self._stop.is_set():
+            try:
+                item = self._file.read(CHUNK)
+            except Exception as error:  # handed to the reader, which words it
+                item = error
+            while not self._stop.is_set():
+                try:
+                    self._chunks.put(item, timeout=0.1)
+                    break
+                except queue.Full:
+                    continue
+
+    def readinto(self, view: memoryview) -> int:
+        if not self._rest:
+            item = self._chunks.get()
+            if isinstance(item, Exception):
+                raise item
+            self._rest = item
+        count = min(len(view), len(self._rest))
+        view[:count] = self._rest[:count]
+        self._rest = self._rest[count:]
+        return count
+
+    def close(self) -> None:
+        self._stop.set()
+        self._thread.join()
+        self._file.close()
+
+
+class LineReader:
+    """A text file as lines, with their numbers, and as windows of bytes for the kernels.
+
+    buffer : uint8 array; the unread bytes are buffer[start:stop]
+    line : number of lines consumed so far, so that the line just read has this number
+    Use as a context manager. Raises FormatError when the file cannot be read or its compression is damaged.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = path
+        self.compression = compression_of(path)
+        self.buffer: NDArray[np.uint8] = np.empty(CHUNK + MARGIN, np.uint8)
+        self.start = self.stop = 0
+        self.line = 0
+        self.ended = False
+        self.lacks_newline = False
+        self.offset = 0  # of buffer[stop] in the file
+        try:
+            self._file = _open(path, "rb", self.compression)
+        except Exception as error:
+            raise _reading_error(error, path, self.compression) from error
+        self._source: Any = _Prefetch(self._file) if self.compression else self._file
+
+    def __enter__(self) -> LineReader:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._source.close()
+
+    def fail(self, message: str, line: int | None = None) -> FormatError:
+        """An error at a line (by default the one just read), to be raised by the caller."""
+        return FormatError(message, self.path, self.line if line is None else line)
+
+    def fill(self) -> bool:
+        """Read more bytes behind the unread ones; False at the end of the file.
+
+        A last line without a newline gets one, noted in ``lacks_newline``.
+        """
+        if self.ended:
+            return False
+        unread = self.stop - self.start
+        if unread and self.start:
+            self.buffer[:unread] = self.buffer[self.start : self.stop].copy()
+        self.start, self.stop = 0, unread
+        if self.stop >= len(self.buffer) - MARGIN:
+            self.buffer = np.concatenate([self.buffer, np.empty(len(self.buffer), np.uint8)])
+        try:
+            count = self._source.readinto(memoryview(self.buffer)[self.stop : len(self.buffer) - MARGIN])
+        except Exception as error:
+            raise _reading_error(error, self.path, self.compression) from error
+        self.offset += count
+        if not count:
+            self.ended = True
+            if unread and self.buffer[self.stop - 1] != 10:
+                self.buffer[self.stop] = 10
+                self.stop += 1
+                self.lacks_newline = True
+                return True
+            return False
+        self.stop += count
+        return True
+
+    def _line_end(self) -> int:
+        """Index of the newline of the next line, or -1 at the end of the file."""
+        searched = 0
+        while True:
+            window = self.buffer[self.start + searched : self.stop]
+            step = 4096
+            for first in range(0, len(window), step):
+                found = window[first : first + step].tobytes().find(b"\n")
+                if found >= 0:
+                    return self.start + searched + first + found
+                step = 4096
+            searched = self.stop - self.start
+            if not self.fill():
+                return -1
+
+    def peek(self) -> bytes | None:
+        """The next line without its newline, not consumed; None at the end of the file."""
+        end = self._line_end()
+        return None if end < 0 else self.buffer[self.start : end].tobytes()
+
+    def readline(self) -> bytes | None:
+        """The next line without its newline; None at the end of the file."""
+        end = self._line_end()
+        if end < 0:
+            return None
+        line = self.buffer[self.start : end].tobytes()
+        self.consume(end + 1 - self.start, 1)
+        return line
+
+    def consume(self, count: int, lines: int) -> None:
+        """Step over bytes that a kernel has taken from the window."""
+        self.start += count
+        self.line += lines
+
+    def unread_size(self) -> int:
+        """Upper bound of the decompressed bytes behind the current position (deflate packs at most 1032:1)."""
+        size = os.path.getsize(self.path)
+        if self.compression is None:
+            return size - self.offset + self.stop - self.start
+        return size * (1032 if self.compression == "gzip" else 1 << 20)
+
+    @property
+    def position(self) -> int:
+        """Offset of the next unread byte in a plain file."""
+        return self.offset - (self.stop - self.start)
+
+    def seek(self, position: int, lines: int) -> None:
+        """Go on at a byte of a plain file, ``lines`` lines behind the current one."""
+        self._file.seek(position)
+        self.offset = position
+        self.start = self.stop = 0
+        self.line += lines
+
+
+@contextmanager
+def writing(path: str | Path) -> Iterator[IO[bytes]]:
+    """A binary file that appears under its name when complete, compressed by its suffix (.gz, .bz2, .xz, .zst, .lz4)."""
+    compression = SUFFIXES.get(Path(path).suffix)
+    with replacing(path) as temporary, _open(temporary, "wb", compression) as file:
+        yield file

@@ -1,0 +1,455 @@
+"""Numbers as text: parse and print the fixed fields and lists of Fortran programs, straight on bytes.
+
+All kernels work on uint8 arrays and whole lines, release the interpreter lock and check nothing about their
+arguments; :mod:`chgtools.formats` does that once. A kernel that meets something it cannot accept stops before the
+line that holds it and says so by a status, so that the caller can name the line.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+
+from chgtools.kernels.words import U, digits_of, eight_digits, load8, not_digits, store8
+
+# Status of a parse kernel
+DONE = 0  # all numbers wanted are there
+NEED_MORE = 1  # the bytes ended before the numbers did
+BAD = 2  # the line at the returned position holds something that is no number, or not in its field
+
+# Kinds of field
+E_FORMAT = 0  # 1X,E17.11: CHGCAR and most others
+G_FORMAT = 1  # 1X,G11.5: CHG and ELFCAR
+
+NEWLINE, RETURN, BLANK, TAB, STAR = 10, 13, 32, 9, 42
+PLUS, MINUS, POINT, ZERO, NINE = 43, 45, 46, 48, 57
+UPPER_E, LOWER_E, UPPER_D, LOWER_D = 69, 101, 68, 100
+
+# 10**k for k = -400..400: exact up to 22, correctly rounded elsewhere (Python's own conversion), 0 and inf beyond
+POWER_OFFSET = 400
+POWERS = np.array([float(f"1e{k}") for k in range(-POWER_OFFSET, POWER_OFFSET + 1)])
+EXACT = 22  # 10**22 is the largest power of ten that a float64 holds exactly
+
+
+@njit(cache=True, nogil=True, inline="always")
+def _scaled(mantissa, exponent, powers):
+    """mantissa · 10**exponent; correctly rounded for |exponent| <= 22 and mantissa < 2**53, within 1 ulp elsewhere."""
+    if exponent < 0:
+        if exponent >= -EXACT:
+            return mantissa / powers[POWER_OFFSET - exponent]
+        if exponent >= -290:
+            return mantissa * powers[POWER_OFFSET + exponent]
+        if exponent < -400:
+            return 0.0
+        # below about 1e-290 the power itself would lose digits: in two steps
+        return mantissa * powers[POWER_OFFSET + exponent + 100] * 1e-100
+    if exponent > POWER_OFFSET:
+        return np.inf
+    return mantissa * powers[POWER_OFFSET + exponent]
+
+
+@njit(cache=True, nogil=True)
+def parse_token(text, start, stop, powers):
+    """One real number that begins at text[start] (no blanks before it).
+
+    Accepts Fortran's forms: 1, 1., .5, -.5E+01, 1D-3, and 0.123-100 where a three-digit exponent has pushed the
+    letter out. In 0.1E+00-0.2E+00 the number ends before the second sign.
+    Returns (value, position after the number, is_integer); position == start when there is no number.
+    """
+    position = start
+    negative = False
+    if position < stop and (text[position] == MINUS or text[position] == PLUS):
+        negative = text[position] == MINUS
+        position += 1
+    mantissa = np.int64(0)
+    digits = 0
+    dropped = 0
+    decimals = 0
+    seen_point = False
+    any_digit = False
+    while position < stop:
+        byte = text[position]
+        if ZERO <= byte <= NINE:
+            any_digit = True
+            if digits < 18:
+                mantissa = mantissa * 10 + (byte - ZERO)
+                if mantissa > 0:
+                    digits += 1
+                if seen_point:
+                    decimals += 1
+            elif not seen_point:
+                dropped += 1
+        elif byte == POINT and not seen_point:
+            seen_point = True
+        else:
+            break
+        position += 1
+    if not any_digit:
+        return 0.0, start, False
+    exponent = 0
+    is_integer = not seen_point
+    if position < stop:
+        byte = text[position]
+        lettered = byte == UPPER_E or byte == LOWER_E or byte == UPPER_D or byte == LOWER_D
+        signed = (byte == PLUS or byte == MINUS) and seen_point
+        if lettered or signed:
+            look = position + 1 if lettered else position
+            down = False
+            if look < stop and (text[look] == PLUS or text[look] == MINUS):
+                down = text[look] == MINUS
+                look += 1
+            first = look
+            power = 0
+            while look < stop and ZERO <= text[look] <= NINE and look - first < 5:
+                power = power * 10 + (text[look] - ZERO)
+                look += 1
+            if lettered:
+                if look == first:
+                    return 0.0, start, False
+                accepted = True
+            else:
+                # a letterless exponent has exactly three digits and no point behind it
+                accepted = look - first == 3 and not (look < stop and text[look] == POINT)
+            if accepted:
+                exponent = -power if down else power
+                position = look
+                is_integer = False
+    value = _scaled(np.float64(mantissa), exponent + dropped - decimals, powers)
+    return (-value if negative else value), position, is_integer
+
+
+@njit(cache=True, nogil=True)
+def _field(text, start, width, powers):
+    """The number in a fixed field with blanks around it: (value, found)."""
+    stop = start + width
+    position = start
+    while position < stop and text[position] == BLANK:
+        position += 1
+    value, after, _ = parse_token(text, position, stop, powers)
+    found = after > position
+    while after < stop:
+        if text[after] != BLANK:
+            found = False
+        after += 1
+    return value, found and np.isfinite(value)
+
+
+@njit(cache=True, nogil=True, inline="always")
+def _fast_e17(text, p, powers):
+    """The 18 bytes `` s.dddddddddddEsdd`` of 1X,E17.11 with s one of "0", "-": (value, matched).
+
+    Two overlapping words: digits 1-8, and digits 8-11 with the exponent.
+    """
+    first = load8(text, p + 3)
+    second = load8(text, p + 10)
+    head = load8(text, p)
+    mark = (second >> U(40)) & U(0xFF)
+    sign = (head >> U(8)) & U(0xFF)
+    # the bytes of "E" and the exponent's sign are made digits for the check, and checked by themselves
+    wrong = (
+        not_digits(first)
+        | not_digits((second & U(0xFFFF0000FFFFFFFF)) | U(0x0000303000000000))
+        | ((second & U(0x000000FF00000000)) ^ U(0x0000004500000000))
+        | ((head & U(0xFF00FF)) ^ U(0x2E0020))
+    )
+    if wrong != U(0) or not ((sign == U(ZERO) or sign == U(MINUS)) and (mark == U(PLUS) or mark == U(MINUS))):
+        return 0.0, False
+    # digits 9-11, and the exponent's two, with zeros before them
+    tail = eight_digits(((second & U(0xFFFFFF00)) << U(32)) | U(0x0000003030303030))
+    power = np.int64(eight_digits((second & U(0xFFFF000000000000)) | U(0x0000303030303030)))
+    mantissa = np.float64(np.int64(eight_digits(first) * U(1000) + tail))
+    if sign == U(MINUS):
+        mantissa = -mantissa
+    if mark == U(MINUS):
+        power = -power
+    return _scaled(mantissa, power - 11, powers), True
+
+
+@njit(cache=True, nogil=True)
+def parse_fixed(text, stop, out, done, kind, columns, scale, powers):
+    """Fill ``out`` from whole lines of fixed fields, ``columns`` to a line and the rest in a last line.
+
+    text : uint8, holds text[0:stop]; out : (n,) float, filled from index ``done``; every value is multiplied by
+    ``scale``; kind : E_FORMAT (18 bytes a field) or G_FORMAT (12 bytes).
+    A last line, and blanks at any line's end, may be cut after the last number (an editor or hook did it);
+    carriage returns before the line's end are passed over.
+    Returns (bytes consumed, values now in ``out``, lines consumed, status).
+    """
+    wanted = out.size
+    width = 18 if kind == E_FORMAT else 12
+    position = 0
+    lines = 0
+    while done < wanted:
+        count = min(columns, wanted - done)
+        if kind == E_FORMAT and count == 5 and position + 91 <= stop and text[position + 90] == NEWLINE:
+            v0, ok0 = _fast_e17(text, position, powers)
+            v1, ok1 = _fast_e17(text, position + 18, powers)
+            v2, ok2 = _fast_e17(text, position + 36, powers)
+            v3, ok3 = _fast_e17(text, position + 54, powers)
+            v4, ok4 = _fast_e17(text, position + 72, powers)
+            if ok0 & ok1 & ok2 & ok3 & ok4:
+                out[done] = v0 * scale
+                out[done + 1] = v1 * scale
+                out[done + 2] = v2 * scale
+                out[done + 3] = v3 * scale
+                out[done + 4] = v4 * scale
+                done += 5
+                position += 91
+                lines += 1
+                continue
+        end = position
+        while end < stop and text[end] != NEWLINE:
+            end += 1
+        if end == stop:
+            return position, done, lines, NEED_MORE
+        last = end
+        while last > position and (text[last - 1] == BLANK or text[last - 1] == RETURN):
+            last -= 1
+        # the last number must end inside the last field, and not before it
+        if last - position > count * width or last - position <= (count - 1) * width:
+            return position, done, lines, BAD
+        for column in range(count):
+            start = position + column * width
+            value, found = _field(text, start, min(width, last - start), powers)
+            if not found:
+                return position, done, lines, BAD
+            out[done + column] = value * scale
+        done += count
+        position = end + 1
+        lines += 1
+    return position, done, lines, DONE
+
+
+@njit(cache=True, nogil=True)
+def parse_free(text, stop, out, done, scale, powers, allow_integers):
+    """Fill ``out`` from whole lines of numbers, any count to a line, blanks or signs between them.
+
+    Stops with BAD before a line that holds anything else, a number that is not finite, more numbers than wanted,
+    or (unless ``allow_integers``) a number without a decimal point, which may be the next block's grid line.
+    Returns (bytes consumed, values now in ``out``, lines consumed, status).
+    """
+    wanted = out.size
+    position = 0
+    lines = 0
+    while done < wanted:
+        end = position
+        while end < stop and text[end] != NEWLINE:
+            end += 1
+        if end == stop:
+            return position, done, lines, NEED_MORE
+        filled = done
+        at = position
+        while True:
+            while at < end and (text[at] == BLANK or text[at] == TAB or text[at] == RETURN):
+                at += 1
+            if at == end:
+                break
+            value, after, is_integer = parse_token(text, at, end, powers)
+            if after == at or filled == wanted or not np.isfinite(value) or (is_integer and not allow_integers):
+                return position, done, lines, BAD
+            if after < end:
+                byte = text[after]
+                if not (byte == BLANK or byte == TAB or byte == RETURN or byte == PLUS or byte == MINUS):
+                    return position, done, lines, BAD
+            out[filled] = value * scale
+            filled += 1
+            at = after
+        done = filled
+        position = end + 1
+        lines += 1
+    return position, done, lines, DONE
+
+
+@njit(cache=True, nogil=True)
+def _digits(magnitude, decimal, digits, powers):
+    """``digits`` significant decimal digits of a positive float64, as Fortran rounds (to nearest, exactly).
+
+    decimal : a guess of e in magnitude = 0.ddd · 10**e. Returns (digits as an integer, e).
+    """
+    while magnitude >= powers[POWER_OFFSET + decimal]:
+        decimal += 1
+    while magnitude < powers[POWER_OFFSET + decimal - 1]:
+        decimal -= 1
+    shift = digits - decimal
+    if shift > 300:
+        scaled = magnitude * 1e100 * powers[POWER_OFFSET + shift - 100]
+    elif shift >= 0:
+        scaled = magnitude * powers[POWER_OFFSET + shift]
+    else:
+        scaled = magnitude / powers[POWER_OFFSET - shift]
+    whole = np.floor(scaled)
+    rest = scaled - whole
+    # The product carries a relative error of 1e-16, so close to a half the true product must decide.
+    if abs(rest - 0.5) < 4e-16 * scaled + 1e-9 and 0 <= shift <= EXACT:
+        power = powers[POWER_OFFSET + shift]
+        split = 134217729.0  # 2**27 + 1, Dekker's product
+        a = split * magnitude
+        a_high = a - (a - magnitude)
+        a_low = magnitude - a_high
+        b = split * power
+        b_high = b - (b - power)
+        b_low = power - b_high
+        error = ((a_high * b_high - scaled) + a_high * b_low + a_low * b_high) + a_low * b_low
+        rest += error
+    mantissa = np.int64(whole)
+    if rest > 0.5 or (rest == 0.5 and mantissa % 2 == 1):
+        mantissa += 1
+    limit = np.int64(powers[POWER_OFFSET + digits])
+    if mantissa >= limit:
+        mantissa //= 10
+        decimal += 1
+    return mantissa, decimal
+
+
+@njit(cache=True, nogil=True, inline="always")
+def _put_digits(text, position, mantissa, digits):
+    for k in range(digits - 1, -1, -1):
+        tenth = mantissa // 10
+        text[position + k] = ZERO + (mantissa - tenth * 10)
+        mantissa = tenth
+
+
+@njit(cache=True, nogil=True, inline="always")
+def _put_exponent(text, position, decimal):
+    """Four bytes: E+dd, or +ddd where the exponent has three digits."""
+    size = abs(decimal)
+    sign = MINUS if decimal < 0 else PLUS
+    if size < 100:
+        text[position] = UPPER_E
+        text[position + 1] = sign
+        text[position + 2] = ZERO + size // 10
+    else:
+        text[position] = sign
+        text[position + 1] = ZERO + size // 100
+        text[position + 2] = ZERO + size // 10 % 10
+    text[position + 3] = ZERO + size % 10
+
+
+@njit(cache=True, nogil=True)
+def format_e(values, scale, lead, width, digits, columns, text, powers):
+    """Print ``values · scale`` as Fortran's leadX,Ewidth.digits, ``columns`` to a line, each ended by a newline.
+
+    The leading zero is dropped where the field has no room for it (a negative number in E17.11).
+    text : uint8, room for lead + width bytes a value and one a line. Returns the bytes written, or -1 - i when value i is
+    not finite.
+    """
+    position = 0
+    decimal = 0
+    for i in range(values.size):
+        value = np.float64(values[i]) * scale
+        if not np.isfinite(value):
+            return -1 - i
+        negative = value < 0 or (value == 0 and np.copysign(1.0, value) < 0)
+        if value == 0:
+            mantissa = np.int64(0)
+            shown = 0
+        else:
+            mantissa, decimal = _digits(abs(value), decimal, digits, powers)
+            shown = decimal
+        point = position + lead + width - digits - 5
+        for k in range(position, point):
+            text[k] = BLANK
+        first = position + lead
+        room = point - first
+        if room >= 2 or (room == 1 and not negative):
+            text[point - 1] = ZERO
+            if negative:
+                text[point - 2] = MINUS
+        elif negative:
+            text[point - 1] = MINUS
+        text[point] = POINT
+        _put_digits(text, point + 1, mantissa, digits)
+        _put_exponent(text, point + digits + 1, shown)
+        position += lead + width
+        if (i + 1) % columns == 0:
+            text[position] = NEWLINE
+            position += 1
+    if values.size % columns:
+        text[position] = NEWLINE
+        position += 1
+    return position
+
+
+@njit(cache=True, nogil=True)
+def format_e17(values, scale, columns, text, powers):
+    """:func:`format_e` for 1X,E17.11, the field of a CHGCAR, by whole words; the same bytes, twice as fast.
+
+    text : uint8, room for 18 bytes a value, one a line, and 8 more.
+    """
+    position = 0
+    decimal = 0
+    column = 0
+    for i in range(values.size):
+        value = np.float64(values[i]) * scale
+        if not np.isfinite(value):
+            return -1 - i
+        shown = 0
+        mantissa = np.int64(0)
+        if value != 0:
+            mantissa, decimal = _digits(abs(value), decimal, 11, powers)
+            shown = decimal
+        sign = U(MINUS) if np.copysign(1.0, value) < 0 else U(ZERO)
+        high = U(mantissa) // U(100000000)
+        # blank, sign, point, three digits; the two bytes behind them are written over by the next word
+        store8(text, position, U(0x2E0020) | (sign << U(8)) | ((digits_of(high) >> U(40)) << U(24)))
+        store8(text, position + 6, digits_of(U(mantissa) - high * U(100000000)))
+        _put_exponent(text, position + 14, shown)
+        position += 18
+        column += 1
+        if column == columns:
+            text[position] = NEWLINE
+            position += 1
+            column = 0
+    if column:
+        text[position] = NEWLINE
+        position += 1
+    return position
+
+
+@njit(cache=True, nogil=True)
+def format_g(values, scale, columns, text, powers):
+    """Print ``values · scale`` as Fortran's 1X,G11.5, ``columns`` to a line, each line ended by a newline.
+
+    0.1 <= |value| < 1e5 (after rounding) and zero are printed in F format with four blanks behind, all else as
+    E11.5. Returns the bytes written, or -1 - i when value i is not finite.
+    """
+    position = 0
+    decimal = 0
+    for i in range(values.size):
+        value = np.float64(values[i]) * scale
+        if not np.isfinite(value):
+            return -1 - i
+        negative = value < 0
+        if value == 0:
+            mantissa, whole = np.int64(0), 1  # zero counts as one digit before the point: 0.0000
+        else:
+            mantissa, decimal = _digits(abs(value), decimal, 5, powers)
+            whole = decimal
+        for k in range(position, position + 12):
+            text[k] = BLANK
+        if 0 <= whole <= 5:
+            # F7.(5-whole): digits d d d . d d, right-aligned in bytes 1..7 of the field
+            at = position + 7
+            for k in range(6):
+                if k == 5 - whole:
+                    text[at - k] = POINT
+                else:
+                    text[at - k] = ZERO + mantissa % 10
+                    mantissa //= 10
+            if whole == 0:
+                text[position + 1] = MINUS if negative else ZERO
+            elif negative:
+                text[position + 1] = MINUS
+        else:
+            text[position + 1] = MINUS if negative else ZERO
+            text[position + 2] = POINT
+            _put_digits(text, position + 3, mantissa, 5)
+            _put_exponent(text, position + 8, whole)
+        position += 12
+        if (i + 1) % columns == 0:
+            text[position] = NEWLINE
+            position += 1
+    if values.size % columns:
+        text[position] = NEWLINE
+        position += 1
+    return position
