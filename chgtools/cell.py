@@ -56,7 +56,9 @@ class Structure:
                 f"{len(self.species)} species, {len(self.counts)} counts and {len(self.labels)} labels: one each is wanted"
             )
         if sum(self.counts) != len(self.frac):
-            raise ChgtoolsError(f"the counts {self.counts} add up to {sum(self.counts)}, found {len(self.frac)} positions")
+            raise ChgtoolsError(
+                f"the counts {self.counts} add up to {sum(self.counts)}, found {len(self.frac)} positions"
+            )
 
     @property
     def n_atoms(self) -> int:
@@ -83,3 +85,11 @@ class Structure:
 
     def with_changes(self, **changes: Any) -> Structure:
         return replace(self, **changes)
+
+    def to_pymatgen(self) -> Any:
+        """The same atoms as a pymatgen Structure. Raises ChgtoolsError when the species are unknown (VASP 4)."""
+        from pymatgen.core import Structure as PymatgenStructure
+
+        if not all(self.species):
+            raise ChgtoolsError("the file names no species (VASP 4); give a structure that does")
+        return PymatgenStructure(self.lattice, list(self.elements), self.frac)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from chgtools.cell import Structure
+from chgtools.errors import ChgtoolsError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -76,3 +77,42 @@ class VolumetricData:
     def electrons(self) -> float | None:
         """Number of electrons of the first block; None where the file is no density."""
         return self.integral(0) if self.is_density else None
+
+    def to_pymatgen(self) -> Any:
+        """A pymatgen Chgcar, Locpot or Elfcar with the same numbers (density × volume, as pymatgen keeps them).
+
+        Augmentation records go along. Do not write it with pymatgen for VASP to read: from ion 10 on its record
+        headers are one blank too long, and it leaves out the lines of moments (see docs/explanation/peers.md).
+        """
+        from pymatgen.io.vasp.outputs import Chgcar, Elfcar, Locpot
+
+        keys = {1: ("total",), 2: ("total", "diff"), 4: ("total", "diff_x", "diff_y", "diff_z")}[len(self.blocks)]
+        scale = self.structure.volume if self.is_density else 1.0
+        data = {key: block * scale for key, block in zip(keys, self.blocks, strict=True)}
+        structure = self.structure.to_pymatgen()
+        if self.kind == "ELFCAR":
+            return Elfcar(_poscar(structure, self.structure.comment), data)
+        if self.kind == "LOCPOT":
+            if len(self.blocks) == 2:
+                data = {"spin_up": data["total"], "spin_down": data["diff"]}
+            return Locpot(_poscar(structure, self.structure.comment), data)
+        augmentation = {
+            key: {
+                ion: real if block.imaginary is None else real + 1j * block.imaginary[ion - 1]
+                for ion, real in enumerate(block.real, 1)
+            }
+            for key, block in zip(keys, self.augmentation, strict=False)
+        }
+        return Chgcar(_poscar(structure, self.structure.comment), data, augmentation or None)
+
+
+def _poscar(structure: Any, comment: str) -> Any:
+    from pymatgen.io.vasp.inputs import Poscar
+
+    return Poscar(structure, comment=comment or None)
+
+
+def require_density(data: VolumetricData) -> None:
+    """Raise ChgtoolsError when a file is no charge density."""
+    if not data.is_density:
+        raise ChgtoolsError(f"{data.source or 'the file'} is a {data.kind}, no charge density; wanted a CHGCAR or CHG")

@@ -1,0 +1,59 @@
+"""One module per file format; :func:`read` and :func:`write` find the right one by a file's name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+from chgtools.errors import SettingsError
+
+if TYPE_CHECKING:
+    from chgtools.volumetric import VolumetricData
+
+
+def _module(path: str | Path) -> ModuleType | None:
+    """The module of a grid format other than VASP's own, by suffix."""
+    from chgtools.formats import cube, xsf
+    from chgtools.formats.streams import stem
+
+    return {".cube": cube, ".cub": cube, ".xsf": xsf}.get(Path(stem(path)).suffix.lower())
+
+
+def read(path: str | Path, kind: str | None = None, dtype: Any = None) -> VolumetricData:
+    """Read a volumetric file: CHGCAR and its family, Gaussian cube or XSF, plain or compressed.
+
+    kind : "CHGCAR", "LOCPOT", ... where the name does not say it
+    dtype : np.float64 (default) or np.float32
+    Returns arrays (nx, ny, nz) in Fortran order; densities in electrons/Å³. Raises FormatError for damaged files.
+    """
+    import numpy as np
+
+    from chgtools.formats import chgcar
+
+    dtype = np.float64 if dtype is None else dtype
+    module = None if chgcar.kind_of(path) and not str(path).lower().endswith((".cube", ".xsf")) else _module(path)
+    if module is None:
+        return chgcar.read(path, kind, dtype)
+    data: VolumetricData = module.read(path)
+    data.blocks = [block.astype(dtype, copy=False) for block in data.blocks]
+    if kind is not None:
+        data.kind = kind
+    return data
+
+
+def write(data: VolumetricData, path: str | Path, kind: str | None = None, block: int | None = None) -> None:
+    """Write a volumetric file in the format its name says; CHGCAR's layout where the name says nothing.
+
+    block : the one block of a cube or XSF file (these hold one); by default the first
+    Raises SettingsError for a format that cannot hold the data, ChgtoolsError for values that are not finite.
+    """
+    from chgtools.formats import chgcar
+
+    module = _module(path)
+    if module is not None:
+        module.write(data, path, block=block or 0)
+        return
+    if block is not None:
+        raise SettingsError("--block goes with cube and XSF files; a CHGCAR holds all blocks")
+    chgcar.write(data, path, kind or chgcar.kind_of(path) or data.kind)

@@ -51,6 +51,9 @@ if TYPE_CHECKING:
 
 _RECORD = b"augmentation occupancies"
 _IMAGINARY = b" (imaginary part)"
+RECORD_FIELDS = ((15, 7), (18, 11))  # 5E15.7 of VASP; 5(1X,E17.11) of pymatgen
+MOMENT_FIELDS = ((20, 12),)  # 5E20.12
+Fields = tuple[tuple[int, int], ...]
 _BLOCK_NAMES = {
     1: ("total",),
     2: ("total", "magnetisation"),
@@ -147,6 +150,7 @@ class _Parser:
 
     def __init__(self, reader: LineReader, kind: str, dtype: Any) -> None:
         self.reader, self.kind, self.dtype = reader, kind, dtype
+        self.fields: dict[Fields, tuple[int, int]] = {}
 
     def parse(self) -> VolumetricData:
         reader = self.reader
@@ -268,23 +272,37 @@ class _Parser:
             shown = text.decode("ascii", "replace").strip()
             raise reader.fail(f"found the record header {shown!r}; wanted '{name}', ion {ion} and the record's length")
         values = np.empty(count, np.float64)
-        self._fill(values, f"the augmentation record of ion {ion}")
+        self._fill(values, f"the augmentation record of ion {ion}", RECORD_FIELDS)
         return values
 
-    def _fill(self, values: NDArray[np.float64], what: str) -> None:
-        """Read exactly ``values.size`` numbers from whole lines."""
-        from chgtools.kernels.numbers import BAD, DONE, POWERS, parse_free
+    def _fill(self, values: NDArray[np.float64], what: str, known: Fields) -> None:
+        """Read exactly ``values.size`` numbers from whole lines.
+
+        known : fields (width, decimals) that programs print these numbers in, five to a line. Once a line of the file has shown such
+        fields all of them must keep to them, because a number that has lost a digit is still a number.
+        """
+        from chgtools.kernels.numbers import BAD, DONE, POWERS, parse_fixed, parse_free
 
         reader = self.reader
-        done = 0
         if values.size == 0:
             line = reader.peek()  # VASP prints an empty line for a record without numbers
             if line is not None and not line.strip():
                 reader.readline()
             return
+        if known not in self.fields:
+            for line in reader.peek_lines(2):
+                seen = _fields_of(line, known)
+                if seen:
+                    self.fields[known] = seen
+                    break
+        width, decimals = self.fields.get(known, (0, 0))
+        done = 0
         while True:
             text, stop = reader.buffer[reader.start :], reader.stop - reader.start
-            used, done, lines, status = parse_free(text, stop, values, done, 1.0, POWERS, False)
+            if width:
+                used, done, lines, status = parse_fixed(text, stop, values, done, width, decimals, 5, 1.0, POWERS)
+            else:
+                used, done, lines, status = parse_free(text, stop, values, done, 1.0, POWERS, False)
             reader.consume(used, lines)
             if status == DONE:
                 return
@@ -292,7 +310,9 @@ class _Parser:
                 line = reader.peek()
                 found = "the end of the file" if line is None else repr(line.decode("ascii", "replace").strip()[:40])
                 raise reader.fail(
-                    f"found {found} where {what} goes on: {done} of {values.size} numbers were read", reader.line + 1
+                    f"found {found} where {what} goes on: {done} of {values.size} numbers were read; the file was cut "
+                    "or edited: copy it again",
+                    reader.line + 1,
                 )
 
     def _moments(self, n_blocks: int) -> NDArray[np.float64] | None:
@@ -302,16 +322,24 @@ class _Parser:
         if re.fullmatch(rb"\s*\d+\s+\d+\s+\d+\s*", line):
             return None
         shown = repr(line.decode("ascii", "replace").strip()[:40])
-        if not re.fullmatch(rb"[\s\d.eEdD+*-]+", line) or b"." not in line:
+        numeric = re.fullmatch(rb"[\s\d.eEdD+*-]+", line) and b"." in line
+        if not numeric:
             raise reader.fail(
                 f"found {shown} behind block {n_blocks}; wanted augmentation records, moments of the "
                 f"{self.n_atoms} ions, a grid line or the end of the file",
                 reader.line + 1,
             )
+        # a program that prints exponents prints VASP's fields; hand-written moments look like 0.6 or 5
+        if re.search(rb"[eEdD]", line) and not _fields_of(line, MOMENT_FIELDS):
+            raise reader.fail(
+                f"numbers go on behind the {_product(self.shape)} of block {n_blocks}'s grid ({shown}), and they are "
+                f"not the moments of the {self.n_atoms} ions (5E20.12)",
+                reader.line + 1,
+            )
         values = np.empty(self.n_atoms, np.float64)
         first = reader.line + 1
         try:
-            self._fill(values, "the line of moments")
+            self._fill(values, "the line of moments", MOMENT_FIELDS)
         except ChgtoolsError as error:
             raise reader.fail(
                 f"numbers go on behind the {_product(self.shape)} of block {n_blocks}'s grid ({shown}), and they are "
@@ -333,7 +361,7 @@ class _Parser:
     ) -> None:
         fail = self.reader.fail
         if len(blocks) not in (1, 2, 4):
-            raise fail(f"found {len(blocks)} blocks; VASP writes 1, 2 (ISPIN = 2) or 4 (non-collinear): the file was cut")
+            raise fail(f"found {len(blocks)} blocks; VASP writes 1, 2 (ISPIN = 2) or 4 (non-collinear)")
         if augmentation and len(augmentation) != len(blocks):
             raise fail(
                 f"found augmentation records behind {len(augmentation)} of {len(blocks)} blocks; wanted them behind "
@@ -347,6 +375,17 @@ class _Parser:
 
 def _product(shape: tuple[int, int, int]) -> int:
     return shape[0] * shape[1] * shape[2]
+
+
+def _fields_of(line: bytes, known: Fields) -> tuple[int, int] | None:
+    """Which of the known fields (width, decimals) a line of up to five numbers with exponents is made of, or None."""
+    text = line.rstrip()
+    for width, decimals in known:
+        fields = [text[i : i + width] for i in range(0, len(text), width)]
+        number = rb" *[+-]?\d?\.\d{%d}(?:[EeDd][+-]\d\d|[+-]\d{3})" % decimals
+        if 0 < len(fields) <= 5 and all(len(f) == width and re.fullmatch(number, f) for f in fields):
+            return width, decimals
+    return None
 
 
 def _record_numbers(tail: bytes) -> tuple[int | None, int | None]:

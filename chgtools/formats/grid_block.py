@@ -22,9 +22,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _E_FIELD = rb"(?: [ 0-]\.\d{11}(?:E[+-]\d\d|[+-]\d{3}))"
-_G_FIELD = rb"(?: [ \d.-]{7}(?:    |E[+-]\d\d|[+-]\d{3}))"
 _E_LINE = re.compile(_E_FIELD + rb"{1,5}\s*")
-_G_LINE = re.compile(_G_FIELD + rb"{0,9}" + rb"(?: [ \d.-]{7}(?:E[+-]\d\d|[+-]\d{3})?)\s*")
+_G_FIELD = re.compile(rb" {1,7}-?\d*\.\d*(?: {4}|E[+-]\d\d|[+-]\d{3})")
 PARALLEL_FROM = 500_000  # numbers: below, starting a second thread costs more than it saves
 CHUNK_LINES = 40_000
 
@@ -56,17 +55,21 @@ def vasp_layout(kind: str, n_points: int) -> BlockLayout:
 
 def _detect(reader: LineReader) -> tuple[str, int]:
     """Number format and columns from the first two lines of a block (two, so that one may be damaged)."""
-    first = reader.peek() or b""
-    ends = reader.start + len(first) + 1
-    while reader.stop - ends < 400 and reader.fill():
-        ends = reader.start + len(first) + 1
-    second = reader.buffer[ends : reader.stop].tobytes()[:400].split(b"\n")[0]
+    first, second = (*reader.peek_lines(2), b"", b"")[:2]
     for line in (first, second):
         if _E_LINE.fullmatch(line):
             return "E", len(line.rstrip()) // 18 if line is first else 5
-        if _G_LINE.fullmatch(line):
+        if _is_g_line(line):
             return "G", -(-len(line.rstrip()) // 12) if line is first else 10
     return "free", len(first.split())
+
+
+def _is_g_line(line: bytes) -> bool:
+    """Whether a line is up to ten fields of 1X,G11.5; blanks at its end may be missing."""
+    text = line.rstrip()
+    count = -(-len(text) // 12)
+    padded = text.ljust(count * 12)
+    return 0 < count <= 10 and all(_G_FIELD.fullmatch(padded, i * 12, i * 12 + 12) for i in range(count))
 
 
 def read_block(
@@ -79,7 +82,8 @@ def read_block(
     Returns the (nx, ny, nz) Fortran-order array, the number format, the columns and the text between the last
     number and its newline. Raises FormatError for a block that is short, overfull, garbled or not finite.
     """
-    from chgtools.kernels.numbers import BAD, DONE, E_FORMAT, G_FORMAT, POWERS, parse_fixed, parse_free
+    from chgtools.kernels import numbers
+    from chgtools.kernels.numbers import BAD, DONE, POWERS, parse_fixed, parse_free
 
     n_points = shape[0] * shape[1] * shape[2]
     if n_points > reader.unread_size() // 2 + 1:
@@ -95,7 +99,9 @@ def read_block(
         raise reader.fail(f"{what}'s grid {_grid(shape)} needs {gigabytes:.1f} GB of memory", grid_line) from error
     number_format, columns = _detect(reader)
     columns = max(columns, 1)
-    kind = G_FORMAT if number_format == "G" else E_FORMAT
+    width, digits = numbers.E_WIDTH, numbers.E_DIGITS
+    if number_format == "G":
+        width, digits = numbers.G_WIDTH, numbers.G_DIGITS
     done = 0
     if number_format == "E" and columns == 5 and reader.compression is None and n_points >= PARALLEL_FROM:
         done = _read_two_threads(reader, values, scale)
@@ -106,7 +112,7 @@ def read_block(
         if number_format == "free":
             used, done, lines, status = parse_free(text, stop, values, done, scale, POWERS, allow_integers)
         else:
-            used, done, lines, status = parse_fixed(text, stop, values, done, kind, columns, scale, POWERS)
+            used, done, lines, status = parse_fixed(text, stop, values, done, width, digits, columns, scale, POWERS)
         if status == DONE:
             last_line = _last_line(text, used)
             reader.consume(used, lines)
@@ -121,7 +127,7 @@ def read_block(
         if not reader.fill():
             raise _short(reader, shape, done, grid_line, what)
     in_last = n_points - (n_points - 1) // columns * columns
-    tail = b"" if number_format == "free" else last_line.rstrip(b"\n")[in_last * (12 if kind == G_FORMAT else 18) :]
+    tail = b"" if number_format == "free" else last_line.rstrip(b"\n")[in_last * width :]
     return values.reshape(shape, order="F"), number_format, columns, tail
 
 
@@ -136,7 +142,7 @@ def _read_two_threads(reader: LineReader, values: NDArray[Any], scale: float) ->
     Returns how many numbers were read, with the reader behind them: all full lines, or 0 with the reader left where it was
     when any line differs from VASP's layout (the sequential reader then finds out where and why).
     """
-    from chgtools.kernels.numbers import DONE, E_FORMAT, POWERS, parse_fixed
+    from chgtools.kernels.numbers import DONE, E_DIGITS, E_WIDTH, POWERS, parse_fixed
 
     n_lines = values.size // 5
     begin = reader.position
@@ -154,7 +160,7 @@ def _read_two_threads(reader: LineReader, values: NDArray[Any], scale: float) ->
                         return False
                     got += count
                 part = values[line * 5 : (line + lines) * 5]
-                used, _, parsed, status = parse_fixed(buffer, wanted, part, 0, E_FORMAT, 5, scale, POWERS)
+                used, _, parsed, status = parse_fixed(buffer, wanted, part, 0, E_WIDTH, E_DIGITS, 5, scale, POWERS)
                 if status != DONE or parsed != lines or used != wanted:
                     return False
         return True
@@ -214,7 +220,8 @@ def _explain(
                            "restored: rerun VASP", at)  # fmt: skip
     if b"nan" in lower or b"inf" in lower:
         return reader.fail(f"{what} holds a value that is no finite number ({shown}); rerun the calculation", at)
-    if b"augmentation" in lower or _is_grid_line(line, shape) or not line.strip():
+    at_end = reader.lacks_newline and reader.start + len(line) + 1 == reader.stop
+    if b"augmentation" in lower or _is_grid_line(line, shape) or not line.strip() or at_end:
         return _short(reader, shape, done, grid_line, what)
     wanted = min(columns, n_points - done)
     if number_format != "free":

@@ -208,12 +208,10 @@ class LineReader:
         searched = 0
         while True:
             window = self.buffer[self.start + searched : self.stop]
-            step = 4096
-            for first in range(0, len(window), step):
-                found = window[first : first + step].tobytes().find(b"\n")
+            for first in range(0, len(window), 4096):
+                found = window[first : first + 4096].tobytes().find(b"\n")
                 if found >= 0:
                     return self.start + searched + first + found
-                step = 4096
             searched = self.stop - self.start
             if not self.fill():
                 return -1
@@ -222,6 +220,12 @@ class LineReader:
         """The next line without its newline, not consumed; None at the end of the file."""
         end = self._line_end()
         return None if end < 0 else self.buffer[self.start : end].tobytes()
+
+    def peek_lines(self, count: int) -> list[bytes]:
+        """Up to ``count`` lines (of at most 4 kB together), not consumed."""
+        while self.stop - self.start < 4096 and self.fill():
+            pass
+        return self.buffer[self.start : min(self.stop, self.start + 4096)].tobytes().split(b"\n")[:count]
 
     def readline(self) -> bytes | None:
         """The next line without its newline; None at the end of the file."""

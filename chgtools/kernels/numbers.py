@@ -10,16 +10,16 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from chgtools.kernels.words import U, digits_of, eight_digits, load8, not_digits, store8
+from chgtools.kernels.words import LOW_NIBBLES, TIMES_1, U, digits_of, eight_digits, load8, not_digits, store8
 
 # Status of a parse kernel
 DONE = 0  # all numbers wanted are there
 NEED_MORE = 1  # the bytes ended before the numbers did
 BAD = 2  # the line at the returned position holds something that is no number, or not in its field
 
-# Kinds of field
-E_FORMAT = 0  # 1X,E17.11: CHGCAR and most others
-G_FORMAT = 1  # 1X,G11.5: CHG and ELFCAR
+# Width of VASP's fields, and the digits in them
+E_WIDTH, E_DIGITS = 18, 11  # 1X,E17.11: CHGCAR and most others
+G_WIDTH, G_DIGITS = 12, 5  # 1X,G11.5: CHG, PARCHG and ELFCAR
 
 NEWLINE, RETURN, BLANK, TAB, STAR = 10, 13, 32, 9, 42
 PLUS, MINUS, POINT, ZERO, NINE = 43, 45, 46, 48, 57
@@ -119,19 +119,41 @@ def parse_token(text, start, stop, powers):
 
 
 @njit(cache=True, nogil=True)
-def _field(text, start, width, powers):
-    """The number in a fixed field with blanks around it: (value, found)."""
-    stop = start + width
+def _field(text, start, stop, width, decimals, powers):
+    """The number in text[start:stop], a fixed field or what is left of the last one: (value, found).
+
+    Numbers stand at the right end of their field with their full count of decimals; only G format leaves four blanks
+    behind some (which may be missing at the end of a line) and moves the point among its five digits.
+    """
+    end = stop
+    while end > start and text[end - 1] == BLANK:
+        end -= 1
+    shifted = start + width - end == 4 and width == G_WIDTH
+    if end != start + width and not shifted:
+        return 0.0, False
     position = start
-    while position < stop and text[position] == BLANK:
+    while position < end and text[position] == BLANK:
         position += 1
-    value, after, _ = parse_token(text, position, stop, powers)
-    found = after > position
-    while after < stop:
-        if text[after] != BLANK:
-            found = False
-        after += 1
-    return value, found and np.isfinite(value)
+    value, after, _ = parse_token(text, position, end, powers)
+    if after != end or after == position or not np.isfinite(value):
+        return 0.0, False
+    before = 0
+    behind = 0
+    point = -1
+    for k in range(position, end):
+        byte = text[k]
+        if byte == POINT:
+            point = k
+        elif ZERO <= byte <= NINE:
+            if point < 0:
+                before += 1
+            else:
+                behind += 1
+        elif k > position:
+            break
+    if shifted and before > 0 and not (before == 1 and text[point - 1] == ZERO and behind == decimals):
+        return value, point >= 0 and before + behind == decimals
+    return value, point >= 0 and before <= 1 and behind == decimals
 
 
 @njit(cache=True, nogil=True, inline="always")
@@ -154,34 +176,33 @@ def _fast_e17(text, p, powers):
     )
     if wrong != U(0) or not ((sign == U(ZERO) or sign == U(MINUS)) and (mark == U(PLUS) or mark == U(MINUS))):
         return 0.0, False
-    # digits 9-11, and the exponent's two, with zeros before them
-    tail = eight_digits(((second & U(0xFFFFFF00)) << U(32)) | U(0x0000003030303030))
-    power = np.int64(eight_digits((second & U(0xFFFF000000000000)) | U(0x0000303030303030)))
-    mantissa = np.float64(np.int64(eight_digits(first) * U(1000) + tail))
-    if sign == U(MINUS):
-        mantissa = -mantissa
-    if mark == U(MINUS):
-        power = -power
+    # one multiplication makes pairs of the second word: digits 8-9, 10-11, nothing, the exponent
+    pairs = ((second & LOW_NIBBLES) * TIMES_1) >> U(8)
+    tail = (pairs & U(0xFF)) * U(100) + ((pairs >> U(16)) & U(0xFF))
+    power = np.int64((pairs >> U(48)) & U(0xFF))
+    mantissa = np.float64(np.int64((eight_digits(first) - (second & U(0xF))) * U(1000) + tail))
+    # signs by arithmetic, because branches on them are guessed wrong half of the time in a magnetisation
+    mantissa *= 1.0 - 2.0 * np.float64(sign == U(MINUS))
+    power *= np.int64(PLUS + 1) - np.int64(mark)
     return _scaled(mantissa, power - 11, powers), True
 
 
 @njit(cache=True, nogil=True)
-def parse_fixed(text, stop, out, done, kind, columns, scale, powers):
-    """Fill ``out`` from whole lines of fixed fields, ``columns`` to a line and the rest in a last line.
+def parse_fixed(text, stop, out, done, width, decimals, columns, scale, powers):
+    """Fill ``out`` from whole lines of fields of ``width`` bytes, ``columns`` to a line and the rest in a last line.
 
     text : uint8, holds text[0:stop]; out : (n,) float, filled from index ``done``; every value is multiplied by
-    ``scale``; kind : E_FORMAT (18 bytes a field) or G_FORMAT (12 bytes).
+    ``scale``; decimals : digits behind the point (significant digits in G format).
     A last line, and blanks at any line's end, may be cut after the last number (an editor or hook did it);
     carriage returns before the line's end are passed over.
     Returns (bytes consumed, values now in ``out``, lines consumed, status).
     """
     wanted = out.size
-    width = 18 if kind == E_FORMAT else 12
     position = 0
     lines = 0
     while done < wanted:
         count = min(columns, wanted - done)
-        if kind == E_FORMAT and count == 5 and position + 91 <= stop and text[position + 90] == NEWLINE:
+        if width == E_WIDTH and count == 5 and position + 91 <= stop and text[position + 90] == NEWLINE:
             v0, ok0 = _fast_e17(text, position, powers)
             v1, ok1 = _fast_e17(text, position + 18, powers)
             v2, ok2 = _fast_e17(text, position + 36, powers)
@@ -210,7 +231,7 @@ def parse_fixed(text, stop, out, done, kind, columns, scale, powers):
             return position, done, lines, BAD
         for column in range(count):
             start = position + column * width
-            value, found = _field(text, start, min(width, last - start), powers)
+            value, found = _field(text, start, min(start + width, last), width, decimals, powers)
             if not found:
                 return position, done, lines, BAD
             out[done + column] = value * scale
@@ -330,8 +351,8 @@ def format_e(values, scale, lead, width, digits, columns, text, powers):
     """Print ``values · scale`` as Fortran's leadX,Ewidth.digits, ``columns`` to a line, each ended by a newline.
 
     The leading zero is dropped where the field has no room for it (a negative number in E17.11).
-    text : uint8, room for lead + width bytes a value and one a line. Returns the bytes written, or -1 - i when value i is
-    not finite.
+    text : uint8, room for lead + width bytes a value and one a line. Returns the bytes written, or -1 - i when value
+    i is not finite.
     """
     position = 0
     decimal = 0
