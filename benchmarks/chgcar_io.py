@@ -135,7 +135,7 @@ def main() -> None:
                 results.setdefault(job, []).append(json.loads(output))
     median = {job: {k: statistics.median(r[k] for r in rows) for k in rows[0]} for job, rows in results.items()}
     print(
-        f"{'':16s} {'CPU s':>8s} {'wall s':>8s} {'MB/CPU-s':>9s} {'chgtools is':>12s} {'peak memory beyond imports':>28s}"
+        f"{'':16s} {'CPU s':>8s} {'wall s':>8s} {'MB/CPU-s':>9s} {'chgtools is':>12s} {'peak beyond imports':>24s}"
     )
     for job in names:
         row, ours = median[job], median[job.split()[0] + " chgtools"]
@@ -143,10 +143,8 @@ def main() -> None:
             f"{job:16s} {row['cpu']:8.3f} {row['wall']:8.3f} {size / 1e6 / row['cpu']:9.0f} "
             f"{row['cpu'] / ours['cpu']:10.1f} x {row['memory'] / 1e6:12.0f} MB = {row['memory'] / array:.2f} arrays"
         )
-    limit = size + 1.3 * array
-    print(
-        f"peak of a read: {median['read chgtools']['memory'] / 1e6:.0f} MB; file + 1.3 x array is {limit / 1e6:.0f} MB"
-    )
+    limit, peak = size + 1.3 * array, median["read chgtools"]["memory"]
+    print(f"peak of a read: {peak / 1e6:.0f} MB; file + 1.3 x array is {limit / 1e6:.0f} MB")
 
 
 if __name__ == "__main__":

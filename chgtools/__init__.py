@@ -18,10 +18,9 @@ if TYPE_CHECKING:
     from chgtools.errors import ChgtoolsError
     from chgtools.formats import read, write
     from chgtools.grid import fft_grid, resample
-    from chgtools.prediction import predict
+    from chgtools.prediction import predict, saed
     from chgtools.settings import GridOptions
     from chgtools.structure import as_structure
-    from chgtools.superposition import saed
     from chgtools.volumetric import VolumetricData
 
 _HOME = {
@@ -40,7 +39,7 @@ _HOME = {
     "predict": "chgtools.prediction",
     "read": "chgtools.formats",
     "resample": "chgtools.grid",
-    "saed": "chgtools.superposition",
+    "saed": "chgtools.prediction",
     "write": "chgtools.formats",
 }
 

@@ -20,7 +20,7 @@ def volume(lattice: NDArray[np.float64]) -> float:
 
 def reciprocal(lattice: NDArray[np.float64]) -> NDArray[np.float64]:
     """Reciprocal lattice vectors as rows (3, 3), 1/Å, with b_i · a_j = 2π δ_ij."""
-    return 2 * np.pi * np.linalg.inv(lattice).T
+    return np.asarray(2 * np.pi * np.linalg.inv(lattice).T, dtype=np.float64)
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class Structure:
             raise ChgtoolsError(f"a lattice has shape (3, 3), found {self.lattice.shape}")
         if not len(self.species) == len(self.counts) == len(self.labels):
             raise ChgtoolsError(
-                f"{len(self.species)} species, {len(self.counts)} counts and {len(self.labels)} labels: one each is wanted"
+                f"found {len(self.species)} species, {len(self.counts)} counts, {len(self.labels)} labels; wanted as many of each"
             )
         if sum(self.counts) != len(self.frac):
             raise ChgtoolsError(

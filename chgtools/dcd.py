@@ -7,9 +7,8 @@ cell. Magnetisation blocks are kept as they are: atoms of a SAED have no spin of
 from __future__ import annotations
 
 import hashlib
-import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,7 +18,7 @@ import numpy as np
 from chgtools.atomic_write import replacing
 from chgtools.atoms.choice import Choice, Source, choose
 from chgtools.cell import Structure
-from chgtools.errors import AssumptionWarning, FormatError, MismatchError
+from chgtools.errors import ChgtoolsError, FormatError, MismatchError, SettingsError
 from chgtools.formats import chgcar
 from chgtools.structure import as_structure, require_same
 from chgtools.superposition import saed
@@ -48,6 +47,7 @@ class DifferenceDensity:
     electrons : of the self-consistent density
     augmentation, moments : as in the CHGCAR
     provenance : source file and hashes, tables and versions
+    assumptions : sentences on what the input left open
     """
 
     structure: Structure
@@ -59,6 +59,7 @@ class DifferenceDensity:
     augmentation: list[Augmentation] = field(default_factory=list)
     moments: list[NDArray[np.float64]] = field(default_factory=list)
     provenance: dict[str, str] = field(default_factory=dict)
+    assumptions: tuple[str, ...] = ()
 
     @property
     def dcd(self) -> NDArray[np.floating[Any]]:
@@ -70,7 +71,7 @@ class DifferenceDensity:
         """ε_mae of the SAED as a prediction, percent: what there is to learn."""
         if self.saed is None:
             raise MismatchError("the SAED was not kept with this DCD; make it again without --no-saed")
-        # numexpr-free: one pass by slabs, so that no second full grid is needed
+        # by planes, so that no second full grid is needed
         reference = sum(
             float(np.abs(self.dcd[:, :, k] + self.saed[:, :, k]).sum(dtype=float)) for k in range(self.dcd.shape[2])
         )
@@ -103,11 +104,8 @@ def difference_density(
     """
     data = charge if isinstance(charge, VolumetricData) else chgcar.read(charge, dtype=dtype)
     require_density(data)
-    atoms = _settle_structure(data, structure)
-    if densities is None:
-        choice = choose(atoms, source or Source())
-    else:
-        choice = Choice(tuple(densities), ())
+    atoms, assumptions = _settle_structure(data, structure)
+    choice = choose(atoms, source or Source()) if densities is None else Choice(tuple(densities), ())
     electrons = data.electrons
     assert electrons is not None
     check_electrons(data, atoms, choice, electrons, nelect)
@@ -126,19 +124,50 @@ def difference_density(
         augmentation=data.augmentation,
         moments=data.moments,
         provenance=_provenance(data, choice),
+        assumptions=assumptions + choice.assumptions,
     )
 
 
-def _settle_structure(data: VolumetricData, structure: Any) -> Structure:
-    if structure is None:
-        warnings.warn(
-            AssumptionWarning(f"{data.source}: no POSCAR; positions are those of the header (6 decimals)"),
-            stacklevel=3,
-        )
-        return data.structure
-    atoms = as_structure(structure)
-    require_same(atoms, data.structure)
-    return atoms if any(atoms.labels) else atoms.with_changes(labels=data.structure.labels)
+def _settle_structure(data: VolumetricData, structure: Any) -> tuple[Structure, tuple[str, ...]]:
+    """The structure given, else the POSCAR or CONTCAR beside the file if it is the same, else the file's header."""
+    if structure is not None:
+        atoms = as_structure(structure)
+        require_same(atoms, data.structure)
+        return _with_labels(atoms, data.structure), ()
+    folder = Path(data.source).parent
+    for name in ("POSCAR", "CONTCAR") if data.source else ():
+        if (folder / name).is_file():
+            try:
+                atoms = as_structure(folder / name)
+                require_same(atoms, data.structure)
+            except ChgtoolsError:
+                continue
+            return _with_labels(atoms, data.structure), (f"positions of {folder / name}",)
+    return data.structure, ("no POSCAR: positions are those of the header, with 6 decimals",)
+
+
+def _with_labels(atoms: Structure, header: Structure) -> Structure:
+    """VASP 6.4 headers name the POTCAR labels; they hold for the POSCAR of the same run."""
+    return atoms if any(atoms.labels) else atoms.with_changes(labels=header.labels)
+
+
+def pair_files(files: Sequence[Path]) -> list[tuple[Path, Path | None]]:
+    """(CHGCAR, its POSCAR or None) of a list in which a POSCAR stands behind its CHGCAR.
+
+    Names tell which is which; of exactly two files the first is the charge density. Raises SettingsError for a
+    POSCAR without a CHGCAR before it.
+    """
+    if len(files) == 2 and chgcar.kind_of(files[1]) is None:
+        return [(files[0], files[1])]
+    pairs: list[tuple[Path, Path | None]] = []
+    for file in files:
+        if chgcar.kind_of(file) is not None or len(files) == 1:
+            pairs.append((file, None))
+        elif pairs and pairs[-1][1] is None:
+            pairs[-1] = (pairs[-1][0], file)
+        else:
+            raise SettingsError(f"{file}: its name is no CHGCAR's, and no CHGCAR without a POSCAR stands before it")
+    return pairs
 
 
 def _provenance(data: VolumetricData, choice: Choice) -> dict[str, str]:
@@ -226,8 +255,8 @@ def write(difference: DifferenceDensity, path: str | Path, keep_saed: bool = Tru
         if keep_saed and difference.saed is not None:
             file.create_dataset("saed", data=difference.saed.T).attrs["unit"] = "electrons/angstrom^3"
         _write_structure(file.create_group("structure"), difference)
-        for index, block in enumerate(difference.augmentation):
-            for part, records in (("real", block.real), ("imaginary", block.imaginary)):
+        for index, occupancies in enumerate(difference.augmentation):
+            for part, records in (("real", occupancies.real), ("imaginary", occupancies.imaginary)):
                 for ion, record in enumerate(records or (), 1):
                     file[f"augmentation/{index + 1}/{part}/{ion}"] = record
         if difference.moments:
@@ -295,8 +324,3 @@ def _read_augmentation(file: Any) -> list[Augmentation]:
         }
         blocks.append(Augmentation(parts["real"], parts.get("imaginary")))
     return blocks
-
-
-def without_saed(difference: DifferenceDensity) -> DifferenceDensity:
-    """The same DCD without the SAED, for half the memory."""
-    return replace(difference, saed=None)

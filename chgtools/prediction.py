@@ -5,7 +5,8 @@ At this stage the density is the SAED, what VASP itself starts from with ICHARG 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,14 +17,28 @@ from chgtools.augmentation import atomic_augmentation
 from chgtools.errors import SettingsError
 from chgtools.settings import GridOptions, GridSettings, SpinSettings, grid_settings, spin_settings
 from chgtools.structure import as_structure
-from chgtools.superposition import saed, saed_magnetisation
+from chgtools.superposition import saed as superpose
+from chgtools.superposition import saed_magnetisation
 from chgtools.volumetric import VolumetricData
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from chgtools.atoms.density import AtomicDensity
     from chgtools.cell import Structure
     from chgtools.formats.incar import Incar
+
+
+@dataclass(frozen=True)
+class RunSettings:
+    """What a run will use: atoms, their densities, grids and spin, and sentences on what was assumed."""
+
+    structure: Structure
+    choice: Choice
+    grid: GridSettings
+    spin: SpinSettings
+    nelect: float | None
+    assumptions: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -31,25 +46,21 @@ class Prediction:
     """A charge file and how it came about.
 
     data : the CHGCAR, blocks by ISPIN and LNONCOLLINEAR
+    settings : what it was made with
     assumptions : sentences on what the input left open
-    electrons_of_atoms, electrons : ΣZVAL, and what the file holds (NELECT)
+    electrons_of_atoms : ΣZVAL (the file holds NELECT)
     minimum : lowest value of the density, electrons/Å³
+    occupancies : where the augmentation occupancies come from, or "none"
+    model : what the density beyond the SAED comes from
     """
 
     data: VolumetricData
-    choice: Choice
-    grid: GridSettings
-    spin: SpinSettings
+    settings: RunSettings
     assumptions: tuple[str, ...]
     electrons_of_atoms: float
-    electrons: float
     minimum: float
+    occupancies: str
     model: str = "none (SAED)"
-    facts: dict[str, Any] = field(default_factory=dict)
-
-    @property
-    def has_occupancies(self) -> bool:
-        return bool(self.data.augmentation)
 
 
 def beside(poscar: Any, name: str) -> Path | None:
@@ -63,6 +74,28 @@ def beside(poscar: Any, name: str) -> Path | None:
 def scale_to_electrons(density: NDArray[np.floating[Any]], factor: float) -> None:
     """Multiply a density in place, so that a charged cell's SAED holds NELECT electrons."""
     np.multiply(density, factor, out=density)
+
+
+def settings_for(
+    structure: Any,
+    *,
+    source: Source | None = None,
+    incar: Path | str | None = None,
+    grid: GridOptions | None = None,
+    nelect: float | None = None,
+) -> RunSettings:
+    """Settings of a run; the arguments are those of :func:`predict`."""
+    atoms = as_structure(structure)
+    assumptions: list[str] = []
+    tags = find_incar(structure, incar, assumptions)
+    choice = choose(atoms, find_source(structure, source))
+    grids = grid_settings(atoms, choice.densities, tags, grid or GridOptions())
+    spin = spin_settings(atoms, tags)
+    electrons = nelect or (tags.number("NELECT") if tags is not None else None)
+    if electrons is not None and electrons <= 0:
+        raise SettingsError(f"found NELECT = {electrons:g}; wanted a positive number of electrons")
+    assumed = (*assumptions, *choice.assumptions, *grids.assumptions, *spin.assumptions)
+    return RunSettings(atoms, choice, grids, spin, electrons, assumed)
 
 
 def predict(
@@ -82,15 +115,58 @@ def predict(
     incar : INCAR of the run; by default the one beside the POSCAR
     grid : options that go before the INCAR's tags
     nelect : electrons of a charged cell; by default the INCAR's NELECT, else ΣZVAL
+    dtype : of the blocks, np.float64 or np.float32
     Raises ChgtoolsError (see chgtools.atoms.choice and chgtools.settings) when the input contradicts itself.
     """
+    settings = settings_for(structure, source=source, incar=incar, grid=grid, nelect=nelect)
+    atoms, densities, shape = settings.structure, settings.choice.densities, settings.grid.ngf
+    assumptions = settings.assumptions
+    zval_sum = float(sum(d.zval * count for d, count in zip(densities, atoms.counts, strict=True)))
+    blocks = [superpose(atoms, shape, densities)]
+    if settings.nelect is not None and abs(settings.nelect - zval_sum) > 1e-9 * zval_sum:
+        scale_to_electrons(blocks[0], settings.nelect / zval_sum)
+        assumptions += (f"SAED scaled from the atoms' {zval_sum:g} to NELECT = {settings.nelect:g} electrons",)
+    moments: list[NDArray[np.float64]] = []
+    if settings.spin.moments is not None:
+        magnetisation = saed_magnetisation(atoms, shape, densities, settings.spin.moments)
+        blocks += magnetisation if isinstance(magnetisation, list) else [magnetisation]
+        # VASP writes one moment per ion before each further block
+        moments = [np.ascontiguousarray(component) for component in np.atleast_2d(settings.spin.moments.T)]
+    augmentation = atomic_augmentation(densities, atoms.counts, settings.spin.moments)
+    if augmentation is None:
+        assumptions += (
+            "no augmentation occupancies (a POTCAR has the atoms', by --potcar): VASP stops on this file with "
+            "ICHARG = 11 and falls back to its own atoms with ICHARG = 1",
+        )
+    data = VolumetricData("CHGCAR", atoms, [b.astype(dtype, copy=False) for b in blocks], augmentation or [], moments)
+    occupancies = "none" if augmentation is None else "of the POTCAR's atoms"
+    return Prediction(data, settings, assumptions, zval_sum, float(data.total.min()), occupancies)
+
+
+def saed(
+    structure: Any,
+    shape: Sequence[int] | None = None,
+    densities: Sequence[AtomicDensity] | None = None,
+    *,
+    source: Source | None = None,
+    incar: Path | str | None = None,
+    grid: GridOptions | None = None,
+    method: str = "auto",
+) -> NDArray[np.float64]:
+    """Superposition of atomic densities of a structure: (nx, ny, nz) float64, Fortran order, electrons/Å³.
+
+    structure : path, pymatgen Structure, ASE Atoms or chgtools Structure
+    shape : (nx, ny, nz); by default the fine grid VASP would use (then incar and grid count, as in :func:`predict`)
+    densities : one AtomicDensity per group of the structure; by default those of ``source``
+    method : "auto", "reciprocal" or "real", see :mod:`chgtools.superposition`
+    """
     atoms = as_structure(structure)
-    assumptions: list[str] = []
-    tags = find_incar(structure, incar, assumptions)
-    choice = choose(atoms, find_source(structure, source))
-    grids = grid_settings(atoms, choice.densities, tags, grid or GridOptions())
-    spin = spin_settings(atoms, tags)
-    return _predict(atoms, choice, grids, spin, tags, nelect, tuple(assumptions), dtype)
+    if densities is None:
+        densities = choose(atoms, find_source(structure, source)).densities
+    if shape is None:
+        tags = find_incar(structure, incar, [])
+        shape = grid_settings(atoms, densities, tags, grid or GridOptions()).ngf
+    return superpose(atoms, shape, densities, method=method)
 
 
 def find_incar(structure: Any, incar: Path | str | None, assumptions: list[str]) -> Incar | None:
@@ -115,40 +191,3 @@ def find_source(structure: Any, source: Source | None) -> Source:
             if path is not None:
                 return Source(path, None, None, source.labels, source.convention, source.xc)
     return source
-
-
-def _predict(
-    atoms: Structure,
-    choice: Choice,
-    grids: GridSettings,
-    spin: SpinSettings,
-    tags: Incar | None,
-    nelect: float | None,
-    assumptions: tuple[str, ...],
-    dtype: Any,
-) -> Prediction:
-    zval_sum = float(sum(d.zval * count for d, count in zip(choice.densities, atoms.counts, strict=True)))
-    electrons = nelect or (tags.number("NELECT") if tags is not None else None) or zval_sum
-    if electrons <= 0:
-        raise SettingsError(f"found NELECT = {electrons:g}; wanted a positive number of electrons")
-    blocks = [saed(atoms, grids.ngf, choice.densities)]
-    if abs(electrons - zval_sum) > 1e-9 * zval_sum:
-        scale_to_electrons(blocks[0], electrons / zval_sum)
-        assumptions += (f"SAED scaled from the atoms' {zval_sum:g} to NELECT = {electrons:g} electrons",)
-    moments: list[NDArray[np.float64]] = []
-    if spin.moments is not None:
-        magnetisation = saed_magnetisation(atoms, grids.ngf, choice.densities, spin.moments)
-        blocks += list(magnetisation) if isinstance(magnetisation, (list, tuple)) else [magnetisation]
-        # VASP writes one moment per ion before each further block
-        moments = [np.ascontiguousarray(component) for component in np.atleast_2d(spin.moments.T)]
-    augmentation = atomic_augmentation(choice.densities, atoms.counts, spin.moments)
-    data = VolumetricData(
-        "CHGCAR", atoms, [block.astype(dtype, copy=False) for block in blocks], augmentation or [], moments
-    )
-    assumptions += choice.assumptions + grids.assumptions + spin.assumptions
-    if augmentation is None:
-        assumptions += (
-            "no augmentation occupancies (a POTCAR has them, by --potcar): VASP refuses this file with ICHARG = 11 "
-            "and starts from its own atoms with ICHARG = 1",
-        )
-    return Prediction(data, choice, grids, spin, assumptions, zval_sum, float(electrons), float(data.total.min()))

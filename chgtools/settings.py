@@ -117,7 +117,7 @@ def grid_settings(
         if None in known:
             missing = ", ".join(d.label for d in densities if d.eaug is None)
             raise SettingsError(
-                f"PREC = {prec} needs ENAUG, and no EAUG is known for {missing}; give --enaug, a POTCAR, or another PREC"
+                f"PREC = {prec} needs ENAUG, and no EAUG is known for {missing}; give --enaug, a POTCAR or another PREC"
             )
         enaug = max(value for value in known if value is not None)
         assumptions.append(f"ENAUG = {enaug:.3f} eV (largest EAUG)")
@@ -143,15 +143,17 @@ def spin_settings(structure: Structure, incar: Incar | None) -> SpinSettings:
         return SpinSettings(None, ())
     wanted = structure.n_atoms * (3 if noncollinear else 1)
     given = incar.numbers("MAGMOM")
+    assumptions: tuple[str, ...] = ()
     if given is None:
-        values, assumptions = np.ones(wanted), ("MAGMOM = 1 for every component (VASP's default)",)
+        values = np.ones(wanted)
+        assumptions = ("MAGMOM = 1 for every component (VASP's default)",)
     elif len(given) < wanted:
         raise SettingsError(
             f"{incar.path}: MAGMOM has {len(given)} values, {structure.n_atoms} atoms need {wanted}"
             + (" (three each, non-collinear)" if noncollinear else "")
         )
     else:
-        values, assumptions = np.array(given[:wanted], dtype=float), ()  # VASP ignores what is behind
+        values = np.array(given[:wanted], dtype=float)  # VASP ignores what is behind
         if len(given) > wanted:
             assumptions = (f"MAGMOM: the first {wanted} of {len(given)} values, as VASP does",)
     return SpinSettings(values.reshape(-1, 3) if noncollinear else values, assumptions)

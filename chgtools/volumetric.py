@@ -58,7 +58,7 @@ class VolumetricData:
     @property
     def shape(self) -> tuple[int, int, int]:
         """(nx, ny, nz)"""
-        return self.blocks[0].shape  # type: ignore[return-value]
+        return self.blocks[0].shape
 
     @property
     def is_density(self) -> bool:
@@ -96,7 +96,7 @@ class VolumetricData:
             if len(self.blocks) == 2:
                 data = {"spin_up": data["total"], "spin_down": data["diff"]}
             return Locpot(_poscar(structure, self.structure.comment), data)
-        augmentation = {
+        augmentation: Any = {
             key: {
                 ion: real if block.imaginary is None else real + 1j * block.imaginary[ion - 1]
                 for ion, real in enumerate(block.real, 1)

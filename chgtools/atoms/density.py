@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from chgtools.errors import ChgtoolsError
+
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
+    from numpy.typing import ArrayLike, NDArray
+
+UNIFORM = 1e-9  # largest deviation of the q mesh from a uniform one, relative to its end
+CHARGE = 1e-6  # largest deviation of form[0] from zval, relative to zval (or to 1 electron below that)
+_BLOCK = 1 << 21  # elements of the largest temporary array in transforms
 
 
 @dataclass(frozen=True, eq=False)
@@ -20,13 +27,15 @@ class AtomicDensity:
     label : POTCAR label such as "Fe_pv"
     element : "Fe"
     zval : electrons (ZVAL)
-    q : (n_q,) float64, 1/Å, uniform from 0
+    q : (n_q,) float64, 1/Å, uniform from 0; kept as q[1] · (0, 1, 2, ...)
     form : (n_q,) float64, electrons; f(q) = ∫ 4πr² n(r) sin(qr)/(qr) dr, form[0] = zval; taken as 0 beyond q[-1]
     source : where it comes from, one line: "POTCAR PAW_PBE Fe_pv 02Aug2007", "built-in PBE", ...
     xc : "PBE", "LDA", ... or ""
     channels : l of each PAW projector in POTCAR order, or None
     occupancies : (n_channels, n_channels) atomic occupancies of the channels ("uccopancies in atom"), or None
     enmax, eaug : eV (the POTCAR's ENMAX and EAUG), or None
+    provenance : what else is known of how it was made, such as {"configuration": "3d7 4s1"}
+    Raises ChgtoolsError for a mesh that is not uniform from 0, numbers that are not finite, form[0] that is not zval.
     """
 
     label: str
@@ -40,6 +49,32 @@ class AtomicDensity:
     occupancies: NDArray[np.float64] | None = None
     enmax: float | None = None
     eaug: float | None = None
+    provenance: Mapping[str, str | float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        q, form = np.asarray(self.q, dtype=float), np.ascontiguousarray(self.form, dtype=float)
+        name = f"density of {self.label or self.element}"
+        if q.ndim != 1 or q.shape != form.shape or q.size < 4:
+            raise ChgtoolsError(f"{name}: q has shape {q.shape}, form {form.shape}; wanted the same (n,), n >= 4")
+        if not (np.isfinite(q).all() and np.isfinite(form).all()):
+            raise ChgtoolsError(f"{name}: the table holds NaN or infinity; wanted finite numbers")
+        uniform = q[1] * np.arange(q.size)
+        if q[1] <= 0 or np.abs(q - uniform).max() > UNIFORM * q[-1]:
+            raise ChgtoolsError(f"{name}: q is not uniform from 0 ({q[0]:g}, {q[1]:g}, ... {q[-1]:g} 1/Å)")
+        if not self.zval > 0 or abs(form[0] - self.zval) > CHARGE * max(self.zval, 1.0):
+            raise ChgtoolsError(f"{name}: f(0) = {form[0]:.8g} electrons, ZVAL = {self.zval:.8g}; they must be equal")
+        if self.occupancies is not None:
+            wanted = (len(self.channels or ()),) * 2
+            if np.shape(self.occupancies) != wanted:
+                raise ChgtoolsError(
+                    f"{name}: occupancies of shape {np.shape(self.occupancies)}, channels want {wanted}"
+                )
+            object.__setattr__(self, "occupancies", np.ascontiguousarray(self.occupancies, dtype=float))
+        if self.channels is not None:
+            object.__setattr__(self, "channels", tuple(int(ell) for ell in self.channels))
+        object.__setattr__(self, "zval", float(self.zval))
+        object.__setattr__(self, "q", uniform)
+        object.__setattr__(self, "form", form)
 
     @cached_property
     def sha256(self) -> str:
@@ -48,3 +83,53 @@ class AtomicDensity:
         for array in (self.q, self.form):
             digest.update(np.ascontiguousarray(array, dtype="<f8").tobytes())
         return digest.hexdigest()
+
+    @cached_property
+    def second_derivatives(self) -> NDArray[np.float64]:
+        """(n_q,) f''(q) in electrons Å² of the cubic spline through the table; f'(0) = 0."""
+        from chgtools.kernels.spline import second_derivatives
+
+        return np.asarray(second_derivatives(self.form, float(self.q[1])))
+
+    def form_factor(self, q: ArrayLike) -> NDArray[np.float64]:
+        """f(q) in electrons at any q in 1/Å (any shape): cubic spline, even in q, 0 beyond the table."""
+        from chgtools.kernels.spline import evaluate_many
+
+        points = np.asarray(q, dtype=float)
+        values = evaluate_many(self.form, self.second_derivatives, float(self.q[1]), np.ravel(points))
+        return np.asarray(values).reshape(points.shape)
+
+    def density(self, r: ArrayLike) -> NDArray[np.float64]:
+        """n(r) in electrons/Å³ at radii in Å (any shape), n(r) = 1/(2π²) ∫ q² f(q) sin(qr)/(qr) dq.
+
+        The trapezoid rule on the table is exact up to its own truncation for r < π/q[1]; beyond that n is taken as 0.
+        """
+        radii = np.abs(np.asarray(r, dtype=float))
+        flat, values = radii.ravel(), np.zeros(radii.size)
+        weights = self.q**2 * self.form * (self.q[1] / (2 * np.pi**2))
+        weights[-1] *= 0.5
+        inside = np.flatnonzero(flat < np.pi / self.q[1])
+        for part in np.array_split(inside, inside.size * self.q.size // _BLOCK + 1):
+            values[part] = np.sinc(flat[part, None] * (self.q / np.pi)) @ weights
+        return values.reshape(radii.shape)
+
+
+def radial_transform(
+    r: NDArray[np.float64], weights: NDArray[np.float64], step: float, count: int
+) -> NDArray[np.float64]:
+    """f(q) = Σ_i weights[i] sin(q r_i)/(q r_i) at q = 0, step, ..., (count - 1) step; returns (count,).
+
+    r : (n_r,) radii, any mesh, in the inverse unit of step; weights : (n_r,), 4πr² n(r) times the quadrature's weight
+    With q = (64a + b) step, sin(qr) = Im[exp(i 64a step r) exp(i b step r)]: the sum over r is one matrix product.
+    """
+    inner = 64
+    total = float(weights[r == 0].sum())
+    positive = r > 0
+    r, weights = r[positive], weights[positive]
+    coarse = np.exp(1j * step * inner * np.arange(-(-count // inner))[:, None] * r) * (weights / r)
+    fine = np.exp(1j * step * np.arange(inner) * r[:, None])
+    q = step * np.arange(1, count)
+    form = np.empty(count)
+    form[0] = weights.sum()
+    form[1:] = (coarse @ fine).imag.ravel()[1:count] / q
+    return form + total

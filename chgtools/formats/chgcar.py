@@ -214,7 +214,7 @@ class _Parser:
             while (line := self.reader.peek()) is not None and not line.strip():
                 tape()
         finally:
-            del self.reader.readline  # type: ignore[method-assign]
+            del self.reader.readline
         return structure, b"".join(taped)
 
     def _blank_lines(self) -> bytes:
@@ -278,8 +278,8 @@ class _Parser:
     def _fill(self, values: NDArray[np.float64], what: str, known: Fields) -> None:
         """Read exactly ``values.size`` numbers from whole lines.
 
-        known : fields (width, decimals) that programs print these numbers in, five to a line. Once a line of the file has shown such
-        fields all of them must keep to them, because a number that has lost a digit is still a number.
+        known : fields (width, decimals) that programs print these numbers in, five to a line. Once a line of the file
+        has shown such fields all must keep to them, because a number that has lost a digit is still a number.
         """
         from chgtools.kernels.numbers import BAD, DONE, POWERS, parse_fixed, parse_free
 

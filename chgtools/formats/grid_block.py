@@ -139,8 +139,8 @@ def _last_line(text: NDArray[np.uint8], used: int) -> bytes:
 def _read_two_threads(reader: LineReader, values: NDArray[Any], scale: float) -> int:
     """Parse the full 91-byte lines of a plain file in two halves at once.
 
-    Returns how many numbers were read, with the reader behind them: all full lines, or 0 with the reader left where it was
-    when any line differs from VASP's layout (the sequential reader then finds out where and why).
+    Returns how many numbers were read, with the reader behind them: all full lines, or 0 with the reader left where it
+    was when any line differs from VASP's layout (the sequential reader then finds out where and why).
     """
     from chgtools.kernels.numbers import DONE, E_DIGITS, E_WIDTH, POWERS, parse_fixed
 

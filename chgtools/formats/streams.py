@@ -15,7 +15,7 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -45,7 +45,7 @@ def stem(path: str | Path) -> str:
     return name
 
 
-def _open(path: str | Path, mode: str, compression: str | None) -> IO[Any]:
+def _open(path: str | Path, mode: Literal["rb", "wb"], compression: str | None) -> Any:
     if compression == "gzip":
         return gzip.open(path, mode, compresslevel=6)
     if compression == "bzip2":
@@ -59,7 +59,7 @@ def _open(path: str | Path, mode: str, compression: str | None) -> IO[Any]:
     if compression == "lz4":
         import lz4.frame
 
-        return lz4.frame.open(path, mode)  # type: ignore[no-any-return]
+        return lz4.frame.open(path, mode)
     return open(path, mode, buffering=0 if mode == "rb" else -1)
 
 
@@ -83,7 +83,7 @@ def read_bytes(path: str | Path) -> bytes:
     compression = compression_of(path)
     try:
         with _open(path, "rb", compression) as file:
-            return file.read()  # type: ignore[no-any-return]
+            return file.read()
     except Exception as error:
         raise _reading_error(error, path, compression) from error
 
@@ -263,7 +263,7 @@ class LineReader:
 
 @contextmanager
 def writing(path: str | Path) -> Iterator[IO[bytes]]:
-    """A binary file that appears under its name when complete, compressed by its suffix (.gz, .bz2, .xz, .zst, .lz4)."""
+    """A binary file that appears under its name when complete, compressed by its suffix (.gz, .bz2, ...)."""
     compression = SUFFIXES.get(Path(path).suffix)
     with replacing(path) as temporary, _open(temporary, "wb", compression) as file:
         yield file

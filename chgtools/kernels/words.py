@@ -30,8 +30,8 @@ def _pointer(context: Any, builder: Any, array_type: Any, array: Any, position: 
 
 
 @intrinsic
-def _load8(typing_context, text, position):  # type: ignore[no-untyped-def]
-    def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+def _load8(typing_context, text, position):
+    def generate(context, builder, signature, arguments):
         pointer = _pointer(context, builder, signature.args[0], *arguments)
         return builder.load(pointer, align=1)
 
@@ -39,8 +39,8 @@ def _load8(typing_context, text, position):  # type: ignore[no-untyped-def]
 
 
 @intrinsic
-def _store8(typing_context, text, position, word):  # type: ignore[no-untyped-def]
-    def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+def _store8(typing_context, text, position, word):
+    def generate(context, builder, signature, arguments):
         pointer = _pointer(context, builder, signature.args[0], arguments[0], arguments[1])
         builder.store(arguments[2], pointer, align=1)
         return context.get_dummy_value()
@@ -49,12 +49,12 @@ def _store8(typing_context, text, position, word):  # type: ignore[no-untyped-de
 
 
 @overload(load8, inline="always")
-def _overload_load8(text, position):  # type: ignore[no-untyped-def]
+def _overload_load8(text, position):
     return lambda text, position: _load8(text, position)
 
 
 @overload(store8, inline="always")
-def _overload_store8(text, position, word):  # type: ignore[no-untyped-def]
+def _overload_store8(text, position, word):
     return lambda text, position, word: _store8(text, position, word)
 
 

@@ -1,0 +1,126 @@
+"""``chgtools make-dcd``: training targets from CHGCARs."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from chgtools.cli.options import (
+    PATH,
+    density_options,
+    float32_option,
+    force_option,
+    json_option,
+    output_option,
+    refuse_to_replace,
+)
+from chgtools.errors import ChgtoolsError
+
+
+@click.command("make-dcd")
+@click.argument("files", type=PATH, nargs=-1, required=True, metavar="CHGCAR [POSCAR] ...")
+@output_option(required=False, help="HDF5 file, or a folder for several; by default CHGCAR.dcd.h5 beside each CHGCAR.")
+@density_options
+@click.option("--nelect", type=click.FloatRange(min=0, min_open=True), metavar="N",
+              help="Electrons of a charged cell; otherwise the file must hold the sum of ZVAL.")  # fmt: skip
+@click.option("--no-saed", is_flag=True, help="Do not store the SAED (half the size; it can be made again).")
+@float32_option
+@force_option
+@json_option
+def make_dcd(
+    files: tuple[Path, ...],
+    output: Path | None,
+    nelect: float | None,
+    no_saed: bool,
+    float32: bool,
+    force: bool,
+    as_json: bool,
+    **options: Any,
+) -> None:
+    """Write the difference density of CHGCAR, self-consistent density minus SAED, as HDF5.
+
+    Give the POSCAR (or CONTCAR) of the run behind its CHGCAR: its positions have full precision. Without one, the
+    POSCAR or CONTCAR beside the CHGCAR is taken if it is the same structure, else the header's 6 decimals. A POTCAR
+    beside the CHGCAR is used unless another source is named. With several CHGCARs a bad one stops no other.
+    """
+    from chgtools.dcd import pair_files
+
+    pairs = pair_files(files)
+    if output is not None and len(pairs) > 1 and not output.is_dir():
+        raise click.UsageError(f"{len(pairs)} CHGCARs need a folder as output, {output} is none; make it first")
+    failures = 0
+    for charge, poscar in pairs:
+        target = _target(charge, output)
+        refuse_to_replace(target, force)
+        try:
+            facts = _one(charge, poscar, target, nelect, not no_saed, float32, options)
+        except ChgtoolsError as error:
+            if len(pairs) == 1:
+                raise
+            failures += 1
+            click.echo(f"Error: {error}", err=True)
+            continue
+        if as_json:
+            click.echo(json.dumps(facts))
+        else:
+            grid = " x ".join(map(str, facts["grid"]))
+            click.echo(
+                f"{target}: {facts['formula']}, grid {grid}, {facts['electrons']:.5f} electrons, "
+                f"DCD holds {facts['dcd_electrons']:+.1e}; SAED alone is {facts['saed_eps_mae_percent']:.2f} % off"
+            )
+    if failures:
+        click.echo(f"Error: {failures} of {len(pairs)} CHGCARs failed; the others are done", err=True)
+        sys.exit(1)
+
+
+def _target(charge: Path, output: Path | None) -> Path:
+    from chgtools.formats.streams import stem
+
+    name = f"{stem(charge)}.dcd.h5"
+    if output is None:
+        return charge.parent / name
+    if output.is_dir():
+        folder = charge.resolve().parent.name
+        return output / (f"{folder}.{name}" if folder else name)
+    return output
+
+
+def _one(
+    charge: Path,
+    poscar: Path | None,
+    target: Path,
+    nelect: float | None,
+    keep_saed: bool,
+    float32: bool,
+    options: dict[str, Any],
+) -> dict[str, Any]:
+    import numpy as np
+
+    from chgtools.cli.run_options import print_notes, source_of
+    from chgtools.dcd import difference_density, write
+    from chgtools.prediction import find_source
+
+    difference = difference_density(
+        charge,
+        poscar,
+        source=find_source(charge, source_of(options)),
+        nelect=nelect,
+        dtype=np.float32 if float32 else np.float64,
+    )
+    print_notes(f"{charge}: {sentence}" for sentence in difference.assumptions)
+    write(difference, target, keep_saed)
+    return {
+        "file": str(target),
+        "formula": difference.structure.formula,
+        "grid": difference.dcd.shape,
+        "blocks": len(difference.blocks),
+        "electrons": difference.electrons,
+        "labels": difference.labels,
+        "saed_eps_mae_percent": difference.eps_mae_of_saed,
+        "dcd_electrons": float(difference.dcd.mean(dtype=float)) * difference.structure.volume,
+        "assumptions": difference.assumptions,
+    }

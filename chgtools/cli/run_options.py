@@ -1,0 +1,28 @@
+"""From command-line options to the library's settings, and the notes that every run prints."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import click
+
+from chgtools.atoms.choice import Source
+from chgtools.settings import GridOptions
+
+
+def source_of(options: dict[str, Any]) -> Source:
+    """Source of the shared density options."""
+    names = ("potcar", "library", "upf", "labels", "convention", "xc")
+    return Source(**{name: options[name] for name in names})
+
+
+def grid_of(options: dict[str, Any]) -> GridOptions:
+    """GridOptions of the shared grid options."""
+    return GridOptions(**{name: options[name] for name in ("encut", "prec", "enaug", "ngf", "like")})
+
+
+def print_notes(sentences: Iterable[str]) -> None:
+    """What was assumed, on stderr."""
+    for sentence in sentences:
+        click.echo(f"note: {sentence}", err=True)

@@ -1,0 +1,75 @@
+"""``chgtools saed``: the superposition of atomic densities as a file."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+from chgtools.cli.options import (
+    PATH,
+    density_options,
+    float32_option,
+    force_option,
+    grid_options,
+    incar_option,
+    json_option,
+    output_option,
+    refuse_to_replace,
+)
+
+
+@click.command()
+@click.argument("poscar", type=PATH)
+@output_option(help="File to write; its name tells the format (CHGCAR, x.cube, x.xsf).")
+@incar_option
+@grid_options
+@density_options
+@click.option("--method", type=click.Choice(["auto", "reciprocal", "real"]), default="auto", show_default=True,
+              help="Sum in reciprocal space (VASP's way) or in real space.")  # fmt: skip
+@float32_option
+@force_option
+@json_option
+def saed(
+    poscar: Path,
+    output: Path,
+    incar: Path | None,
+    method: str,
+    float32: bool,
+    force: bool,
+    as_json: bool,
+    **options: Any,
+) -> None:
+    """Write the superposition of atomic electron densities of POSCAR: the density alone, without occupancies."""
+    refuse_to_replace(output, force)
+    import numpy as np
+
+    from chgtools.cli.run_options import grid_of, print_notes, source_of
+    from chgtools.formats import write
+    from chgtools.prediction import settings_for
+    from chgtools.superposition import saed as superpose
+    from chgtools.volumetric import VolumetricData
+
+    settings = settings_for(poscar, source=source_of(options), incar=incar, grid=grid_of(options))
+    print_notes(settings.assumptions)
+    density = superpose(settings.structure, settings.grid.ngf, settings.choice.densities, method=method)
+    if float32:
+        density = density.astype(np.float32)
+    data = VolumetricData("CHGCAR", settings.structure, [density])
+    write(data, output)
+    facts = {
+        "file": str(output),
+        "grid": settings.grid.ngf,
+        "electrons": data.electrons,
+        "minimum": float(density.min()),
+        "labels": settings.choice.labels,
+        "assumptions": settings.assumptions,
+    }
+    if as_json:
+        click.echo(json.dumps(facts))
+    else:
+        n = " x ".join(map(str, settings.grid.ngf))
+        click.echo(f"{output}: {settings.structure.formula}, grid {n}, {data.electrons:.6f} electrons, "
+                   f"minimum {facts['minimum']:.3g} e/Å³")  # fmt: skip

@@ -1,0 +1,221 @@
+"""INCAR: VASP's tags.
+
+    SYSTEM = a title          ! a comment           TAG = value; several statements by semicolons
+    ENCUT = 400.0 eV          # words behind a number are a comment, as VASP takes them
+    magmom = 2*1.0 \\          tags in any case; a backslash at the end of a line continues it
+             -1.0
+    SYSTEM = "text; with # and
+    several lines"            quotes keep everything inside them (VASP 6)
+    KERNEL { TAG = value }    the same as KERNEL/TAG = value (VASP 6)
+
+The first statement of a tag counts. Lines without "=" are headings and mean nothing.
+Source: the VASP wiki's page INCAR, and the files of real runs.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+
+from chgtools.errors import FormatError
+
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eEdD][+-]?\d+)?", re.ASCII)
+_INTEGER = re.compile(r"[+-]?\d+", re.ASCII)
+_REPEATED = re.compile(r"(\d+)\*(.+)", re.ASCII)
+_GROUP = re.compile(r"\s*[A-Za-z_]\w*\s*=?\s*", re.ASCII)
+_TAG = re.compile(r"[A-Za-z_][\w/]*", re.ASCII)
+_MAX_REPEAT = 10_000_000
+# Names VASP knew a tag by before; a real VASP 4 run with ENMAX in its INCAR took it for ENCUT
+_OLD_NAMES = {"ENCUT": "ENMAX"}
+
+
+@dataclass(frozen=True)
+class Incar(Mapping[str, str]):
+    """The tags of an INCAR, upper-case, with their values as text; typed by number, integer, logical and numbers.
+
+    tags : tag to text, without comments and quotes
+    lines : tag to its line in the file
+    ignored : one sentence for each statement that VASP passes over (a tag given again, a malformed one)
+    path : the file, for messages
+    """
+
+    tags: Mapping[str, str]
+    lines: Mapping[str, int]
+    ignored: tuple[str, ...] = ()
+    path: str = "INCAR"
+
+    def __getitem__(self, tag: str) -> str:
+        return self.tags[tag.upper()]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.tags)
+
+    def __len__(self) -> int:
+        return len(self.tags)
+
+    def text(self, tag: str) -> str | None:
+        """The value as text, None where the tag is not set (or set to nothing)."""
+        tag = tag.upper()
+        value = self.tags.get(tag)
+        if value is None and tag in _OLD_NAMES:
+            value = self.tags.get(_OLD_NAMES[tag])
+        return value or None
+
+    def number(self, tag: str) -> float | None:
+        """The value as a float; words behind the number are a comment. Raises FormatError when it is no number."""
+        text = self.text(tag)
+        if text is None:
+            return None
+        if not _NUMBER.fullmatch(text.split()[0]):
+            raise self._error(tag, text, "a number")
+        return _float(text.split()[0])
+
+    def integer(self, tag: str) -> int | None:
+        """The value as an int; words behind it are a comment. Raises FormatError when it is no whole number."""
+        text = self.text(tag)
+        if text is None:
+            return None
+        if not _INTEGER.fullmatch(text.split()[0]):
+            raise self._error(tag, text, "a whole number")
+        return int(text.split()[0])
+
+    def logical(self, tag: str) -> bool | None:
+        """The value as Fortran reads a logical: .TRUE., T, .F., false. Raises FormatError for anything else."""
+        text = self.text(tag)
+        if text is None:
+            return None
+        first = text.lstrip(".")[:1].upper()
+        if first not in ("T", "F"):
+            raise self._error(tag, text, ".TRUE. or .FALSE.")
+        return first == "T"
+
+    def numbers(self, tag: str) -> list[float] | None:
+        """The values as floats, 3*1.0 written out, up to the first word that is no number (a comment).
+
+        Raises FormatError when the first word is none.
+        """
+        text = self.text(tag)
+        if text is None:
+            return None
+        values: list[float] = []
+        for word in text.split():
+            repeated = _REPEATED.fullmatch(word)
+            times, item = (int(repeated[1]), repeated[2]) if repeated else (1, word)
+            if not _NUMBER.fullmatch(item) or times > _MAX_REPEAT:
+                if repeated or not values:
+                    raise self._error(tag, word, "numbers such as 1.0 or 3*1.0")
+                break
+            values += [_float(item)] * times
+        return values
+
+    def _error(self, tag: str, found: str, wanted: str) -> FormatError:
+        tag = tag.upper()
+        name = tag if tag in self.tags else _OLD_NAMES[tag]
+        return FormatError(f"found {name} = {found!r}; wanted {wanted}", self.path, self.lines.get(name))
+
+
+def _float(word: str) -> float:
+    return float(word.lower().replace("d", "e"))
+
+
+def read_incar(path: str | Path) -> Incar:
+    """Read an INCAR. Raises FormatError for a file that is none, with the line where it ends to make sense."""
+    try:
+        text = Path(path).read_bytes().decode("utf-8", errors="replace")
+    except FileNotFoundError as error:
+        raise FormatError("no such file; check the name and the folder", path) from error
+    except OSError as error:
+        raise FormatError(f"cannot be read ({error.strerror})", path) from error
+    if "\0" in text:
+        raise FormatError("holds zero bytes and is no text; wanted an INCAR", path)
+    return parse_incar(text, path)
+
+
+def parse_incar(text: str, path: str | Path = "INCAR") -> Incar:
+    """The tags in the text of an INCAR; ``path`` is for messages. Raises FormatError as :func:`read_incar`."""
+    tags: dict[str, str] = {}
+    lines: dict[str, int] = {}
+    ignored: list[str] = []
+    for line, statement in _statements(text, path):
+        name, _, value = statement.partition("=")
+        tag = name.strip().upper()
+        if not _TAG.fullmatch(tag):
+            ignored.append(f"{path}:{line}: {' '.join(statement.split())!r} sets no tag, VASP passes it over")
+        elif tag in tags:
+            ignored.append(f"{path}:{line}: {tag} again; VASP takes the first, in line {lines[tag]}")
+        else:
+            tags[tag], lines[tag] = _unquoted(value), line
+    return Incar(MappingProxyType(tags), MappingProxyType(lines), tuple(ignored), str(path))
+
+
+def _unquoted(value: str) -> str:
+    value = value.strip()
+    return value[1:-1].strip() if len(value) > 1 and value[0] == value[-1] == '"' else value
+
+
+def _statements(text: str, path: str | Path) -> Iterator[tuple[int, str]]:
+    """(line, "TAG = value") of each statement with an equals sign; braces written out as GROUP/TAG."""
+    groups: list[tuple[str, int]] = []
+    start, statement = 1, ""
+    for line, mark in _marks(text, path):
+        if not statement.strip():
+            start = line
+        # Braces in a value (a title such as Al{111}) are text; after a bare tag they open a group
+        literal = (mark == "{" and not _GROUP.fullmatch(statement)) or (mark == "}" and "{" in statement)
+        if literal or mark not in (";", "{", "}"):
+            statement += mark
+            continue
+        if mark == "{":
+            groups.append((statement.strip().rstrip("=").strip(), start))
+        elif "=" in statement:
+            yield start, "/".join([name for name, _ in groups] + [statement.strip()])
+        if mark == "}":
+            if not groups:
+                raise FormatError("found a } that closes nothing; remove it or open its { before", path, line)
+            groups.pop()
+        statement = ""
+    if groups:
+        raise FormatError(f"{groups[-1][0]} {{ is never closed; add its }}", path, groups[-1][1])
+
+
+def _marks(text: str, path: str | Path) -> Iterator[tuple[int, str]]:
+    """(line, piece) of the text without comments and continuations; pieces ; { } alone, an end of line as ;"""
+    quoted_since = 0
+    continued = False
+    for number, line in enumerate(text.splitlines(), 1):
+        rest, continued = line.strip() if not quoted_since else line, False
+        while rest:
+            if quoted_since:
+                inside, quote, rest = rest.partition('"')
+                yield number, inside + quote
+                quoted_since = 0 if quote else quoted_since
+                continue
+            match = re.search(r'[#!;{}"]|\\\s*$', rest)
+            if match is None:
+                yield number, rest
+                break
+            yield number, rest[: match.start()]
+            mark, rest = match[0][0], rest[match.end() :]
+            if mark in "#!":
+                # A comment may end in a backslash: the statement ends all the same
+                break
+            if mark == "\\":
+                continued = True
+            elif mark == '"':
+                quoted_since = number
+                yield number, mark
+            else:
+                yield number, mark
+        if quoted_since:
+            yield number, "\n"
+        elif continued:
+            yield number, " "
+        else:
+            yield number, ";"
+    if quoted_since:
+        raise FormatError('a " is never closed; add the second one', path, quoted_since)
+    if continued:
+        yield number, ";"

@@ -1,0 +1,100 @@
+"""Sums over the half-complex Fourier coefficients of a grid (see chgtools.grid for their layout)."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from numba import njit
+
+
+@njit(cache=True, nogil=True)
+def add_structure_factors(
+    plane: Any, even: Any, odd: Any, kz: int, metric: Any, steps: Any, counts: Any, values: Any, second: Any
+) -> None:
+    """Fill one plane of coefficients with Σ_s f_s(|G|) S_s(G); scale and G = 0 are the caller's business.
+
+    plane : (ny, nx//2 + 1) complex128, all zero; the unbalanced planes of even axes stay so
+    even, odd : (n_species, ky_count, kx_count) complex128; S at +ky is even - i odd, at -ky even + i odd
+    kz : Miller index of the plane
+    metric : (3, 3) b_i · b_j in 1/Å², order x, y, z
+    steps, counts : (n_species,) step (1/Å) and length of each table
+    values, second : (n_species, n_q) form factor and its second derivatives, zero-padded
+    """
+    ny = plane.shape[0]
+    n_species, ky_count, kx_count = even.shape
+    for j in range(ky_count):
+        for sign in range(1 if j == 0 else 2):
+            ky = j if sign == 0 else -j
+            row = plane[ky] if ky >= 0 else plane[ny + ky]
+            constant = metric[1, 1] * ky * ky + 2 * metric[1, 2] * ky * kz + metric[2, 2] * kz * kz
+            linear = 2 * (metric[0, 1] * ky + metric[0, 2] * kz)
+            for s in range(n_species):
+                inverse = 1 / steps[s]
+                sixth = steps[s] * steps[s] / 6
+                last = counts[s] - 1
+                for i in range(kx_count):
+                    x = math.sqrt(max(constant + i * (linear + i * metric[0, 0]), 0.0)) * inverse
+                    k = int(x)
+                    if k >= last:
+                        continue
+                    t = x - k
+                    u = 1 - t
+                    f = (
+                        u * values[s, k]
+                        + t * values[s, k + 1]
+                        - sixth * t * u * ((1 + u) * second[s, k] + (1 + t) * second[s, k + 1])
+                    )
+                    p, q = even[s, j, i], odd[s, j, i]
+                    if sign == 0:
+                        row[i] += complex(f * (p.real + q.imag), f * (p.imag - q.real))
+                    else:
+                        row[i] += complex(f * (p.real - q.imag), f * (p.imag + q.real))
+
+
+@njit(cache=True, nogil=True)
+def coulomb_sum(half: Any, nx: int, metric: Any) -> float:
+    """Σ_{G≠0} |c_G|²/G² in Å² over all G of the grid, from half-complex coefficients (nz, ny, nx//2 + 1).
+
+    metric : (3, 3) b_i · b_j in 1/Å²; n/2 of an even axis counts as a positive index
+    """
+    nz, ny, n_half = half.shape
+    total = 0.0
+    for m in range(nz):
+        kz = m if 2 * m <= nz else m - nz
+        for j in range(ny):
+            ky = j if 2 * j <= ny else j - ny
+            constant = metric[1, 1] * ky * ky + 2 * metric[1, 2] * ky * kz + metric[2, 2] * kz * kz
+            linear = 2 * (metric[0, 1] * ky + metric[0, 2] * kz)
+            line = 0.0
+            for i in range(n_half):
+                if i == 0 and ky == 0 and kz == 0:
+                    continue
+                c = half[m, j, i]
+                term = (c.real * c.real + c.imag * c.imag) / (constant + i * (linear + i * metric[0, 0]))
+                # Each coefficient stands for its conjugate too, but those of the edges are their own
+                line += term if i == 0 or 2 * i == nx else 2 * term
+            total += line
+    return total
+
+
+@njit(cache=True, nogil=True)
+def difference_sums(values: Any, reference: Any) -> tuple[float, float, float, float, float]:
+    """Σ|a - b|, Σ|b|, Σ(a - b)², Σb² and max|a - b| of two flat arrays, summed in blocks in double precision."""
+    absolute = norm = square = norm_square = largest = 0.0
+    block = 4096
+    for start in range(0, values.size, block):
+        s0 = s1 = s2 = s3 = 0.0
+        for i in range(start, min(start + block, values.size)):
+            b = float(reference[i])
+            d = float(values[i]) - b
+            s0 += abs(d)
+            s1 += abs(b)
+            s2 += d * d
+            s3 += b * b
+            largest = max(largest, abs(d))
+        absolute += s0
+        norm += s1
+        square += s2
+        norm_square += s3
+    return absolute, norm, square, norm_square, largest

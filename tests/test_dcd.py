@@ -1,0 +1,168 @@
+"""Difference densities: zero for a SAED, given back whole, refused when the inputs contradict each other."""
+
+from __future__ import annotations
+
+import h5py
+import numpy as np
+import pytest
+from synthetic_chgcar import structure
+from test_prediction import atom
+
+import chgtools
+from chgtools import dcd
+from chgtools.errors import FormatError, MismatchError, SettingsError
+from chgtools.formats import chgcar, poscar
+from chgtools.superposition import saed
+from chgtools.volumetric import Augmentation, VolumetricData
+
+ATOMS = [atom("Si", 4), atom("O", 6)]
+
+
+@pytest.fixture
+def run(tmp_path):
+    """A folder with the CHGCAR of a SAED with a known wave on it, spin and records, and its POSCAR."""
+    atoms = structure().with_changes(frac=structure().frac + 3.3e-7)  # beyond the digits of a CHGCAR's header
+    density = saed(atoms, (12, 10, 16), ATOMS)
+    wave = np.sin(2 * np.pi * np.arange(12) / 12)[:, None, None] * 0.01
+    magnetisation = np.asfortranarray(density * 0.1)
+    data = VolumetricData(
+        "CHGCAR",
+        atoms,
+        [np.asfortranarray(density + wave), magnetisation],
+        [Augmentation([np.arange(33.0)] * 3), Augmentation([np.arange(33.0) / 7] * 3)],
+        [np.array([1.0, 2.0, 3.0])],
+    )
+    chgcar.write(data, tmp_path / "CHGCAR")
+    poscar.write(atoms, tmp_path / "POSCAR")
+    return tmp_path, data, wave
+
+
+def test_the_difference_is_what_was_added(run):
+    folder, data, wave = run
+    made = chgtools.difference_density(folder / "CHGCAR", folder / "POSCAR", densities=ATOMS)
+    np.testing.assert_allclose(made.dcd, np.broadcast_to(wave, made.dcd.shape), atol=2e-9)
+    assert abs(made.dcd.mean()) * made.structure.volume < 1e-8
+    np.testing.assert_allclose(made.blocks[1], data.blocks[1], rtol=1e-9)
+    assert made.electrons == pytest.approx(14, rel=1e-9)
+    assert made.labels == ("Si", "O")
+    expected = 100 * np.abs(data.total - made.saed).sum() / np.abs(data.total).sum()
+    assert made.eps_mae_of_saed == pytest.approx(expected, rel=1e-6)
+
+
+def test_the_difference_of_a_saed_is_zero_to_its_digits(run):
+    folder, data, _ = run
+    data.blocks[0] = saed(data.structure, (12, 10, 16), ATOMS)
+    chgcar.write(data, folder / "CHGCAR")
+    made = chgtools.difference_density(folder / "CHGCAR", folder / "POSCAR", densities=ATOMS)
+    # 11 digits of the file, 6 decimals of its lattice
+    np.testing.assert_allclose(made.dcd, 0, atol=1e-10 * data.total.max())
+
+
+def test_stored_and_given_back(run):
+    folder, _, _ = run
+    original = chgcar.read(folder / "CHGCAR")
+    made = chgtools.difference_density(original, folder / "POSCAR", densities=ATOMS)
+    dcd.write(made, folder / "x.h5")
+    again = dcd.read(folder / "x.h5")
+    for field in ("labels", "zvals", "electrons", "provenance"):
+        assert getattr(again, field) == getattr(made, field), field
+    assert all(np.array_equal(a, b) for a, b in zip(again.blocks, made.blocks, strict=True))
+    assert again.blocks[0].flags.f_contiguous
+    assert again.provenance["source_file"] == "CHGCAR"
+    assert len(again.provenance["source_sha256"]) == 64
+    assert "test; sha256 " in again.provenance["density_Si"]
+    chgcar.write(again.density(), folder / "back")
+    back = chgcar.read(folder / "back", kind="CHGCAR")
+    for ours, theirs in zip(back.blocks, original.blocks, strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=3e-11, atol=0)
+    assert [a.lengths for a in back.augmentation] == [[33] * 3] * 2
+    np.testing.assert_array_equal(back.augmentation[1].real[2], original.augmentation[1].real[2])
+    np.testing.assert_array_equal(back.moments, original.moments)
+    with h5py.File(folder / "x.h5") as file:
+        assert file["density"].shape == (2, 16, 10, 12)
+        assert file["density"].attrs["unit"].startswith("electrons/angstrom^3")
+        np.testing.assert_array_equal(file["density"][0].T, made.dcd)
+
+
+def test_without_the_saed(run):
+    folder, _, _ = run
+    made = chgtools.difference_density(folder / "CHGCAR", folder / "POSCAR", densities=ATOMS, dtype=np.float32)
+    dcd.write(made, folder / "x.h5", keep_saed=False)
+    again = dcd.read(folder / "x.h5")
+    assert again.saed is None
+    assert again.dcd.dtype == np.float32
+    with pytest.raises(MismatchError, match="SAED was not kept"):
+        again.density()
+
+
+def test_noncollinear_records_come_back(run, tmp_path):
+    _, data, _ = run
+    records = Augmentation([np.arange(8.0)] * 3, [np.arange(8.0) * 1e-3] * 3)
+    data = VolumetricData("CHGCAR", data.structure, [data.blocks[0]] * 4, [records] * 4, [np.zeros(3)] * 3)
+    made = chgtools.difference_density(data, data.structure, densities=ATOMS)
+    dcd.write(made, tmp_path / "x.h5")
+    again = dcd.read(tmp_path / "x.h5")
+    assert len(again.blocks) == len(again.augmentation) == 4
+    np.testing.assert_array_equal(again.augmentation[2].imaginary[1], records.imaginary[1])
+
+
+def test_the_poscar_must_be_the_files_own(run):
+    folder, data, _ = run
+    moved = data.structure.with_changes(frac=data.structure.frac + [[0, 0, 0], [0, 0, 0.01], [0, 0, 0]])
+    with pytest.raises(MismatchError, match=r"atom 2 \(Si\) lies 0\.0523 Å apart"):
+        chgtools.difference_density(folder / "CHGCAR", moved, densities=ATOMS)
+
+
+def test_electrons_must_agree_with_the_atoms(run):
+    folder, data, _ = run
+    iron = data.structure.with_changes(species=("Fe", "O"))
+    data = VolumetricData("CHGCAR", iron, [data.blocks[0] * (22 / 14)], source="CHGCAR")
+    wrong = [atom("Fe_pv", 14), atom("O", 6)]
+    with pytest.raises(
+        MismatchError, match=r"holds 22\.00000 electrons, its atoms 34 = 2 x 14 \(Fe_pv\).*--label Fe=Fe "
+    ):
+        chgtools.difference_density(data, iron, densities=wrong)
+    charged = VolumetricData("CHGCAR", iron, [data.blocks[0] * (21.3 / 22)], source="CHGCAR")
+    right = [atom("Fe", 8), atom("O", 6)]
+    with pytest.raises(MismatchError, match=r"no labels give that count: for a charged cell give --nelect"):
+        chgtools.difference_density(charged, iron, densities=right)
+    made = chgtools.difference_density(charged, iron, densities=right, nelect=21.3)
+    assert made.dcd.mean() * iron.volume == pytest.approx(-0.7, abs=1e-6)
+    with pytest.raises(MismatchError, match=r"NELECT = 20 is given"):
+        chgtools.difference_density(charged, iron, densities=right, nelect=20)
+
+
+def test_a_poscar_beside_the_file_is_found_and_said(run):
+    folder, data, _ = run
+    made = chgtools.difference_density(folder / "CHGCAR", densities=ATOMS)
+    assert made.assumptions == (f"positions of {folder / 'POSCAR'}",)
+    np.testing.assert_allclose(made.structure.frac, data.structure.frac, rtol=0, atol=1e-15)
+    poscar.write(data.structure.with_changes(frac=data.structure.frac + 0.1), folder / "POSCAR")
+    made = chgtools.difference_density(folder / "CHGCAR", densities=ATOMS)
+    assert "header, with 6 decimals" in made.assumptions[0]
+
+
+def test_pairs_of_files():
+    from pathlib import Path
+
+    files = [Path(p) for p in ("a/CHGCAR", "a/POSCAR", "b/CHGCAR.gz", "c/CHGCAR", "c/CONTCAR")]
+    assert dcd.pair_files(files) == [(files[0], files[1]), (files[2], None), (files[3], files[4])]
+    assert dcd.pair_files([Path("x"), Path("y")]) == [(Path("x"), Path("y"))]
+    with pytest.raises(SettingsError, match="POSCAR"):
+        dcd.pair_files([Path("POSCAR"), Path("CHGCAR"), Path("CHG")])
+
+
+def test_files_that_are_no_dcd(run):
+    folder, _, _ = run
+    with pytest.raises(FormatError, match="no such file"):
+        dcd.read(folder / "none.h5")
+    with pytest.raises(FormatError, match="no HDF5 file"):
+        dcd.read(folder / "POSCAR")
+    with h5py.File(folder / "other.h5", "w"):
+        pass
+    with pytest.raises(FormatError, match="no difference density"):
+        dcd.read(folder / "other.h5")
+    with h5py.File(folder / "new.h5", "w") as file:
+        file.attrs["format"], file.attrs["format_version"] = dcd.FORMAT_NAME, 99
+    with pytest.raises(FormatError, match="version 99, this chgtools reads up to 1"):
+        dcd.read(folder / "new.h5")
