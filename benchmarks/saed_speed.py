@@ -19,6 +19,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -30,13 +31,19 @@ from chgtools.superposition import saed
 CASES = ((48, 8, 8), (120, 100, 100), (200, 460, 10))  # points, atoms, atoms the reference is timed with
 
 
-def atom(element: str, zval: float, width: float) -> AtomicDensity:
-    """f = zval exp(-q²w²/4) / (1 + (q/30)²)²: smooth, with a small tail as tables of real atoms have."""
+def atom(element: str, zval: float, width: float, tail: float) -> AtomicDensity:
+    """f = zval exp(-q²w²/4), to which ``tail`` adds that share of a power law, as kinks in n(r) make."""
     q = np.arange(1000) * 0.06
-    return AtomicDensity(element, element, zval, q, zval * np.exp(-((q * width) ** 2) / 4) / (1 + (q / 30) ** 2) ** 2, "")
+    form = (1 - tail) * np.exp(-((q * width) ** 2) / 4) + tail / (1 + (q / 10) ** 2) ** 2
+    return AtomicDensity(element, element, zval, q, zval * form, "")
 
 
-ATOMS = [atom("Si", 4.0, 0.9), atom("O", 6.0, 0.6), atom("Fe", 8.0, 0.5)]
+# smooth: f is below 1e-10 of ZVAL from 19/Å on, as in tables made for a plane-wave grid; the sums stop there.
+# hard: never below it, so that all G of the box are summed.
+KINDS = {
+    kind: [atom("Si", 4.0, 0.9, tail), atom("O", 6.0, 0.6, tail), atom("Fe", 8.0, 0.5, tail)]
+    for kind, tail in (("smooth", 0.0), ("hard", 1e-4))
+}
 
 
 def case(n_atoms: int) -> Structure:
@@ -52,7 +59,7 @@ def reference(structure: Structure, shape: tuple[int, int, int], n_atoms: int) -
     index = [np.fft.fftfreq(n, 1 / n) for n in shape]
     miller = np.stack(np.meshgrid(*index, indexing="ij"), axis=-1)
     q = np.linalg.norm(miller @ reciprocal(structure.lattice), axis=-1)
-    forms = [np.interp(q, density.q, density.form, right=0.0) for density in ATOMS]
+    forms = [np.interp(q, density.q, density.form, right=0.0) for density in KINDS["hard"]]
     total = np.zeros(shape, complex)
     for a in range(n_atoms):
         total += forms[structure.group_of_atom[a]] * np.exp(-2j * np.pi * (miller @ structure.frac[a]))
@@ -81,24 +88,19 @@ def time_reference(structure: Structure, shape: tuple[int, int, int], subset: in
     return fixed[0] + times * (some[0] - fixed[0]), fixed[1] + times * (some[1] - fixed[1])
 
 
-def peak_memory(points: int, n_atoms: int, method: str) -> tuple[float, float]:
-    """(MiB beyond the start of a fresh process, MiB of the result)."""
-    run = [sys.executable, __file__, "--memory", str(points), str(n_atoms), method]
-    return float(subprocess.run(run, capture_output=True, text=True, check=True).stdout), points**3 / 2**17
-
-
 def status(key: str) -> float:
     """A line of /proc/self/status in MiB."""
     text = Path("/proc/self/status").read_text()
     return float(text.partition(f"{key}:")[2].split()[0]) / 1024
 
 
-def measure_memory(points: int, n_atoms: int, method: str) -> None:
+def measure_memory(points: int, n_atoms: int, kind: str, method: str) -> None:
+    """Print the MiB that a superposition needs at most beyond what the process held before."""
     structure = case(n_atoms)
-    saed(structure, (16, 16, 16), ATOMS, method=method)
+    saed(structure, (16, 16, 16), KINDS[kind], method=method)
     Path("/proc/self/clear_refs").write_text("5")  # forget the peak so far
     before = status("VmRSS")
-    saed(structure, (points,) * 3, ATOMS, method=method)
+    saed(structure, (points,) * 3, KINDS[kind], method=method)
     print(status("VmHWM") - before)
 
 
@@ -106,25 +108,33 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--repeat", type=int, default=5)
     parser.add_argument("--case", type=int, choices=(1, 2, 3), help="one case only")
-    parser.add_argument("--memory", nargs=3, help=argparse.SUPPRESS)
+    parser.add_argument("--memory", nargs=4, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.memory:
-        measure_memory(int(arguments.memory[0]), int(arguments.memory[1]), arguments.memory[2])
+        points, n_atoms, kind, method = arguments.memory
+        measure_memory(int(points), int(n_atoms), kind, method)
         return
-    print(f"{'grid':>6s}{'atoms':>7s}  {'kernel':12s}{'wall s':>9s}{'CPU s':>9s}{'ratio':>8s}{'MiB':>7s}{'result MiB':>12s}")
+    print(
+        f"{'grid':>6s}{'atoms':>7s}  {'kernel':20s}{'wall s':>9s}{'CPU s':>9s}{'ratio':>8s}"
+        f"{'MiB':>7s}{'result MiB':>12s}"
+    )
     for number, (points, n_atoms, subset) in enumerate(CASES, 1):
         if arguments.case not in (None, number):
             continue
         structure, shape = case(n_atoms), (points,) * 3
         wall, cpu = time_reference(structure, shape, subset)
         note = "" if subset == n_atoms else f"  {subset} atoms, scaled to {n_atoms}"
-        print(f"{points:5d}³{n_atoms:7d}  {'NumPy':12s}{wall:9.3f}{cpu:9.3f}{'':27s}{note}")
-        for method in ("reciprocal", "real", "auto"):
-            saed(structure, (8, 8, 8), ATOMS, method=method)
-            own = timed(lambda m=method: saed(structure, shape, ATOMS, method=m), arguments.repeat)
-            memory, result = peak_memory(points, n_atoms, method)
+        print(f"{points:5d}³{n_atoms:7d}  {'NumPy':20s}{wall:9.3f}{cpu:9.3f}{note}", flush=True)
+        for kind, method in (("smooth", "reciprocal"), ("hard", "reciprocal"), ("smooth", "real"), ("smooth", "auto")):
+            atoms = KINDS[kind]
+            saed(structure, (8, 8, 8), atoms, method=method)
+            own = timed(partial(saed, structure, shape, atoms, method=method), arguments.repeat)
+            run = [sys.executable, __file__, "--memory", str(points), str(n_atoms), kind, method]
+            memory = float(subprocess.run(run, capture_output=True, text=True, check=True).stdout)
             print(
-                f"{'':13s}  {method:12s}{own[0]:9.4f}{own[1]:9.4f}{cpu / own[1]:7.0f}x{memory:7.0f}{result:12.0f}", flush=True
+                f"{'':13s}  {method + ', ' + kind:20s}{own[0]:9.4f}{own[1]:9.4f}{cpu / own[1]:7.0f}x"
+                f"{memory:7.0f}{points**3 / 2**17:12.0f}",
+                flush=True,
             )
 
 

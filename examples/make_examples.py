@@ -8,8 +8,10 @@ from pathlib import Path
 import numpy as np
 from ase import Atoms
 from ase.build import bulk, make_supercell
-from ase.io import write
 from ase.spacegroup import crystal
+
+from chgtools.formats import poscar
+from chgtools.structure import as_structure
 
 RATTLE_ANGSTROM = 0.05
 SEED = 7
@@ -45,7 +47,7 @@ def slab() -> Atoms:
     symbols += ["N", "H", "H", "H"]
     positions.append(tuple(nitrogen))
     for angle in np.radians([90, 210, 330]):
-        positions.append(tuple(nitrogen + [0.94 * np.cos(angle), 0.94 * np.sin(angle), 0.38]))
+        positions.append(tuple(nitrogen + np.array([0.94 * np.cos(angle), 0.94 * np.sin(angle), 0.38])))
     atoms = Atoms(symbols, positions, cell=[4 * side, 4 * side, top + 15.0], pbc=True)
     atoms.positions[:, 2] += 1.0
     return atoms
@@ -58,7 +60,11 @@ def main(folder: Path) -> None:
         ("slab", slab(), "NH3 on MgO(001), 3 layers, 15 A of vacuum"),
     ):
         (folder / name).mkdir(parents=True, exist_ok=True)
-        write(folder / name / "POSCAR", atoms, format="vasp", direct=True, sort=True, label=title)
+        symbols = atoms.get_chemical_symbols()
+        by_species = atoms[sorted(range(len(atoms)), key=lambda index: symbols.index(symbols[index]))]
+        structure = as_structure(by_species)
+        frac = np.round(structure.frac, 14) + 0.0  # no negative zeros
+        poscar.write(structure.with_changes(comment=title, frac=frac), folder / name / "POSCAR")
 
 
 if __name__ == "__main__":
