@@ -134,9 +134,7 @@ def main() -> None:
                 output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
                 results.setdefault(job, []).append(json.loads(output))
     median = {job: {k: statistics.median(r[k] for r in rows) for k in rows[0]} for job, rows in results.items()}
-    print(
-        f"{'':16s} {'CPU s':>8s} {'wall s':>8s} {'MB/CPU-s':>9s} {'chgtools is':>12s} {'peak beyond imports':>24s}"
-    )
+    print(f"{'':16s} {'CPU s':>8s} {'wall s':>8s} {'MB/CPU-s':>9s} {'chgtools is':>12s} {'peak beyond imports':>24s}")
     for job in names:
         row, ours = median[job], median[job.split()[0] + " chgtools"]
         print(

@@ -41,7 +41,9 @@ def labels_by_electrons(structure: Structure, electrons: float) -> dict[str, str
     """The first labels, defaults first, whose ZVALs add up to the file's electrons."""
     options = []
     for element in dict.fromkeys(structure.species):
-        names = sorted(labels_of(element), key=lambda n: (not label_facts(n).is_mp_default, label_facts(n).kind == "GW"))
+        names = sorted(
+            labels_of(element), key=lambda n: (not label_facts(n).is_mp_default, label_facts(n).kind == "GW")
+        )
         options.append([(element, name) for name in names])
     for combination in product(*options):
         chosen = dict(combination)
@@ -56,7 +58,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=DATA)
     parser.add_argument("--xc", default="PBE")
     arguments = parser.parse_args()
-    print(f"{'file':46s} {'labels':16s} {'electrons':>10s} {'cell':>7s} {'>0.6 Å':>7s} {'>1.0 Å':>7s}   ε_mae of the SAED, %")
+    print(f"{'file':46s} {'labels':16s} {'electrons':>10s} {'cell':>7s} {'>0.6 Å':>7s} {'>1.0 Å':>7s}  (%)")
     for record in json.loads((arguments.data / "index.json").read_text()):
         if record["kind"] != "CHGCAR" or record["written_by"] != "vasp" or "stripped" in record["path"]:
             continue

@@ -5,7 +5,7 @@ after another in reciprocal space. Two comparisons on each structure's grid, bot
 electrons/bohr³):
 
   box     its coefficients for every G of the grid's box but the unbalanced planes: the same sum as here
-  sphere  its function ``grids``, which stops at the largest sphere in the box (a cut of its own)
+  sphere  its function ``grids``, which stops at the largest sphere in the box; its cut costs up to 0.035 %
 
 usage: python benchmarks/saed_reference.py [--shared FOLDER] [--each N]
 """

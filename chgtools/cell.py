@@ -53,7 +53,7 @@ class Structure:
             raise ChgtoolsError(f"a lattice has shape (3, 3), found {self.lattice.shape}")
         if not len(self.species) == len(self.counts) == len(self.labels):
             raise ChgtoolsError(
-                f"found {len(self.species)} species, {len(self.counts)} counts, {len(self.labels)} labels; wanted as many of each"
+                f"{len(self.species)} species, {len(self.counts)} counts, {len(self.labels)} labels: wanted one each"
             )
         if sum(self.counts) != len(self.frac):
             raise ChgtoolsError(

@@ -22,6 +22,7 @@ from chgtools.errors import ChgtoolsError, FormatError, MismatchError, SettingsE
 from chgtools.formats import chgcar
 from chgtools.structure import as_structure, require_same
 from chgtools.superposition import saed
+from chgtools.version import package_version
 from chgtools.volumetric import Augmentation, VolumetricData, require_density
 
 if TYPE_CHECKING:
@@ -171,9 +172,7 @@ def pair_files(files: Sequence[Path]) -> list[tuple[Path, Path | None]]:
 
 
 def _provenance(data: VolumetricData, choice: Choice) -> dict[str, str]:
-    from importlib.metadata import version
-
-    facts = {"chgtools_version": version("chgtools"), "source_kind": data.kind}
+    facts = {"chgtools_version": package_version(), "source_kind": data.kind}
     if data.source:
         facts["source_file"] = Path(data.source).name
         facts["source_sha256"] = _file_hash(Path(data.source))

@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from chgtools.cell import reciprocal
 from chgtools.errors import AssumptionWarning, ChgtoolsError, SettingsError
 from chgtools.units import VASP_BOHR_ANGSTROM, VASP_RYDBERG_EV
 
@@ -142,21 +141,13 @@ def check_shape(shape: Sequence[int]) -> Shape:
     sizes = tuple(int(n) for n in shape)
     if len(sizes) != 3 or min(sizes) < 1 or any(n != m for n, m in zip(sizes, shape, strict=True)):
         raise ChgtoolsError(f"found the grid {tuple(shape)}; wanted three positive numbers of points")
-    return sizes  # type: ignore[return-value]
+    return sizes
 
 
 def frequencies(n: int) -> NDArray[np.int64]:
     """(n,) Miller indices of an axis in FFT order; n/2 of an even axis is positive."""
     index = np.arange(n)
     return np.where(index > n // 2, index - n, index)
-
-
-def g_lengths(lattice: NDArray[np.float64], shape: Sequence[int]) -> NDArray[np.float64]:
-    """(nz, ny, nx//2 + 1) |G| in 1/Å of the half-complex coefficients of a grid of ``shape`` (nx, ny, nz)."""
-    nx, ny, nz = shape
-    b1, b2, b3 = reciprocal(lattice)
-    h, k, m = (index[..., None] for index in (np.arange(nx // 2 + 1), frequencies(ny), frequencies(nz)))
-    return np.linalg.norm((m * b3)[:, None, None] + (k * b2)[None, :, None] + (h * b1)[None, None], axis=-1)
 
 
 def inscribed_cutoff(lattice: NDArray[np.float64], shape: Sequence[int]) -> float:
@@ -172,13 +163,6 @@ def coefficients(values: NDArray[np.floating[Any]]) -> NDArray[np.complexfloatin
     return half
 
 
-def field(half: NDArray[np.complex128], shape: Sequence[int]) -> NDArray[np.float64]:
-    """The field (nx, ny, nz), Fortran order, of half-complex coefficients, which are overwritten."""
-    for axis in (0, 1):
-        np.fft.ifft(half, axis=axis, norm="forward", out=half)
-    return np.fft.irfft(half, n=shape[0], axis=2, norm="forward").T
-
-
 def resample(values: NDArray[np.floating[Any]], shape: Sequence[int]) -> NDArray[np.floating[Any]]:
     """The trigonometric interpolation of a periodic field on another grid, Fortran order, in the dtype of ``values``.
 
@@ -188,20 +172,20 @@ def resample(values: NDArray[np.floating[Any]], shape: Sequence[int]) -> NDArray
     Memory: one grid beyond the result. Raises ChgtoolsError for a shape that is none.
     """
     new = check_shape(shape)
-    field = values.T  # axes z, y, x
+    work = values.T  # axes z, y, x
     # Shrinking axes first: later axes then have less to do
-    order = sorted(range(3), key=lambda axis: new[2 - axis] / field.shape[axis])
+    order = sorted(range(3), key=lambda axis: new[2 - axis] / work.shape[axis])
     for axis in order:
-        n, m = field.shape[axis], new[2 - axis]
+        n, m = work.shape[axis], new[2 - axis]
         if n == m:
             continue
-        half = np.fft.rfft(field, axis=axis, norm="forward")
+        half = np.fft.rfft(work, axis=axis, norm="forward")
         edge: Any = (slice(None),) * axis + (min(n, m) // 2,)
         if m > n and n % 2 == 0:
             half[edge] *= 0.5
         elif m < n and m % 2 == 0:
             half[edge] *= 2.0  # irfft takes the real part, which is the mean of both
-        field = np.fft.irfft(half, n=m, axis=axis, norm="forward")
-    if field.base is values or field is values:
-        field = field.copy()
-    return np.ascontiguousarray(field).T
+        work = np.fft.irfft(half, n=m, axis=axis, norm="forward")
+    if np.may_share_memory(work, values):
+        work = work.copy()
+    return np.ascontiguousarray(work).T

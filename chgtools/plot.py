@@ -115,7 +115,7 @@ def _difference_fields(path: str | Path) -> tuple[Structure, dict[str, Any]]:
 
 
 @contextmanager
-def _picture(path: str | Path, width: float, depth: float) -> Iterator[Figure]:
+def picture(path: str | Path, width: float, depth: float) -> Iterator[Figure]:
     """A figure of width x depth inches that is saved under ``path`` when the block ends well."""
     import matplotlib
     from matplotlib.figure import Figure
@@ -188,7 +188,7 @@ def draw_plane(
     width, depth = scale * spread
     bar_depth = max(0.8 * depth, 1.4)
     page = np.array([LEFT + max(width, 1.2) + RIGHT, BOTTOM + max(depth, bar_depth) + TOP])
-    with _picture(path, *page) as figure:
+    with picture(path, *page) as figure:
         axes = figure.add_axes((LEFT / page[0], BOTTOM / page[1], width / page[0], depth / page[1]))
         image = _skewed_image(axes, np.maximum(values, norm.vmin) if log else values, u, v, norm, colour_map)
         axes.fill(*corners.T, facecolor="none", edgecolor="#555555", linewidth=0.7, clip_on=False)
@@ -261,7 +261,7 @@ def draw_average(field: Field, axis: int, path: str | Path) -> None:
     species = list(dict.fromkeys(field.structure.elements))
     rug_depth = 0.16 * len(species) + 0.1
     page = np.array([6.2, 0.4 + 2.4 + 0.1 + rug_depth + 0.5])
-    with _picture(path, *page) as figure:
+    with picture(path, *page) as figure:
         axes = figure.add_axes((0.75 / page[0], (0.6 + rug_depth) / page[1], 5.2 / page[0], 2.4 / page[1]))
         axes.plot(distance, np.append(average, average[0]), color="#28508c", linewidth=1.3)
         if average.min() < 0 < average.max():

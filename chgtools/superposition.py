@@ -14,7 +14,7 @@ real        n_s(|r - R_a|) summed over atoms, images and the points within a rad
 How the structure factors are summed. With even and odd parts in y,
     Σ_a w_a exp(-i2π(hx + ky + lz)) = E ∓ iO at ±k,   E, O = Σ_a {cos, sin}(2πky_a) · w_a exp(-i2π(hx_a + lz_a)),
 a plane of fixed l is one product of a real matrix (2 k's, atoms) with a complex one (atoms, h's): half the
-multiplications of the plain complex product.
+multiplications of the plain complex product. Indices beyond which every f stays below 1e-10 of ZVAL are left out.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ import numpy as np
 
 from chgtools.cell import Structure, reciprocal
 from chgtools.errors import ChgtoolsError, MismatchError, SettingsError
-from chgtools.grid import Shape, check_shape, field, frequencies, inscribed_cutoff
+from chgtools.grid import Shape, check_shape, inscribed_cutoff
 from chgtools.structure import as_structure
 
 if TYPE_CHECKING:
@@ -36,14 +36,16 @@ if TYPE_CHECKING:
     from chgtools.atoms.density import AtomicDensity
 
 METHODS = ("auto", "reciprocal", "real")
+# Form factors are taken as 0 beyond the last q where they exceed this share of ZVAL
+NEGLIGIBLE = 1e-10
 # An atom is resolved when no |f| beyond the sphere that the grid holds exceeds this share of ZVAL
 RESOLVED = 1e-5
 # Share of the electrons that may lie outside the radius of the real-space sum
 OUTSIDE = 1e-7
 RADIAL_STEP_ANGSTROM = 0.005
-# Nanoseconds per half-complex coefficient (FFT), and for each species and atom, and per point in a sphere, as measured
-# on one core by benchmarks/saed_speed.py; only their ratios matter
-_COST_FFT, _COST_SPECIES, _COST_ATOM, _COST_POINT = 20.0, 8.0, 0.2, 6.0
+# Nanoseconds per half-complex coefficient (FFT), for each species and atom of those summed, and per point in a sphere,
+# as measured on one core by benchmarks/saed_speed.py; only their ratios matter
+_COST_FFT, _COST_SPECIES, _COST_ATOM, _COST_POINT = 12.0, 3.0, 0.12, 6.0
 
 
 @dataclass(frozen=True)
@@ -85,9 +87,10 @@ def saed_magnetisation(
 
     moments : (n_atoms,) MAGMOM in μ_B, or (n_atoms, 3) for a non-collinear run
     Returns one array as :func:`saed` does, or a list of three. The integral of each is the sum of its moments.
-    Raises MismatchError for the wrong number of moments.
+    Raises MismatchError for a wrong number of densities or moments, SettingsError for an unknown method.
     """
     structure, sizes = as_structure(structure), check_shape(shape)
+    _check_count(structure, densities)
     values = np.asarray(moments, dtype=float)
     if values.shape not in ((structure.n_atoms,), (structure.n_atoms, 3)):
         raise MismatchError(
@@ -104,15 +107,17 @@ def saed_magnetisation(
     return parts[0] if values.ndim == 1 else parts
 
 
-def _species(
-    structure: Structure, densities: Sequence[AtomicDensity], weights: NDArray[np.float64]
-) -> list[_Species]:
-    """Atoms by density; groups of the same density are one, atoms of weight 0 are left out."""
+def _check_count(structure: Structure, densities: Sequence[AtomicDensity]) -> None:
     if len(densities) != len(structure.counts):
         raise MismatchError(
             f"found {len(densities)} densities for {len(structure.counts)} groups of atoms ({structure.formula}); "
             "wanted one for each group"
         )
+
+
+def _species(structure: Structure, densities: Sequence[AtomicDensity], weights: NDArray[np.float64]) -> list[_Species]:
+    """Atoms by density; groups of the same density are one, atoms of weight 0 are left out."""
+    _check_count(structure, densities)
     if not np.isfinite(structure.frac).all() or not np.isfinite(structure.lattice).all() or structure.volume < 1e-9:
         raise ChgtoolsError(f"{structure.source or 'the structure'} has no volume, or a position that is no number")
     group = structure.group_of_atom
@@ -156,10 +161,12 @@ def correct_integral(values: NDArray[np.float64], volume: float, total: float) -
 
 
 def choose_method(lattice: NDArray[np.float64], shape: Shape, species: list[_Species]) -> str:
-    """"real" where the grid resolves every atom and the spheres are cheaper than the structure factors."""
+    """ "real" where the grid resolves every atom and the spheres are cheaper than the structure factors."""
     points = float(np.prod(shape))
     cutoff = inscribed_cutoff(lattice, shape)
-    reciprocal_cost = points / 2 * (_COST_FFT + sum(_COST_SPECIES + _COST_ATOM * len(s.frac) for s in species))
+    kx, ky, kz = _indices(lattice, shape, species)
+    summed = 2.0 * len(kx) * len(ky) * len(kz)
+    reciprocal_cost = points / 2 * _COST_FFT + summed * sum(_COST_SPECIES + _COST_ATOM * len(s.frac) for s in species)
     per_volume = points / abs(np.linalg.det(lattice))
     # The smallest sphere worth a look: one of 3 Å; most calls end here, before any radial table is made
     if reciprocal_cost < _COST_POINT * per_volume * 4 / 3 * np.pi * 3.0**3 * sum(len(s.frac) for s in species):
@@ -175,41 +182,68 @@ def choose_method(lattice: NDArray[np.float64], shape: Shape, species: list[_Spe
 
 def _reciprocal(structure: Structure, shape: Shape, species: list[_Species], total: float) -> NDArray[np.float64]:
     from chgtools.kernels.spectral import add_structure_factors
-    from chgtools.kernels.spline import second_derivatives
 
     nx, ny, nz = shape
     b = reciprocal(structure.lattice)
-    # Without the unbalanced index n/2 of an even axis
-    kx, ky = np.arange((nx + 1) // 2), np.arange((ny + 1) // 2)
-    longest = max((len(s.density.q) for s in species), default=1)
-    values, second = np.zeros((2, len(species), longest))
-    for row, s in enumerate(species):
-        values[row, : len(s.density.q)] = s.density.form
-        second[row, : len(s.density.q)] = second_derivatives(
-            np.ascontiguousarray(s.density.form, dtype=float), float(s.density.q[1])
-        )
+    meshes = [cubics(s.density.form[: _length(s.density)], s.density.q[1]) for s in species]
     steps = np.array([s.density.q[1] for s in species], dtype=float)
-    counts = np.array([len(s.density.q) for s in species], dtype=np.int64)
+    counts = np.array([len(mesh) for mesh in meshes], dtype=np.int64)
+    tables = np.zeros((len(species), max(counts, default=0) + 1, 4))
+    for table, mesh in zip(tables, meshes, strict=True):
+        table[: len(mesh)] = mesh
+    kx, ky, kz = _indices(structure.lattice, shape, species)
 
-    along_x, along_y = [], []
+    along_x, along_y, along_z = [], [], []
     for s in species:
-        along_x.append(s.weights[:, None] * np.exp(-2j * np.pi * s.frac[:, :1] * kx))
+        along_x.append(s.weights[:, None] / structure.volume * np.exp(-2j * np.pi * s.frac[:, :1] * kx))
         angle = 2 * np.pi * ky[:, None] * s.frac[:, 1]
         along_y.append(np.concatenate([np.cos(angle), np.sin(angle)]))
-    parts = np.empty((2, len(species), len(ky), len(kx)), complex)
-    product = np.empty((2 * len(ky), 2 * len(kx)))
-    half = np.zeros((nz, ny, nx // 2 + 1), complex)
-    for plane, kz in enumerate(frequencies(nz)):
-        if 2 * kz == nz:
-            continue
-        for row, s in enumerate(species):
-            phases = along_x[row] * np.exp(-2j * np.pi * s.frac[:, 2:] * kz)
-            np.matmul(along_y[row], phases.view(float), out=product)
-            parts[:, row] = product.view(complex).reshape(2, len(ky), len(kx))
-        add_structure_factors(half[plane], parts[0], parts[1], kz, b @ b.T, steps, counts, values, second)
-    half[0, 0, 0] = total
-    half /= structure.volume
-    return field(half, shape)
+        along_z.append(np.exp(-2j * np.pi * kz[:, None] * s.frac[:, 2])[:, :, None])
+    parts = np.empty((len(species), 2 * len(ky), len(kx)), complex)
+    work = np.empty((2, len(kx)))
+    half = np.zeros((nz, ny, len(kx)), complex)
+    metric = b @ b.T
+    for plane, index in enumerate(kz):
+        for x, y, z, product in zip(along_x, along_y, along_z, parts, strict=True):
+            np.matmul(y, (x * z[plane]).view(float), out=product.view(float))
+        add_structure_factors(half[index], parts, index, metric, steps, counts, tables, work[0], work[1])
+    half[0, 0, 0] = total / structure.volume
+    # Lines of ky outside the box are zero: nothing to transform along z
+    for rows in (slice(0, len(ky)), slice(ny - len(ky) + 1, ny)):
+        np.fft.ifft(half[:, rows], axis=0, norm="forward", out=half[:, rows])
+    np.fft.ifft(half, axis=1, norm="forward", out=half)
+    return np.fft.irfft(half, n=nx, axis=2, norm="forward").T
+
+
+def _indices(lattice: NDArray[np.float64], shape: Shape, species: list[_Species]) -> tuple[NDArray[np.int64], ...]:
+    """Miller indices kx >= 0, ky >= 0 and kz of the box that holds all form factors, within that of the grid.
+
+    The unbalanced index n/2 of an even axis is left out.
+    """
+    radius = max((_length(s.density) * s.density.q[1] for s in species), default=0.0)
+    limits = (radius * np.linalg.norm(lattice, axis=1) / (2 * np.pi)).astype(int)
+    kx, ky, kz = (np.arange(min((n + 1) // 2, limit + 1)) for n, limit in zip(shape, limits, strict=True))
+    return kx, ky, np.concatenate([kz, -kz[1:]])
+
+
+def _length(density: AtomicDensity) -> int:
+    """Points of the table up to where the form factor stays negligible, at least two."""
+    seen = np.flatnonzero(np.abs(density.form) > NEGLIGIBLE * density.zval)
+    return min(len(density.form), (int(seen[-1]) if len(seen) else 0) + 2)
+
+
+def cubics(values: NDArray[np.float64], step: float) -> NDArray[np.float64]:
+    """(n - 1, 4) spline of an even function on a uniform mesh: c0 + t(c1 + t(c2 + t c3)), t in [0, 1], by interval."""
+    from chgtools.kernels.spline import second_derivatives
+
+    values = np.ascontiguousarray(values, dtype=float)
+    second = second_derivatives(values, float(step)) * step**2 / 6
+    result = np.empty((len(values) - 1, 4))
+    result[:, 0] = values[:-1]
+    result[:, 1] = np.diff(values) - 2 * second[:-1] - second[1:]
+    result[:, 2] = 3 * second[:-1]
+    result[:, 3] = np.diff(second)
+    return result
 
 
 def _real(lattice: NDArray[np.float64], shape: Shape, species: list[_Species]) -> NDArray[np.float64]:
@@ -232,8 +266,6 @@ def radial_table(density: AtomicDensity) -> tuple[NDArray[np.float64], float, fl
     n(r) = 1/(2π²r) ∫ q f(q) sin(qr) dq by a sine transform. Beyond the radius no more than 1e-7 of the electrons
     lies; the cubics hold n up to it and one step further.
     """
-    from chgtools.kernels.spline import second_derivatives
-
     dq = float(density.q[1])
     size = 1 << int(np.ceil(np.log2(max(np.pi / (dq * RADIAL_STEP_ANGSTROM), len(density.q)))))
     dr = np.pi / (size * dq)
@@ -247,11 +279,4 @@ def radial_table(density: AtomicDensity) -> tuple[NDArray[np.float64], float, fl
     beyond = np.flatnonzero(np.abs(outside) > OUTSIDE * density.zval)
     # The nearest point behind the last radius with more outside
     last = min((beyond[-1] if len(beyond) else 0) + 2, size - 2)
-    second = second_derivatives(n, dr)[: last + 2] * dr**2 / 6
-    n = n[: last + 2]
-    table = np.empty((last + 1, 4))
-    table[:, 0] = n[:-1]
-    table[:, 1] = n[1:] - n[:-1] - 2 * second[:-1] - second[1:]
-    table[:, 2] = 3 * second[:-1]
-    table[:, 3] = second[1:] - second[:-1]
-    return table, dr, float(r[last])
+    return cubics(n, dr)[: last + 1], dr, float(r[last])

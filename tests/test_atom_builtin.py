@@ -37,17 +37,14 @@ def test_every_charge_is_right(library):
 
 
 def test_every_density_is_positive_and_smooth(library):
-    """n(r) from the table, to what lies beyond its last q; f beyond q_c is small for every label."""
-    r = np.linspace(0.0, 5.0, 251)
-    for label in list(library)[::3]:
-        density = library[label]
-        n = density.density(r)
-        assert n.min() > -2e-4 * n.max(), label
+    """n(r) from the table: a few 1e-6 electrons/Å³ of ringing from its last q; f beyond q_c small for every label."""
+    r = np.linspace(0.0, 6.0, 49)
+    for label, density in library.items():
+        assert density.density(r).min() > -1e-5, label
         q_c = 2.0 * np.sqrt(density.enmax / 3.80998)
-        beyond = np.abs(density.form[density.q > q_c])
-        assert beyond.max() < 6e-4 * density.zval, label
+        assert np.abs(density.form[density.q > q_c]).max() < 5e-4 * density.zval, label
         assert np.abs(density.form[density.q > 1.5 * q_c]).max() < 3e-5 * density.zval, label
-        assert density.q[-1] >= 2.0 * q_c
+        assert density.q[-1] >= 2.0 * q_c * (1.0 - 1e-5)
 
 
 def test_file_is_small_enough_for_the_wheel_and_has_its_table():

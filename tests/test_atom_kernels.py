@@ -12,6 +12,7 @@ from chgtools.kernels import radial
 from chgtools.units import ALPHA
 
 MESH = RadialMesh()
+PYTHON = getattr(radial.integrate, "py_func", radial.integrate)  # with the JIT off there is no py_func
 
 
 def integrate_plain(first, last, step, a_pq, a_qp, p, q):
@@ -31,8 +32,9 @@ def integrate_plain(first, last, step, a_pq, a_qp, p, q):
     return y[:, 0], y[:, 1], nodes
 
 
+@pytest.mark.parametrize("call", [radial.integrate, PYTHON], ids=["compiled", "python"])
 @pytest.mark.parametrize(("first", "last", "step"), [(3, 180, 0.02), (195, 20, -0.02), (5, 13, 0.02)])
-def test_integrate_matches_plain_numpy(first, last, step):
+def test_integrate_matches_plain_numpy(call, first, last, step):
     rng = np.random.default_rng(7)
     a_pq, a_qp = rng.normal(size=200), -40.0 * rng.random(200)
     p, q = np.zeros(200), np.zeros(200)
@@ -40,7 +42,7 @@ def test_integrate_matches_plain_numpy(first, last, step):
     start = first + way * np.arange(radial.START)
     p[start], q[start] = rng.normal(size=radial.START), rng.normal(size=radial.START)
     plain_p, plain_q, plain_nodes = integrate_plain(first, last, step, a_pq, a_qp, p.copy(), q.copy())
-    nodes = radial.integrate(first, last, step, a_pq, a_qp, p, q)
+    nodes = call(first, last, step, a_pq, a_qp, p, q)
     np.testing.assert_allclose(p, plain_p, rtol=1e-10, atol=1e-12)
     np.testing.assert_allclose(q, plain_q, rtol=1e-10, atol=1e-12)
     assert nodes == plain_nodes

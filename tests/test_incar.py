@@ -72,7 +72,9 @@ def test_fortran_numbers(word, value):
     assert parse_incar(f"X = {word}").number("X") == value
 
 
-@pytest.mark.parametrize(("word", "value"), [(".T.", True), ("t", True), (".true.", True), ("F", False), (".f.", False)])
+@pytest.mark.parametrize(
+    ("word", "value"), [(".T.", True), ("t", True), (".true.", True), ("F", False), (".f.", False)]
+)
 def test_fortran_logicals(word, value):
     assert parse_incar(f"LSORBIT = {word}").logical("lsorbit") is value
 

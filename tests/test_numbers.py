@@ -59,7 +59,7 @@ def print_e(values: list[float], lead: int = 1, width: int = 17, digits: int = 1
 
 def print_e17(values: list[float]) -> str:
     text = np.empty(len(values) * 19 + 16, np.uint8)
-    return text[: numbers.format_e17(np.array(values), 1.0, 5, text, POWERS)].tobytes().decode()
+    return text[: numbers.format_e17(np.array(values), 1.0, 5, text, POWERS, numbers.EXPONENTS)].tobytes().decode()
 
 
 def print_g(values: list[float]) -> str:

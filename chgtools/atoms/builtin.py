@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import sys
 from collections.abc import Callable, Iterable
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 FUNCTIONALS = ("PBE", "LDA")
 SPLINE_ERROR = 1e-8  # electrons; what a cubic spline through a table may be off
 STEP_GRAIN = 5e-4  # 1/Å; steps of q are multiples of it
-QUANTUM = 2.0**-30  # electrons (1e-9); tables are multiples of it, so that they compress
+QUANTUM = 2.0**-34  # electrons (6e-11); tables are multiples of it, so that they compress
 REACH = 2.0  # tables end at this many times the density cutoff
 
 
@@ -44,9 +45,9 @@ def tabulate(density: SmoothDensity, q_c: float) -> tuple[NDArray[np.float64], N
     fourth = density.moment(4) * BOHR_ANGSTROM**4 / 5.0
     step = float(np.floor((SPLINE_ERROR * 384.0 / 5.0 / fourth) ** 0.25 / STEP_GRAIN) * STEP_GRAIN)
     count = int(np.ceil(REACH * q_c / step)) + 1
-    form = np.round(density.form_factor(step * BOHR_ANGSTROM, count) / QUANTUM) * QUANTUM
+    form: NDArray[np.float64] = np.round(density.form_factor(step * BOHR_ANGSTROM, count) / QUANTUM) * QUANTUM
     form[0] = density.electrons
-    return step * np.arange(count), form
+    return step * np.arange(count, dtype=np.float64), form
 
 
 def smooth_label(facts: LabelFacts, valence: ValenceDensity) -> SmoothDensity:
@@ -62,7 +63,7 @@ def built_in_density(facts: LabelFacts, valence: ValenceDensity) -> AtomicDensit
     q_c = density_cutoff(facts.enmax) / BOHR_ANGSTROM
     q, form = tabulate(smooth, q_c)
     radius = smooth.r_core * BOHR_ANGSTROM
-    provenance = {
+    provenance: dict[str, str | float] = {
         "nuclear_charge": valence.atom.charge,
         "configuration": " ".join(map(str, valence.valence)),
         "changed": valence.moved,
@@ -135,11 +136,12 @@ def main(output: Path) -> None:
         raise click.ClickException(f"{output}: the folder {output.parent} does not exist; make it first")
     facts = [label_facts(label) for label in all_labels()]
     densities: list[AtomicDensity] = []
+    terminal = sys.stderr.isatty()
     bar = click.progressbar(length=len(facts) * len(FUNCTIONALS), label="atoms", file=sys.stderr)
     try:
-        with bar:
+        with bar if terminal else nullcontext():
             for functional in FUNCTIONALS:
-                densities += build(facts, functional, lambda _: bar.update(1))
+                densities += build(facts, functional, lambda _: bar.update(1) if terminal else None)
         write_densities(output, densities, provenance())
         write_table(output.with_suffix(".csv"), densities)
     except ChgtoolsError as error:

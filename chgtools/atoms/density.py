@@ -113,6 +113,28 @@ class AtomicDensity:
             values[part] = np.sinc(flat[part, None] * (self.q / np.pi)) @ weights
         return values.reshape(radii.shape)
 
+    def electrons_within(self, r: ArrayLike) -> NDArray[np.float64]:
+        """Electrons inside radii in Å (any shape): 2r/π ∫ f(q) [sin(qr)/(qr) - cos(qr)] dq, for r < π/q[1]."""
+        radii = np.asarray(r, dtype=float)
+        flat, values = radii.ravel(), np.full(radii.size, self.zval)
+        weights = self.form * (2 * self.q[1] / np.pi)
+        weights[[0, -1]] *= 0.5
+        inside = np.flatnonzero(flat < np.pi / self.q[1])
+        for part in np.array_split(inside, inside.size * self.q.size // _BLOCK + 1):
+            x = flat[part, None] * self.q
+            values[part] = flat[part] * ((np.sinc(x / np.pi) - np.cos(x)) @ weights)
+        return values.reshape(radii.shape)
+
+    def radius_of(self, share: float) -> float:
+        """Smallest multiple of 0.01 Å within which at least ``share`` (below 1) of the electrons are."""
+        end = np.pi / self.q[1]
+        for start in np.arange(0.0, end, 2.0):
+            r = start + 0.01 * np.arange(200)
+            enough = np.flatnonzero(self.electrons_within(r) >= share * self.zval)
+            if enough.size:
+                return round(float(r[enough[0]]), 2)
+        return float(end)
+
 
 def radial_transform(
     r: NDArray[np.float64], weights: NDArray[np.float64], step: float, count: int
@@ -123,13 +145,16 @@ def radial_transform(
     With q = (64a + b) step, sin(qr) = Im[exp(i 64a step r) exp(i b step r)]: the sum over r is one matrix product.
     """
     inner = 64
-    total = float(weights[r == 0].sum())
+    at_zero = float(weights[r == 0].sum())
     positive = r > 0
     r, weights = r[positive], weights[positive]
-    coarse = np.exp(1j * step * inner * np.arange(-(-count // inner))[:, None] * r) * (weights / r)
-    fine = np.exp(1j * step * np.arange(inner) * r[:, None])
-    q = step * np.arange(1, count)
+    outer = -(-count // inner)
+    sums = np.zeros((outer, inner))
+    for start in range(0, r.size, 4096):
+        part, weight = r[start : start + 4096], weights[start : start + 4096]
+        coarse = np.exp(1j * step * inner * np.arange(outer)[:, None] * part) * (weight / part)
+        sums += (coarse @ np.exp(1j * step * np.arange(inner) * part[:, None])).imag
     form = np.empty(count)
     form[0] = weights.sum()
-    form[1:] = (coarse @ fine).imag.ravel()[1:count] / q
-    return form + total
+    form[1:] = sums.ravel()[1:count] / (step * np.arange(1, count))
+    return form + at_zero

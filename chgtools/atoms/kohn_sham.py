@@ -2,8 +2,9 @@
 
 Atomic units throughout (hartree, bohr, electrons). Scalar-relativistic means Koelling and Harmon's equation with the
 mass-velocity and Darwin terms and without spin-orbit coupling. The density holds the small components as well (their
-equation (9) with the spin-orbit average taken), so that s states are those of Dirac's equation exactly and the energy
-functional is stationary. Functionals other than RVWN are the non-relativistic ones.
+normalisation, averaged over the spin), so that s states are those of Dirac's equation exactly. Norm-conserving and
+PAW data sets often normalise the large component alone; the valence density outside the core differs by 0.1 % for
+the heaviest elements and less for others. Functionals other than RVWN are the non-relativistic ones.
 """
 
 from __future__ import annotations

@@ -13,6 +13,7 @@ A user's library and the built-in one (which holds PBE and LDA) have the same la
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,7 +23,15 @@ import numpy as np
 from chgtools.atomic_write import replacing
 from chgtools.atoms.density import AtomicDensity
 from chgtools.atoms.labels import UnknownLabelError, nearby
-from chgtools.errors import ChgtoolsError, FormatError, MismatchError, SettingsError
+from chgtools.errors import (
+    AssumptionWarning,
+    ChgtoolsError,
+    FormatError,
+    MismatchError,
+    MissingDensityError,
+    SettingsError,
+)
+from chgtools.version import package_version
 
 if TYPE_CHECKING:
     import h5py
@@ -81,11 +90,27 @@ class DensityLibrary(Mapping[str, AtomicDensity]):
 
     @classmethod
     def from_potcar(cls, path: str | Path) -> DensityLibrary:
-        """Every data set of a POTCAR, or of all POTCARs in a folder tree (see chgtools.formats.potcar)."""
+        """Every data set of a POTCAR, or of all POTCARs in a folder tree.
+
+        In a tree, a POTCAR that cannot be read is left out with an AssumptionWarning. Raises MismatchError for a label
+        with two different data sets, as in a folder of several releases.
+        """
         from chgtools.formats.potcar import potcars_in, read_potcar
 
-        files = potcars_in(path) if Path(path).is_dir() else [Path(path)]
-        return cls((density for file in files for density in read_potcar(file)), source=str(path))
+        if not Path(path).is_dir():
+            return cls(read_potcar(path), source=str(path))
+        library = cls(source=str(path))
+        for file in potcars_in(path):
+            try:
+                sets = read_potcar(file)
+            except FormatError as error:
+                warnings.warn(f"left out, {error}", AssumptionWarning, stacklevel=2)
+                continue
+            for density in sets:
+                library.add(density)
+        if not library:
+            raise MissingDensityError(f"{path} has no POTCAR that can be used; each is named above")
+        return library
 
     @classmethod
     def from_upf(cls, folder: str | Path) -> DensityLibrary:
@@ -158,7 +183,7 @@ def write_densities(
     tables: dict[bytes, h5py.Dataset] = {}
     with replacing(path) as temporary, h5py.File(temporary, "w", libver="latest") as file:
         file.attrs.update(
-            {"format": FORMAT_NAME, "format_version": FORMAT_VERSION, "chgtools_version": _chgtools_version()}
+            {"format": FORMAT_NAME, "format_version": FORMAT_VERSION, "chgtools_version": package_version()}
         )
         file.attrs.update({**_UNITS, **(attributes or {})})
         for density in densities:
@@ -176,15 +201,6 @@ def write_densities(
                 group["form"] = tables[key]
             else:
                 tables[key] = group.create_dataset("form", data=density.form, compression=9, shuffle=True)
-
-
-def _chgtools_version() -> str:
-    from importlib.metadata import PackageNotFoundError, version
-
-    try:
-        return version("chgtools")
-    except PackageNotFoundError:  # run from a checkout that is not installed
-        return "unknown"
 
 
 def _write_facts(group: h5py.Group, density: AtomicDensity) -> None:
@@ -211,8 +227,8 @@ def _opened(path: str | Path) -> h5py.File:
         raise FormatError(
             "is no HDF5 file, or damaged; wanted a library made by `chgtools densities build`", path
         ) from error
-    found, version = file.attrs.get("format"), file.attrs.get("format_version", 0)
-    if found != FORMAT_NAME:
+    found, version = file.attrs.get("format"), file.attrs.get("format_version")
+    if found != FORMAT_NAME or not isinstance(version, np.integer):
         file.close()
         raise FormatError(
             f"is no library of atomic densities (format {found!r}); wanted one made by `chgtools densities build`", path

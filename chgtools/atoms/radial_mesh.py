@@ -69,7 +69,7 @@ class RadialMesh:
         return np.asarray(np.convolve(padded, _derivative_weights()[::-1], mode="valid") / (self.step * self.r))
 
     def interpolate(self, f: NDArray[np.float64], r: NDArray[np.float64]) -> NDArray[np.float64]:
-        """f (n_r,) at radii r (any shape, bohr, within the mesh): the polynomial in ln r through the nearest ten points.
+        """f (n_r,) at radii r (any shape, bohr) by the polynomial in ln r through the nearest ten points.
 
         Below r_min the value there is taken, beyond r_max zero.
         """

@@ -54,7 +54,7 @@ def _without(valence: tuple[Shell, ...], weak: Shell) -> tuple[Shell, ...]:
     room = [s for s in valence if s.ell == 0 and s.electrons + weak.electrons <= 2.0 + 1e-12 and s.name != weak.name]
     if not room:
         raise ChgtoolsError(
-            f"the shell {weak} is not bound and no s shell of {' '.join(map(str, valence))} has room for its electrons; "
+            f"the shell {weak} is not bound and no s shell of {' '.join(map(str, valence))} has room for it; "
             "give another reference configuration"
         )
     taker = max(room)
@@ -69,7 +69,7 @@ def solve_label(facts: LabelFacts, functional: str = "PBE") -> ValenceDensity:
     electrons to the outermost s shell, and the result says so.
     """
     charge, core, valence = label_shells(facts.element, facts.zval, facts.valence, facts.frozen_4f_electrons or 0)
-    moved = []
+    moved: list[str] = []
     while True:
         shells = tuple(sorted([*core, *valence]))
         try:

@@ -244,7 +244,7 @@ def write_block(file: IO[bytes], values: NDArray[Any], scale: float, layout: Blo
 
     values : (nx, ny, nz); written x fastest. Raises ChgtoolsError for a value that is not finite.
     """
-    from chgtools.kernels.numbers import POWERS, format_e17, format_g
+    from chgtools.kernels.numbers import EXPONENTS, POWERS, format_e17, format_g
 
     flat = values.reshape(-1, order="F")
     lines = CHUNK_LINES // 2
@@ -258,7 +258,7 @@ def write_block(file: IO[bytes], values: NDArray[Any], scale: float, layout: Blo
         if layout.number_format == "G":
             used = format_g(part, scale, layout.columns, buffer, POWERS)
         else:
-            used = format_e17(part, scale, layout.columns, buffer, POWERS)
+            used = format_e17(part, scale, layout.columns, buffer, POWERS, EXPONENTS)
         if used < 0:
             i, j, k = np.unravel_index(index * size - used - 1, values.shape, order="F")
             raise ChgtoolsError(f"{what} is not finite at grid point ({i}, {j}, {k}); nothing was written")

@@ -25,6 +25,7 @@ the user's own library and nowhere else.
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 NPSPTS = 1000  # points of the q tables in every POTCAR
+MAX_ELL, MAX_PROJECTORS = 6, 20  # of a block; more is damage
 WARN_CHARGE, REFUSE_CHARGE = 1e-4, 1e-3  # electrons that f(0) may be off ZVAL
 XC_OF_LEXCH = {"PE": "PBE", "CA": "LDA", "91": "PW91", "PS": "PBEsol", "RP": "RPBE", "AM": "AM05"}
 
@@ -117,17 +119,20 @@ def _names(paths: list[Path]) -> str:
 
 def _data_sets(text: bytes, path: str | Path) -> list[tuple[int, int]]:
     """Start and end of each data set."""
-    sets, start = [], 0
+    sets: list[tuple[int, int]] = []
+    start = 0
     while text[start:].strip():
         end = text.find(b"End of Dataset", start)
         if end < 0:
             if b"END of PSCTR" not in text[start:]:
                 wanted = "wanted a data set behind the last" if sets else "is no POTCAR: wanted a data set"
-                raise FormatError(f"{wanted} with 'END of PSCTR-controll parameters', found none", path, _line(text, start))
+                raise FormatError(
+                    f"{wanted} with 'END of PSCTR-controll parameters', found none", path, line_of(text, start)
+                )
             raise FormatError(
-                f"data set {len(sets) + 1} is cut short: found no 'End of Dataset' up to the end; copy the POTCAR again",
+                f"data set {len(sets) + 1} is cut short: found no 'End of Dataset' at its end; copy the POTCAR again",
                 path,
-                _line(text, len(text) - 1),
+                line_of(text, len(text) - 1),
             )
         sets.append((start, end))
         newline = text.find(b"\n", end)
@@ -137,7 +142,8 @@ def _data_sets(text: bytes, path: str | Path) -> list[tuple[int, int]]:
     return sets
 
 
-def _line(text: bytes, position: int) -> int:
+def line_of(text: bytes, position: int) -> int:
+    """Number of the line that holds a byte, from 1."""
     return text.count(b"\n", 0, position) + 1
 
 
@@ -180,7 +186,7 @@ class _DataSet:
             label=label,
             element=element,
             zval=zval,
-            q=psgmax / NPSPTS * np.arange(NPSPTS),
+            q=psgmax / NPSPTS * np.arange(NPSPTS, dtype=np.float64),
             form=form,
             source=f"POTCAR {self.title}",
             xc=XC_OF_LEXCH.get(lexch, lexch),
@@ -191,14 +197,16 @@ class _DataSet:
         )
 
     def _names(self) -> tuple[str, str]:
-        """Label and element. TITEL is ``PAW_PBE Fe_pv 02Aug2007``; VRHFIN is wrong in some old sets, so it comes last."""
+        """Label and element, from ``PAW_PBE Fe_pv 02Aug2007``; VRHFIN is wrong in some old sets, so it comes last."""
         words = self.title.split()
         label = words[1] if len(words) > 1 else (words or [""])[0].removeprefix("AE")
         element = element_of(label)
         if element not in SYMBOLS:
             element = self.settings.get("VRHFIN", "").lstrip("=").partition(":")[0].strip()
         if element not in SYMBOLS:
-            raise self._error(f"found the title {self.title!r}; wanted one with a label, as PAW_PBE Fe_pv 02Aug2007", self.start)
+            raise self._error(
+                f"found the title {self.title!r}; wanted one with a label, as PAW_PBE Fe_pv 02Aug2007", self.start
+            )
         return label, element
 
     def _setting(self, key: str) -> float | None:
@@ -207,10 +215,13 @@ class _DataSet:
         if not words:
             return None
         try:
-            return float(words[0])
+            value = float(words[0])
         except ValueError:
+            value = np.nan
+        if not np.isfinite(value):
             where = self.text.find(key.encode(), self.start)
-            raise self._error(f"{self.title}: found {key} = {words[0]!r}; wanted a number", where) from None
+            raise self._error(f"{self.title}: found {key} = {words[0]!r}; wanted a number", where)
+        return value
 
     def _table(self, zval: float) -> tuple[float, NDArray[np.float64]]:
         """PSGMAX in 1/Å and the table f(q) (1000,), scaled to ZVAL."""
@@ -221,7 +232,8 @@ class _DataSet:
         place = self._find("atomic pseudo charge-density") or self._find("atomic charge-density")
         if place is None:
             raise self._error(
-                f"{self.title}: found no 'atomic pseudo charge-density'; wanted a potential that has one", self.header_end
+                f"{self.title}: found no 'atomic pseudo charge-density'; wanted a potential that has one",
+                self.header_end,
             )
         form = self._numbers(place, "atomic pseudo charge-density", (NPSPTS, NPSPTS + 1))[:NPSPTS]
         if psgmax <= 0:
@@ -229,15 +241,14 @@ class _DataSet:
         wrong = abs(form[0] - zval)
         if wrong > REFUSE_CHARGE:
             raise self._error(
-                f"{self.title}: the atomic charge is f(0) = {form[0]:.6g} electrons, ZVAL is {zval:.6g}; they must agree to "
-                f"{REFUSE_CHARGE:g} (a damaged or scrambled POTCAR: take the original)",
+                f"{self.title}: the atom holds f(0) = {form[0]:.6g} electrons, ZVAL is {zval:.6g}; they must agree "
+                f"to {REFUSE_CHARGE:g} (a damaged or scrambled POTCAR: take the original)",
                 place,
             )
         if wrong > WARN_CHARGE:
-            import warnings
-
             warnings.warn(
-                f"{self.path}: {self.title} holds {form[0]:.6f} electrons, ZVAL is {zval:.6g}; its table is scaled to ZVAL",
+                f"{self.path}: {self.title} holds {form[0]:.6f} electrons, ZVAL is {zval:.6g}; "
+                "its table is scaled to ZVAL",
                 AssumptionWarning,
                 stacklevel=4,
             )
@@ -254,11 +265,13 @@ class _DataSet:
             try:
                 ell, count = (int(word) for word in head.split()[:2])
             except ValueError:
+                ell = count = -1
+            if not (0 <= ell <= MAX_ELL and 0 < count <= MAX_PROJECTORS):
                 raise self._error(
                     f"{self.title}: found {head.decode('latin-1').strip()!r} below 'Non local Part'; "
                     "wanted l, the number of projectors and a radius",
                     place,
-                ) from None
+                )
             channels += [ell] * count
             place = self._find("Non local Part", place)
         return tuple(channels)
@@ -301,11 +314,13 @@ class _DataSet:
             raise self._error(f"{self.title}: {title}: {error}; copy the POTCAR again", place) from None
         if len(values) not in counts:
             raise self._error(
-                f"{self.title}: {title}: found {len(values)} numbers, wanted {counts[0]}; copy the POTCAR again", place
+                f"{self.title}: {title}: found {len(values)} numbers, wanted {' or '.join(map(str, counts))}; "
+                "copy the POTCAR again",
+                place,
             )
         if not np.isfinite(values).all():
             raise self._error(f"{self.title}: {title}: found NaN or infinity; wanted finite numbers", place)
         return values
 
     def _error(self, message: str, position: int) -> FormatError:
-        return FormatError(message, self.path, _line(self.text, position))
+        return FormatError(message, self.path, line_of(self.text, position))

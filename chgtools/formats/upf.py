@@ -13,6 +13,7 @@ XML parsers. bohr is converted to Å here.
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,7 +23,7 @@ from chgtools.atoms.density import AtomicDensity, radial_transform
 from chgtools.atoms.labels import all_labels, element_of
 from chgtools.elements import SYMBOLS
 from chgtools.errors import FormatError, MissingDensityError, SettingsError
-from chgtools.formats.potcar import numbers
+from chgtools.formats.potcar import line_of, numbers
 from chgtools.formats.streams import read_bytes, stem
 from chgtools.units import BOHR_ANGSTROM
 
@@ -33,6 +34,7 @@ Q_MAX, Q_STEP = 60.0, 0.01  # 1/bohr; the step keeps a cubic spline good to 1e-7
 R_STEP = 0.02  # bohr; wider radial meshes are refined to it, so that sin(Q_MAX r) is resolved
 OUTSIDE = 1e-9  # share of the electrons whose radii need no refinement
 WRONG_CHARGE = 0.01  # relative error of the integral above which a file is refused
+WRONG_MESH = 0.02  # relative difference of PP_RAB from the differences of PP_R above which a file is refused
 
 _ATTRIBUTE = re.compile(rb"""\b(element|z_valence|functional)\s*=\s*["']([^"']*)["']""")
 
@@ -53,19 +55,21 @@ def read_upf(path: str | Path, label: str | None = None) -> AtomicDensity:
         )
     if (np.diff(r) <= 0).any() or r[0] < 0 or (rab <= 0).any():
         raise FormatError("PP_R does not rise from 0, or PP_RAB is not positive; wanted a radial mesh", path)
-    r, weights = _quadrature(r, rab, rho)
-    charge = float(weights.sum())
-    if abs(charge - zval) > WRONG_CHARGE * zval:
+    if (np.abs(rab - np.gradient(r))[1:-1] > WRONG_MESH * rab[1:-1]).any():
+        raise FormatError("PP_RAB is not dr/di of PP_R; wanted the derivative of the radial mesh", path)
+    charge = float(rho @ rab)
+    if not abs(charge - zval) <= WRONG_CHARGE * zval:
         raise FormatError(
             f"PP_RHOATOM holds {charge:.6g} electrons, z_valence is {zval:g}; they must agree to 1 %", path
         )
-    form = radial_transform(r, weights * (zval / charge), Q_STEP, round(Q_MAX / Q_STEP) + 1)
+    r, weights = _quadrature(r, rab, rho)
+    form = radial_transform(r, weights * (zval / weights.sum()), Q_STEP, round(Q_MAX / Q_STEP) + 1)
     form[0] = zval
     return AtomicDensity(
         label=label or element,
         element=element,
         zval=zval,
-        q=Q_STEP / BOHR_ANGSTROM * np.arange(form.size),
+        q=Q_STEP / BOHR_ANGSTROM * np.arange(form.size, dtype=np.float64),
         form=form,
         source=f"UPF {Path(path).name}",
         xc=functional,
@@ -87,9 +91,9 @@ def read_upf_directory(folder: str | Path) -> dict[str, AtomicDensity]:
         if not (path.is_file() and stem(path).lower().endswith(".upf")):
             continue
         name = path.name.partition(".")[0]
-        density = read_upf(path, name if name in all_labels() else None)
-        if element_of(density.label) != density.element:
-            density = read_upf(path)
+        density = read_upf(path)
+        if name in all_labels() and element_of(name) == density.element:
+            density = replace(density, label=name)
         if density.label in found:
             raise SettingsError(
                 f"{folder} has two UPF files for {density.label}, {found[density.label][0].name} and {path.name}; "
@@ -134,14 +138,16 @@ def _header(text: bytes, path: str | Path) -> tuple[str, float, str]:
         facts = _header_version_1(header.decode("latin-1"))
     element = facts.get("element", "").capitalize()
     if element not in SYMBOLS:
-        raise FormatError(f"PP_HEADER: found the element {element!r}; wanted a chemical symbol", path, _line(text, start))
+        raise FormatError(
+            f"PP_HEADER: found the element {element!r}; wanted a chemical symbol", path, line_of(text, start)
+        )
     try:
         zval = float(facts.get("z_valence", "").replace("D", "E"))
     except ValueError:
         zval = 0.0
     if not zval > 0:
         found = facts.get("z_valence", "none")
-        raise FormatError(f"PP_HEADER: found z_valence {found!r}; wanted a positive number", path, _line(text, start))
+        raise FormatError(f"PP_HEADER: found z_valence {found!r}; wanted a positive number", path, line_of(text, start))
     return element, zval, _functional(facts.get("functional", ""))
 
 
@@ -179,11 +185,7 @@ def _numbers(text: bytes, tag: bytes, path: str | Path) -> NDArray[np.float64]:
     try:
         values = numbers(text[start.end() : end])
     except ValueError as error:
-        raise FormatError(f"{tag.decode()}: {error}; copy the file again", path, _line(text, start.start())) from None
+        raise FormatError(f"{tag.decode()}: {error}; copy the file again", path, line_of(text, start.start())) from None
     if not np.isfinite(values).all():
-        raise FormatError(f"{tag.decode()}: found NaN or infinity", path, _line(text, start.start()))
+        raise FormatError(f"{tag.decode()}: found NaN or infinity", path, line_of(text, start.start()))
     return values
-
-
-def _line(text: bytes, position: int) -> int:
-    return text.count(b"\n", 0, position) + 1

@@ -28,6 +28,14 @@ UPPER_E, LOWER_E, UPPER_D, LOWER_D = 69, 101, 68, 100
 # 10**k for k = -400..400: exact up to 22, correctly rounded elsewhere (Python's own conversion), 0 and inf beyond
 POWER_OFFSET = 400
 POWERS = np.array([float(f"1e{k}") for k in range(-POWER_OFFSET, POWER_OFFSET + 1)])
+# The four bytes E+dd or +ddd of each exponent as a little-endian word, in its upper half
+EXPONENTS = np.array(
+    [
+        int.from_bytes((f"E{k:+03d}" if abs(k) < 100 else f"{k:+04d}").encode(), "little") << 32
+        for k in range(-POWER_OFFSET, POWER_OFFSET + 1)
+    ],
+    dtype=np.uint64,
+)
 EXACT = 22  # 10**22 is the largest power of ten that a float64 holds exactly
 
 
@@ -157,8 +165,8 @@ def _field(text, start, stop, width, decimals, powers):
 
 
 @njit(cache=True, nogil=True, inline="always")
-def _fast_e17(text, p, powers):
-    """The 18 bytes `` s.dddddddddddEsdd`` of 1X,E17.11 with s one of "0", "-": (value, matched).
+def _fast_e17(text, p):
+    """The 18 bytes `` s.dddddddddddEsdd`` of 1X,E17.11 with s one of "0", "-": (signed digits, exponent, matched).
 
     Two overlapping words: digits 1-8, and digits 8-11 with the exponent.
     """
@@ -174,8 +182,10 @@ def _fast_e17(text, p, powers):
         | ((second & U(0x000000FF00000000)) ^ U(0x0000004500000000))
         | ((head & U(0xFF00FF)) ^ U(0x2E0020))
     )
-    if wrong != U(0) or not ((sign == U(ZERO) or sign == U(MINUS)) and (mark == U(PLUS) or mark == U(MINUS))):
-        return 0.0, False
+    # each factor is zero for one of the two bytes allowed; no branch, because a sign may change at every number
+    wrong |= (sign ^ U(ZERO)) * (sign ^ U(MINUS)) | (mark ^ U(PLUS)) * (mark ^ U(MINUS))
+    if wrong != U(0):
+        return 0.0, np.int64(0), False
     # one multiplication makes pairs of the second word: digits 8-9, 10-11, nothing, the exponent
     pairs = ((second & LOW_NIBBLES) * TIMES_1) >> U(8)
     tail = (pairs & U(0xFF)) * U(100) + ((pairs >> U(16)) & U(0xFF))
@@ -184,7 +194,7 @@ def _fast_e17(text, p, powers):
     # signs by arithmetic, because branches on them are guessed wrong half of the time in a magnetisation
     mantissa *= 1.0 - 2.0 * np.float64(sign == U(MINUS))
     power *= np.int64(PLUS + 1) - np.int64(mark)
-    return _scaled(mantissa, power - 11, powers), True
+    return mantissa, power - E_DIGITS, True
 
 
 @njit(cache=True, nogil=True)
@@ -203,17 +213,17 @@ def parse_fixed(text, stop, out, done, width, decimals, columns, scale, powers):
     while done < wanted:
         count = min(columns, wanted - done)
         if width == E_WIDTH and count == 5 and position + 91 <= stop and text[position + 90] == NEWLINE:
-            v0, ok0 = _fast_e17(text, position, powers)
-            v1, ok1 = _fast_e17(text, position + 18, powers)
-            v2, ok2 = _fast_e17(text, position + 36, powers)
-            v3, ok3 = _fast_e17(text, position + 54, powers)
-            v4, ok4 = _fast_e17(text, position + 72, powers)
+            m0, e0, ok0 = _fast_e17(text, position)
+            m1, e1, ok1 = _fast_e17(text, position + 18)
+            m2, e2, ok2 = _fast_e17(text, position + 36)
+            m3, e3, ok3 = _fast_e17(text, position + 54)
+            m4, e4, ok4 = _fast_e17(text, position + 72)
             if ok0 & ok1 & ok2 & ok3 & ok4:
-                out[done] = v0 * scale
-                out[done + 1] = v1 * scale
-                out[done + 2] = v2 * scale
-                out[done + 3] = v3 * scale
-                out[done + 4] = v4 * scale
+                out[done] = _scaled(m0, e0, powers) * scale
+                out[done + 1] = _scaled(m1, e1, powers) * scale
+                out[done + 2] = _scaled(m2, e2, powers) * scale
+                out[done + 3] = _scaled(m3, e3, powers) * scale
+                out[done + 4] = _scaled(m4, e4, powers) * scale
                 done += 5
                 position += 91
                 lines += 1
@@ -392,10 +402,10 @@ def format_e(values, scale, lead, width, digits, columns, text, powers):
 
 
 @njit(cache=True, nogil=True)
-def format_e17(values, scale, columns, text, powers):
+def format_e17(values, scale, columns, text, powers, exponents):
     """:func:`format_e` for 1X,E17.11, the field of a CHGCAR, by whole words; the same bytes, twice as fast.
 
-    text : uint8, room for 18 bytes a value, one a line, and 8 more.
+    text : uint8, room for 18 bytes a value, one a line, and 8 more; exponents : EXPONENTS.
     """
     position = 0
     decimal = 0
@@ -409,12 +419,15 @@ def format_e17(values, scale, columns, text, powers):
         if value != 0:
             mantissa, decimal = _digits(abs(value), decimal, 11, powers)
             shown = decimal
-        sign = U(MINUS) if np.copysign(1.0, value) < 0 else U(ZERO)
+        # "0" or "-" (48 or 45) by arithmetic: a branch on the sign is guessed wrong in a magnetisation
+        sign = U(ZERO) - U(ZERO - MINUS) * U(np.copysign(1.0, value) < 0)
         high = U(mantissa) // U(100000000)
-        # blank, sign, point, three digits; the two bytes behind them are written over by the next word
+        low = digits_of(U(mantissa) - high * U(100000000))
+        # blank, sign, point, three digits and two bytes that the next word covers; eight digits; four of them again
+        # with the exponent
         store8(text, position, U(0x2E0020) | (sign << U(8)) | ((digits_of(high) >> U(40)) << U(24)))
-        store8(text, position + 6, digits_of(U(mantissa) - high * U(100000000)))
-        _put_exponent(text, position + 14, shown)
+        store8(text, position + 6, low)
+        store8(text, position + 10, (low >> U(32)) | exponents[POWER_OFFSET + shown])
         position += 18
         column += 1
         if column == columns:

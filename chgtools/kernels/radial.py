@@ -58,16 +58,60 @@ def integrate(first, last, step, a_pq, a_qp, p, q):
 
 
 @njit(cache=True, nogil=True)
+def outer_points(r, step, v, ll, energy):
+    """Index of the classical turning point, and of the point where the state has decayed by exp(-TAIL)."""
+    last = r.size - 1
+    turn = last
+    while turn > 0 and v[turn] + ll / (2.0 * r[turn] * r[turn]) > energy:
+        turn -= 1
+    turn = min(turn, last - 2 * START)
+    end = turn
+    decay = 0.0
+    while end < last and decay < TAIL:
+        decay += np.sqrt(max(0.0, 2.0 * (v[end] - energy) + ll / (r[end] * r[end]))) * r[end] * step
+        end += 1
+    return turn, min(max(end, turn + START + 1), last)
+
+
+@njit(cache=True, nogil=True)
+def start_outward(r, charge, ell, inverse_c2, a_pq, p, q):
+    """Fill the first START points as a point nucleus has it: r to a power, with the cusp if c is infinite."""
+    power = np.sqrt(ell * (ell + 1.0) + 1.0 - charge * charge * inverse_c2) if inverse_c2 > 0.0 else ell + 1.0
+    for i in range(START):
+        p[i] = (r[i] / r[0]) ** power
+        if inverse_c2 > 0.0:
+            q[i] = (power - 1.0) * p[i] / a_pq[i]
+        else:
+            q[i] = (ell - charge * r[i]) * p[i] / a_pq[i]
+            p[i] *= 1.0 - charge * r[i] / (ell + 1.0)
+
+
+@njit(cache=True, nogil=True)
+def start_inward(r, step, end, mass, a_pq, a_qp, p, q):
+    """Fill the START points up to ``end`` with an exponential of the local decay; what is wrong in it dies out."""
+    decay = 0.0
+    for k in range(START):
+        i = end - k
+        kappa = 2.0 * mass[i] * np.sqrt(max(1e-12, a_qp[i] / a_pq[i]))
+        if k > 0:
+            decay += kappa * r[i] * step
+        p[i] = np.exp(decay)
+        q[i] = -(kappa * r[i] + 1.0) * p[i] / a_pq[i]
+
+
+@njit(cache=True, nogil=True)
 def bound_state(r, step, v, charge, n, ell, inverse_c2, energy, tolerance):
     """Bound state n, ell of the scalar-relativistic (or, with inverse_c2 = 0, Schroedinger) radial equation.
 
     r : (n_r,) bohr, r[i] = r[0] exp(i step); v : (n_r,) hartree, whole potential; charge : of the point nucleus
     inverse_c2 : 1/c² in atomic units; energy : first guess, hartree; tolerance : hartree
-    Returns (status, energy, p, q), p and q (n_r,): large component r R(r) and its companion, positive at the start.
+    Returns (status, energy, p, q), p and q (n_r,): large component r R(r) and its companion, p positive at the start.
     The norm is that of Dirac's four components, ∫ p² (1 + l(l+1)/(4 c² M² r²)) + q²/c² dr = 1.
 
     P' = P/r + 2 M Q, Q' = -Q/r + (l(l+1)/(2 M r²) + V - E) P with M = 1 + (E - V)/(2 c²)
     (D. D. Koelling and B. N. Harmon, J. Phys. C 10, 3107 (1977), spin-orbit term left out).
+    The energy is bracketed by the number of nodes and mended by the jump of Q where the solutions from the nucleus
+    and from outside meet, at the classical turning point.
     """
     size = r.size
     ll = ell * (ell + 1.0)
@@ -77,44 +121,23 @@ def bound_state(r, step, v, charge, n, ell, inverse_c2, energy, tolerance):
     a_pq = np.empty(size)
     a_qp = np.empty(size)
     mass = np.empty(size)
+    # an ion with one electron binds more strongly; the factor leaves room for relativity
     low = -0.6 * charge * charge / (n * n) * (1.0 + 2.0 * charge * charge * inverse_c2) - 1.0
     high = 0.0
     if energy >= high or energy <= low:
         energy = 0.5 * (low + high)
-    if inverse_c2 > 0.0:
-        power = np.sqrt(ll + 1.0 - charge * charge * inverse_c2)
-    else:
-        power = ell + 1.0
     for _ in range(300):
         if high - low < 1e-13 * (1.0 + abs(low)):
             break
-        turn = size - 1
-        while turn > 0 and v[turn] + ll / (2.0 * r[turn] * r[turn]) > energy:
-            turn -= 1
-        if turn <= 2 * START:
-            low = energy
-            energy = 0.5 * (low + high)
-            continue
-        turn = min(turn, size - 2 * START)
-        end = turn
-        decay = 0.0
-        while end < size - 1 and decay < TAIL:
-            decay += np.sqrt(max(0.0, 2.0 * (v[end] - energy) + ll / (r[end] * r[end]))) * r[end] * step
-            end += 1
-        end = min(max(end, turn + START + 1), size - 1)
-        for i in range(end + 1):
-            mass[i] = 1.0 + 0.5 * inverse_c2 * (energy - v[i])
-            a_pq[i] = 2.0 * mass[i] * r[i]
-            a_qp[i] = ll / (2.0 * mass[i] * r[i]) + r[i] * (v[i] - energy)
-        for i in range(START):
-            p[i] = (r[i] / r[0]) ** power
-            if inverse_c2 > 0.0:
-                q[i] = (power - 1.0) * p[i] / a_pq[i]
-            else:
-                cusp = charge / (ell + 1.0) * r[i]
-                q[i] = (ell - cusp * (ell + 1.0)) * p[i] / a_pq[i]
-                p[i] *= 1.0 - cusp
-        nodes = integrate(0, turn, step, a_pq, a_qp, p, q)
+        turn, end = outer_points(r, step, v, ll, energy)
+        nodes = -1
+        if turn > 2 * START:
+            for i in range(end + 1):
+                mass[i] = 1.0 + 0.5 * inverse_c2 * (energy - v[i])
+                a_pq[i] = 2.0 * mass[i] * r[i]
+                a_qp[i] = ll / (2.0 * mass[i] * r[i]) + r[i] * (v[i] - energy)
+            start_outward(r, charge, ell, inverse_c2, a_pq, p, q)
+            nodes = integrate(0, turn, step, a_pq, a_qp, p, q)
         if nodes != wanted:
             if nodes > wanted:
                 high = energy
@@ -124,14 +147,7 @@ def bound_state(r, step, v, charge, n, ell, inverse_c2, energy, tolerance):
             continue
         p_out = p[turn]
         q_out = q[turn]
-        decay = 0.0
-        for k in range(START):
-            i = end - k
-            kappa = np.sqrt(max(1e-12, a_qp[i] / a_pq[i])) * 2.0 * mass[i]
-            if k > 0:
-                decay += kappa * r[i] * step
-            p[i] = np.exp(decay)
-            q[i] = -(kappa * r[i] + 1.0) * p[i] / a_pq[i]
+        start_inward(r, step, end, mass, a_pq, a_qp, p, q)
         integrate(end, turn, -step, a_pq, a_qp, p, q)
         scale = p_out / p[turn]
         q_in = q[turn] * scale
@@ -141,27 +157,18 @@ def bound_state(r, step, v, charge, n, ell, inverse_c2, energy, tolerance):
                 p[i] *= scale
                 q[i] *= scale
             angular = inverse_c2 * ll / (4.0 * mass[i] * mass[i] * r[i] * r[i])
-            norm += (p[i] * p[i] * (1.0 + angular) + q[i] * q[i] * inverse_c2) * r[i]
-        norm *= step
+            norm += (p[i] * p[i] * (1.0 + angular) + q[i] * q[i] * inverse_c2) * r[i] * step
         # The Wronskian of two solutions gives the first-order error of the energy from the jump of Q.
         change = p_out * (q_out - q_in) / norm
         if change > 0.0:
             low = energy
         else:
             high = energy
-        if abs(change) < tolerance:
-            energy += change
-            norm = 1.0 / np.sqrt(norm)
-            for i in range(end + 1):
-                p[i] *= norm
-                q[i] *= norm
-            for i in range(end + 1, size):
-                p[i] = 0.0
-                q[i] = 0.0
-            return BOUND, energy, p, q
         energy += change
+        if abs(change) < tolerance:
+            p[end + 1 :] = 0.0
+            q[end + 1 :] = 0.0
+            return BOUND, energy, p / np.sqrt(norm), q / np.sqrt(norm)
         if energy <= low or energy >= high:
             energy = 0.5 * (low + high)
-    if high >= -1e-9:
-        return UNBOUND, energy, p, q
-    return NOT_CONVERGED, energy, p, q
+    return UNBOUND if high >= -1e-9 else NOT_CONVERGED, energy, p, q

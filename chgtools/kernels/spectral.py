@@ -5,51 +5,51 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
 from numba import njit
 
 
 @njit(cache=True, nogil=True)
 def add_structure_factors(
-    plane: Any, even: Any, odd: Any, kz: int, metric: Any, steps: Any, counts: Any, values: Any, second: Any
+    plane: Any, parts: Any, kz: int, metric: Any, steps: Any, counts: Any, tables: Any, q: Any, form: Any
 ) -> None:
-    """Fill one plane of coefficients with Σ_s f_s(|G|) S_s(G); scale and G = 0 are the caller's business.
+    """Add Σ_s f_s(|G|) S_s(G) to one plane of coefficients, for |ky| < ky_count and 0 <= kx < kx_count.
 
-    plane : (ny, nx//2 + 1) complex128, all zero; the unbalanced planes of even axes stay so
-    even, odd : (n_species, ky_count, kx_count) complex128; S at +ky is even - i odd, at -ky even + i odd
+    plane : (ny, >= kx_count) complex128
+    parts : (n_species, 2 ky_count, kx_count) complex128, first the even, then the odd sums: S at ±ky is even ∓ i odd
     kz : Miller index of the plane
     metric : (3, 3) b_i · b_j in 1/Å², order x, y, z
-    steps, counts : (n_species,) step (1/Å) and length of each table
-    values, second : (n_species, n_q) form factor and its second derivatives, zero-padded
+    steps : (n_species,) 1/Å; counts : (n_species,) intervals of each table
+    tables : (n_species, > max counts, 4) cubics of the form factors (see chgtools.superposition.cubics), then zeros
+    q, form : (kx_count,) float64 work space
     """
     ny = plane.shape[0]
-    n_species, ky_count, kx_count = even.shape
+    n_species, rows, kx_count = parts.shape
+    ky_count = rows // 2
     for j in range(ky_count):
         for sign in range(1 if j == 0 else 2):
             ky = j if sign == 0 else -j
-            row = plane[ky] if ky >= 0 else plane[ny + ky]
+            side = 1.0 if sign == 0 else -1.0
+            line = plane[ky] if ky >= 0 else plane[ny + ky]
             constant = metric[1, 1] * ky * ky + 2 * metric[1, 2] * ky * kz + metric[2, 2] * kz * kz
             linear = 2 * (metric[0, 1] * ky + metric[0, 2] * kz)
+            square = metric[0, 0]
+            for i in range(kx_count):
+                q[i] = math.sqrt(abs(constant + i * (linear + i * square)))
+            # Short loops without branches, which the compiler turns into vector code: three times as fast as one loop
             for s in range(n_species):
                 inverse = 1 / steps[s]
-                sixth = steps[s] * steps[s] / 6
-                last = counts[s] - 1
+                end = counts[s] + 0.5
+                table = tables[s]
                 for i in range(kx_count):
-                    x = math.sqrt(max(constant + i * (linear + i * metric[0, 0]), 0.0)) * inverse
-                    k = int(x)
-                    if k >= last:
-                        continue
-                    t = x - k
-                    u = 1 - t
-                    f = (
-                        u * values[s, k]
-                        + t * values[s, k + 1]
-                        - sixth * t * u * ((1 + u) * second[s, k] + (1 + t) * second[s, k + 1])
-                    )
-                    p, q = even[s, j, i], odd[s, j, i]
-                    if sign == 0:
-                        row[i] += complex(f * (p.real + q.imag), f * (p.imag - q.real))
-                    else:
-                        row[i] += complex(f * (p.real - q.imag), f * (p.imag + q.real))
+                    x = min(q[i] * inverse, end)
+                    n = np.int32(x)
+                    t = x - n
+                    form[i] = table[n, 0] + t * (table[n, 1] + t * (table[n, 2] + t * table[n, 3]))
+                even, odd = parts[s, j], parts[s, ky_count + j]
+                for i in range(kx_count):
+                    f = form[i]
+                    line[i] += complex(f * (even[i].real + side * odd[i].imag), f * (even[i].imag - side * odd[i].real))
 
 
 @njit(cache=True, nogil=True)

@@ -9,7 +9,9 @@ from numba import njit
 
 
 @njit(cache=True, nogil=True)
-def add_atoms(density: Any, steps: Any, reach: Any, centres: Any, weights: Any, table: Any, dr: float, r_max: float) -> None:
+def add_atoms(
+    density: Any, steps: Any, reach: Any, centres: Any, weights: Any, table: Any, dr: float, r_max: float
+) -> None:
     """Add weight · n(|r - R|) of each atom and all its periodic images within ``r_max`` to ``density``.
 
     density : (nz, ny, nx) float64; the C-contiguous transpose of a Fortran-ordered (nx, ny, nz) grid

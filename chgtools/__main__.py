@@ -1,0 +1,5 @@
+"""``python -m chgtools``: the command line."""
+
+from chgtools.cli import main
+
+main()
