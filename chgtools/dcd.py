@@ -106,7 +106,8 @@ def difference_density(
     data = charge if isinstance(charge, VolumetricData) else chgcar.read(charge, dtype=dtype)
     require_density(data)
     atoms, assumptions = _settle_structure(data, structure)
-    choice = choose(atoms, source or Source()) if densities is None else Choice(tuple(densities), ())
+    choice = choose(atoms, source or Source()) if densities is None else Choice(atoms, tuple(densities), ())
+    atoms = choice.structure
     electrons = data.electrons
     assert electrons is not None
     check_electrons(data, atoms, choice, electrons, nelect)
@@ -148,7 +149,9 @@ def _settle_structure(data: VolumetricData, structure: Any) -> tuple[Structure, 
 
 
 def _with_labels(atoms: Structure, header: Structure) -> Structure:
-    """VASP 6.4 headers name the POTCAR labels; they hold for the POSCAR of the same run."""
+    """VASP 6.4 headers name the POTCAR labels, and all of VASP 5 the species a VASP 4 POSCAR lacks."""
+    if not all(atoms.species) and all(header.species):
+        atoms = atoms.with_changes(species=header.species, counts=header.counts, labels=("",) * len(header.counts))
     return atoms if any(atoms.labels) else atoms.with_changes(labels=header.labels)
 
 

@@ -89,6 +89,7 @@ def settings_for(
     assumptions: list[str] = []
     tags = find_incar(structure, incar, assumptions)
     choice = choose(atoms, find_source(structure, source))
+    atoms = choice.structure
     grids = grid_settings(atoms, choice.densities, tags, grid or GridOptions())
     spin = spin_settings(atoms, tags)
     electrons = nelect or (tags.number("NELECT") if tags is not None else None)

@@ -311,3 +311,9 @@ def test_to_pymatgen(blocks):
     np.testing.assert_allclose(theirs.data["total"], data.total * data.structure.volume)
     assert theirs.structure.formula == "Si2 O1"
     assert (theirs.is_spin_polarized, theirs.is_soc) == (blocks > 1, blocks == 4)
+
+
+def test_a_binary_file_is_no_chgcar(tmp_path):
+    (tmp_path / "CHGCAR").write_bytes(b"\x89HDF\r\n\x1a\n\0\0\0\0")
+    with pytest.raises(FormatError, match="CHGCAR: holds zero bytes and is no text"):
+        chgcar.read(tmp_path / "CHGCAR")

@@ -166,3 +166,10 @@ def test_files_that_are_no_dcd(run):
         file.attrs["format"], file.attrs["format_version"] = dcd.FORMAT_NAME, 99
     with pytest.raises(FormatError, match="version 99, this chgtools reads up to 1"):
         dcd.read(folder / "new.h5")
+
+
+def test_the_header_names_the_species_that_a_vasp_4_poscar_lacks(run):
+    folder, data, _ = run
+    nameless = data.structure.with_changes(species=("", ""), source="POSCAR")
+    made = chgtools.difference_density(folder / "CHGCAR", nameless, densities=ATOMS)
+    assert made.structure.species == ("Si", "O")

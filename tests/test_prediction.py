@@ -116,3 +116,18 @@ def test_a_structure_without_species_is_refused(run):
     nameless = structure().with_changes(species=("", ""))
     with pytest.raises(MissingDensityError, match="names no species"):
         chgtools.predict(nameless)
+
+
+def test_a_potcar_names_the_species_that_a_vasp_4_poscar_lacks(run):
+    from synthetic_potcar import write_synthetic_potcar
+
+    write_synthetic_potcar(run / "POTCAR", [("Si", 4, (0, 0, 1, 1)), ("O", 6, (0, 0, 1, 1))])
+    text = (run / "POSCAR").read_text().split("\n")
+    (run / "POSCAR").write_text("\n".join(line for line in text if line.strip() != "Si O"))
+    made = chgtools.predict(run / "POSCAR", grid=chgtools.GridOptions(ngf=(12, 10, 16)))
+    assert made.data.structure.species == ("Si", "O")
+    assert made.data.electrons == pytest.approx(14, rel=1e-12)
+    assert made.data.augmentation[0].lengths == [33, 33, 33]
+    write_synthetic_potcar(run / "POTCAR", [("Si", 4, (0, 0, 1, 1))])
+    with pytest.raises(chgtools.ChgtoolsError, match="data sets for Si, .* they must agree in number and order"):
+        chgtools.predict(run / "POSCAR")

@@ -45,8 +45,12 @@ class Source:
 
 @dataclass(frozen=True)
 class Choice:
-    """One density per group of the structure, and sentences on what was assumed."""
+    """One density per group of the structure, and sentences on what was assumed.
 
+    structure : the atoms, with the species of the POTCAR where the POSCAR names none (VASP 4)
+    """
+
+    structure: Structure
     densities: tuple[AtomicDensity, ...]
     assumptions: tuple[str, ...]
 
@@ -63,9 +67,12 @@ def choose(structure: Structure, source: Source) -> Choice:
     Raises MissingDensityError for a label nobody has, MismatchError for a POTCAR of other elements,
     SettingsError for a label given for an element that is not there.
     """
+    if source.potcar is not None and source.potcar.is_file():
+        return _from_potcar_file(structure, source.potcar, source.labels)
     if not all(structure.species):
         raise MissingDensityError(
-            f"{structure.source or 'the structure'} names no species (VASP 4); give a POSCAR with a species line"
+            f"{structure.source or 'the structure'} names no species (VASP 4); add its line of species, or give the "
+            "run's POTCAR by --potcar"
         )
     foreign = sorted(set(source.labels) - set(structure.species))
     if foreign:
@@ -73,15 +80,13 @@ def choose(structure: Structure, source: Source) -> Choice:
             f"a label is given for {', '.join(foreign)}, which {structure.formula} does not hold; "
             f"its elements are {', '.join(dict.fromkeys(structure.species))}"
         )
-    if source.potcar is not None and source.potcar.is_file():
-        return _from_potcar_file(structure, source.potcar, source.labels)
     assumptions: dict[str, None] = {}
     labels = _labels(structure, source, assumptions)
     if source.potcar is not None:
         from chgtools.formats.potcar import find_potcar, read_potcar
 
         made = {label: read_potcar(find_potcar(source.potcar, label))[0] for label in set(labels)}
-        return Choice(tuple(made[label] for label in labels), tuple(assumptions))
+        return Choice(structure, tuple(made[label] for label in labels), tuple(assumptions))
     if source.upf is not None:
         return _from_upf(structure, source.upf, labels)
     from chgtools.atoms.library import DensityLibrary
@@ -92,7 +97,7 @@ def choose(structure: Structure, source: Source) -> Choice:
     else:
         library = DensityLibrary.builtin(source.xc)
         assumptions[f"atomic densities: chgtools' built-in library ({source.xc})"] = None
-    return Choice(tuple(library[label] for label in labels), tuple(assumptions))
+    return Choice(structure, tuple(library[label] for label in labels), tuple(assumptions))
 
 
 def _labels(structure: Structure, source: Source, assumptions: dict[str, None]) -> list[str]:
@@ -137,7 +142,9 @@ def _from_potcar_file(structure: Structure, path: Path, labels: Mapping[str, str
 
     sets = read_potcar(path)
     found, wanted = [density.element for density in sets], list(structure.species)
-    if found != wanted:
+    if not any(wanted) and len(found) == len(wanted):
+        structure = structure.with_changes(species=tuple(found))
+    elif found != wanted:
         raise MismatchError(
             f"{path} holds data sets for {' '.join(found)}, {structure.source or 'the structure'} has the species "
             f"{' '.join(wanted)}; they must agree in number and order"
@@ -147,7 +154,9 @@ def _from_potcar_file(structure: Structure, path: Path, labels: Mapping[str, str
             raise MismatchError(
                 f"{path} holds {density.label} for {density.element}, the label given is {labels[density.element]}"
             )
-    return Choice(tuple(sets), (f"atomic densities: {path} ({', '.join(density.label for density in sets)})",))
+    return Choice(
+        structure, tuple(sets), (f"atomic densities: {path} ({', '.join(density.label for density in sets)})",)
+    )
 
 
 def _from_upf(structure: Structure, folder: Path, labels: list[str]) -> Choice:
@@ -162,4 +171,4 @@ def _from_upf(structure: Structure, folder: Path, labels: list[str]) -> Choice:
                 f"{folder} has no UPF file for {element}; it has {', '.join(sorted(files)) or 'none'}"
             )
         chosen.append(files[name])
-    return Choice(tuple(chosen), (f"atomic densities: UPF files of {folder}",))
+    return Choice(structure, tuple(chosen), (f"atomic densities: UPF files of {folder}",))

@@ -163,6 +163,10 @@ class LineReader:
         except Exception as error:
             raise _reading_error(error, path, self.compression) from error
         self._source: Any = _Prefetch(self._file) if self.compression else self._file
+        self.fill()
+        if b"\0" in self.buffer[: min(self.stop, 64)].tobytes():
+            self._source.close()
+            raise FormatError("holds zero bytes and is no text; wanted a file as VASP prints it", path)
 
     def __enter__(self) -> LineReader:
         return self
