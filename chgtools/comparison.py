@@ -7,12 +7,14 @@ grid of the reference.
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from chgtools.cell import reciprocal, volume
 from chgtools.errors import MismatchError
+from chgtools.formats import read
 from chgtools.grid import coefficients, resample
 from chgtools.units import COULOMB_EV_ANGSTROM
 from chgtools.volumetric import VolumetricData, require_density
@@ -52,13 +54,14 @@ class Comparison:
         return asdict(self)
 
 
-def compare(a: VolumetricData, b: VolumetricData) -> Comparison:
-    """Compare a density A with the reference B.
+def compare(a: VolumetricData | str | Path, b: VolumetricData | str | Path) -> Comparison:
+    """Compare a density A with the reference B, read or as paths.
 
     Lattices must agree to 1e-5 (relative to the longest vector) and the species atom by atom. Positions that differ by
     more than 1e-4 Å are a note, no error: the densities of two geometries in one cell may be meant.
     Raises MismatchError when the cells or species differ or B is zero, ChgtoolsError for files that are no densities.
     """
+    a, b = (item if isinstance(item, VolumetricData) else read(item) for item in (a, b))
     require_density(a)
     require_density(b)
     notes = _same_atoms(a, b)

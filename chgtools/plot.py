@@ -80,7 +80,7 @@ def open_field(path: str | Path, block: str | None = None) -> Field:
 
 def _volumetric_fields(path: str | Path) -> tuple[Structure, dict[str, Any]]:
     from chgtools.formats import read
-    from chgtools.formats.chgcar import block_names
+    from chgtools.formats.chgcar_layout import block_names
 
     data = read(path)
     fields = {}

@@ -13,8 +13,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chgtools.kernels import numbers, words
-from chgtools.kernels.numbers import BAD, DONE, NEED_MORE, POWERS
+from chgtools.kernels import parse as parsing
+from chgtools.kernels import printing, words
+from chgtools.kernels.fields import POWERS
+from chgtools.kernels.parse import BAD, DONE, NEED_MORE
 
 FINITE = st.floats(-1e300, 1e300, allow_subnormal=False)
 
@@ -53,27 +55,27 @@ def plain_g(value: float) -> str:
 
 def print_e(values: list[float], lead: int = 1, width: int = 17, digits: int = 11, columns: int = 5) -> str:
     text = np.empty(len(values) * (width + lead + 1) + 16, np.uint8)
-    used = numbers.format_e(np.array(values), 1.0, lead, width, digits, columns, text, POWERS)
+    used = printing.format_e(np.array(values), 1.0, lead, width, digits, columns, text, POWERS)
     return text[:used].tobytes().decode()
 
 
 def print_e17(values: list[float]) -> str:
     text = np.empty(len(values) * 19 + 16, np.uint8)
-    return text[: numbers.format_e17(np.array(values), 1.0, 5, text, POWERS, numbers.EXPONENTS)].tobytes().decode()
+    return text[: printing.format_e17(np.array(values), 1.0, 5, text, POWERS, printing.EXPONENTS)].tobytes().decode()
 
 
 def print_g(values: list[float]) -> str:
     text = np.empty(len(values) * 13 + 16, np.uint8)
-    return text[: numbers.format_g(np.array(values), 1.0, 10, text, POWERS)].tobytes().decode()
+    return text[: printing.format_g(np.array(values), 1.0, 10, text, POWERS)].tobytes().decode()
 
 
 def parse(text: str, count: int, width: int | None = None, columns: int = 5, integers: bool = False) -> tuple:
     raw = np.frombuffer(text.encode() + b"\0" * 16, np.uint8)
     out = np.full(count, np.nan)
     if width:
-        result = numbers.parse_fixed(raw, len(text), out, 0, width, 11 if width == 18 else 5, columns, 1.0, POWERS)
+        result = parsing.parse_fixed(raw, len(text), out, 0, width, 11 if width == 18 else 5, columns, 1.0, POWERS)
     else:
-        result = numbers.parse_free(raw, len(text), out, 0, 1.0, POWERS, integers)
+        result = parsing.parse_free(raw, len(text), out, 0, 1.0, POWERS, integers)
     return out, result
 
 

@@ -11,7 +11,7 @@ from pymatgen.io.vasp import Poscar
 from synthetic_chgcar import charge, structure
 
 from chgtools.errors import ChgtoolsError, FormatError, MismatchError
-from chgtools.formats import chgcar, poscar
+from chgtools.formats import chgcar_writer, poscar
 from chgtools.structure import as_structure, require_same
 
 LATTICE = [[4.0, 0, 0], [1, 4, 0], [0, 0, 5]]
@@ -37,7 +37,7 @@ def test_sources_agree(kind, tmp_path):
         if kind == "POSCAR":
             poscar.write(ours, tmp_path / "POSCAR")
         else:
-            (tmp_path / "CHGCAR").write_bytes(chgcar.header_text(ours) + b"    1    1    1\n 0.1\n")
+            (tmp_path / "CHGCAR").write_bytes(chgcar_writer.header_text(ours) + b"    1    1    1\n 0.1\n")
         found = as_structure(str(tmp_path / kind))
     assert (found.species, found.counts) == (("Fe", "O", "Fe"), (2, 1, 1))
     np.testing.assert_allclose(found.lattice, LATTICE, atol=1e-6)

@@ -32,7 +32,8 @@ def convert(source: Path, target: Path, block: str | None, force: bool) -> None:
     density times volume in a CHGCAR. What the target cannot hold is named on stderr.
     """
     from chgtools.formats import read, write
-    from chgtools.formats.chgcar import block_names, kind_of
+    from chgtools.formats.chgcar import kind_of
+    from chgtools.formats.chgcar_layout import block_names
     from chgtools.formats.streams import stem
 
     refuse_to_replace(target, force)

@@ -31,7 +31,7 @@ def info(file: Path, as_json: bool) -> None:
 
 def describe(data: VolumetricData) -> dict[str, Any]:
     """Facts for ``info --json``; lengths in Å, densities per Å³, augmentation_lengths of the first block."""
-    from chgtools.formats.chgcar import block_names
+    from chgtools.formats.chgcar_layout import block_names
 
     structure = data.structure
     return {
@@ -91,9 +91,8 @@ def compare(a: Path, b: Path, as_json: bool) -> None:
     """
     from chgtools.cli.run_options import print_notes
     from chgtools.comparison import compare as compare_densities
-    from chgtools.formats import read
 
-    result = compare_densities(read(a), read(b))
+    result = compare_densities(a, b)
     print_notes(result.notes)
     facts = {
         "eps_mae_percent": result.eps_mae_percent,

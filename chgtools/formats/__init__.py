@@ -32,7 +32,7 @@ def read(path: str | Path, kind: str | None = None, dtype: Any = None) -> Volume
     from chgtools.formats import chgcar
 
     dtype = np.float64 if dtype is None else dtype
-    module = None if chgcar.kind_of(path) and not str(path).lower().endswith((".cube", ".xsf")) else _module(path)
+    module = _module(path)
     if module is None:
         return chgcar.read(path, kind, dtype)
     data: VolumetricData = module.read(path)

@@ -82,8 +82,9 @@ def read_block(
     Returns the (nx, ny, nz) Fortran-order array, the number format, the columns and the text between the last
     number and its newline. Raises FormatError for a block that is short, overfull, garbled or not finite.
     """
-    from chgtools.kernels import numbers
-    from chgtools.kernels.numbers import BAD, DONE, POWERS, parse_fixed, parse_free
+    from chgtools.kernels import fields
+    from chgtools.kernels.fields import POWERS
+    from chgtools.kernels.parse import BAD, DONE, parse_fixed, parse_free
 
     n_points = shape[0] * shape[1] * shape[2]
     if n_points > reader.unread_size() // 2 + 1:
@@ -99,9 +100,9 @@ def read_block(
         raise reader.fail(f"{what}'s grid {_grid(shape)} needs {gigabytes:.1f} GB of memory", grid_line) from error
     number_format, columns = _detect(reader)
     columns = max(columns, 1)
-    width, digits = numbers.E_WIDTH, numbers.E_DIGITS
+    width, digits = fields.E_WIDTH, fields.E_DIGITS
     if number_format == "G":
-        width, digits = numbers.G_WIDTH, numbers.G_DIGITS
+        width, digits = fields.G_WIDTH, fields.G_DIGITS
     done = 0
     if number_format == "E" and columns == 5 and reader.compression is None and n_points >= PARALLEL_FROM:
         done = _read_two_threads(reader, values, scale)
@@ -142,7 +143,8 @@ def _read_two_threads(reader: LineReader, values: NDArray[Any], scale: float) ->
     Returns how many numbers were read, with the reader behind them: all full lines, or 0 with the reader left where it
     was when any line differs from VASP's layout (the sequential reader then finds out where and why).
     """
-    from chgtools.kernels.numbers import DONE, E_DIGITS, E_WIDTH, POWERS, parse_fixed
+    from chgtools.kernels.fields import E_DIGITS, E_WIDTH, POWERS
+    from chgtools.kernels.parse import DONE, parse_fixed
 
     n_lines = values.size // 5
     begin = reader.position
@@ -244,7 +246,8 @@ def write_block(file: IO[bytes], values: NDArray[Any], scale: float, layout: Blo
 
     values : (nx, ny, nz); written x fastest. Raises ChgtoolsError for a value that is not finite.
     """
-    from chgtools.kernels.numbers import EXPONENTS, POWERS, format_e17, format_g
+    from chgtools.kernels.fields import POWERS
+    from chgtools.kernels.printing import EXPONENTS, format_e17, format_g
 
     flat = values.reshape(-1, order="F")
     lines = CHUNK_LINES // 2

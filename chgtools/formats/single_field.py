@@ -21,7 +21,7 @@ import numpy as np
 from chgtools.cell import Structure
 from chgtools.elements import SYMBOLS
 from chgtools.errors import AssumptionWarning, ChgtoolsError, FormatError, SettingsError
-from chgtools.formats.chgcar import block_names
+from chgtools.formats.chgcar_layout import block_names
 from chgtools.formats.streams import LineReader
 from chgtools.units import BOHR_ANGSTROM
 from chgtools.volumetric import DENSITY_KINDS, KINDS, VolumetricData
@@ -95,7 +95,8 @@ def read_numbers(reader: LineReader, count: int, scale: float, what: str, grid_l
     what : such as "the 4 x 4 x 4 grid"; grid_line : where the file says so
     Raises FormatError for too few or too many numbers in the last line, and for words that are no numbers.
     """
-    from chgtools.kernels.numbers import BAD, DONE, POWERS, parse_free
+    from chgtools.kernels.fields import POWERS
+    from chgtools.kernels.parse import BAD, DONE, parse_free
 
     if count > reader.unread_size() // 2 + 1:
         raise reader.fail(
@@ -131,7 +132,8 @@ def write_rows(file: IO[bytes], rows: NDArray[np.floating[Any]], scale: float, w
 
     Raises ChgtoolsError for a value that is not finite.
     """
-    from chgtools.kernels.numbers import POWERS, format_e
+    from chgtools.kernels.fields import POWERS
+    from chgtools.kernels.printing import format_e
 
     length = rows.shape[1]
     text = np.empty(length * (LEAD + WIDTH) + length // COLUMNS + 16, np.uint8)
