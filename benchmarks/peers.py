@@ -97,7 +97,7 @@ def rewritten(write: Callable[[Path], None], ours: VolumetricData) -> str:
             write(path)
         except Exception as error:
             return f"not written ({type(error).__name__})"
-        lines = path.read_bytes().split(b"\n")
+        lines = path.read_bytes().replace(b"\r", b"").split(b"\n")
     headers = [line for line in lines if line.startswith(b"augmentation")]
     faults = []
     wanted = sum(len(a.real) + len(a.imaginary or []) for a in ours.augmentation)
@@ -203,6 +203,9 @@ def main() -> None:
         path = data / record["path"]
         ours = chgcar.read(path)
         row = {"chgtools": "right"}
+        if record["kind"] == "CHGCAR" and ours.augmentation:
+            own = rewritten(lambda p, d=ours: chgcar.write(d, p), ours)
+            counts["chgtools writes", "readable" if own.startswith("as") else "misread"] += 1
         written = {"pymatgen": "", "ASE": ""}
         with tempfile.TemporaryDirectory() as folder:
             plain = Path(folder) / path.name.removesuffix(".gz")
