@@ -234,10 +234,10 @@ def _mend(atoms: Structure, electrons: float) -> str:
 def write(difference: DifferenceDensity, path: str | Path, keep_saed: bool = True) -> None:
     """Store a DCD as HDF5.
 
-    ``density`` (n_blocks, nz, ny, nx), first block the DCD, and ``saed`` (nz, ny, nx): C order as in VASP's own HDF5
-    files, so transpose to get (nx, ny, nz). ``structure`` holds lattice (rows, Å), fractional positions, species,
-    counts, labels, zvals; ``augmentation/<block>/<real|imaginary>/<ion>`` and ``moments`` as in the CHGCAR. Units and
-    provenance are attributes.
+    ``dcd`` and ``saed`` (nz, ny, nx) in electrons/Å³, ``magnetisation`` (1 or 3, nz, ny, nx) in μ_B/Å³: C order as in
+    VASP's own HDF5 files, so transpose to get (nx, ny, nz). ``structure`` holds lattice (rows, Å), fractional
+    positions, species, counts, labels, zvals; ``augmentation/<block>/<real|imaginary>/<ion>`` and ``moments`` are as in
+    the CHGCAR. Units and provenance are attributes.
     """
     import h5py
 
@@ -246,16 +246,17 @@ def write(difference: DifferenceDensity, path: str | Path, keep_saed: bool = Tru
         file.attrs["electrons"] = difference.electrons
         for key, value in difference.provenance.items():
             file.attrs[key] = value
-        first = difference.blocks[0]
-        stored = file.create_dataset("density", (len(difference.blocks), *first.shape[::-1]), first.dtype)
-        for index, block in enumerate(difference.blocks):
-            stored[index] = block.T
-        stored.attrs["unit"] = "electrons/angstrom^3; mu_B/angstrom^3 from the second block on"
-        stored.attrs["blocks"] = ["dcd", "magnetisation"] if len(difference.blocks) == 2 else (
-            ["dcd"] if len(difference.blocks) == 1 else ["dcd", "mx", "my", "mz"]
-        )  # fmt: skip
+        fields = {"dcd": difference.dcd}
         if keep_saed and difference.saed is not None:
-            file.create_dataset("saed", data=difference.saed.T).attrs["unit"] = "electrons/angstrom^3"
+            fields["saed"] = difference.saed
+        for name, values in fields.items():
+            _describe(file.create_dataset(name, data=values.T), "electrons/angstrom^3")
+        if len(difference.blocks) > 1:
+            shape = (len(difference.blocks) - 1, *difference.dcd.shape[::-1])
+            magnetisation = file.create_dataset("magnetisation", shape, difference.dcd.dtype)
+            for index, block in enumerate(difference.blocks[1:]):
+                magnetisation[index] = block.T
+            _describe(magnetisation, "mu_B/angstrom^3")
         _write_structure(file.create_group("structure"), difference)
         for index, occupancies in enumerate(difference.augmentation):
             for part, records in (("real", occupancies.real), ("imaginary", occupancies.imaginary)):
@@ -263,6 +264,10 @@ def write(difference: DifferenceDensity, path: str | Path, keep_saed: bool = Tru
                     file[f"augmentation/{index + 1}/{part}/{ion}"] = record
         if difference.moments:
             file["moments"] = np.array(difference.moments)
+
+
+def _describe(dataset: Any, unit: str) -> None:
+    dataset.attrs["unit"], dataset.attrs["axes"] = unit, "z, y, x (transpose for x, y, z)"
 
 
 def _write_structure(group: Any, difference: DifferenceDensity) -> None:
@@ -304,7 +309,7 @@ def read(path: str | Path) -> DifferenceDensity:
         reserved = ("format", "format_version", "electrons")
         return DifferenceDensity(
             structure=structure,
-            blocks=[file["density"][index].T for index in range(file["density"].shape[0])],
+            blocks=[file["dcd"][()].T, *(block.T for block in file.get("magnetisation", ()))],
             saed=file["saed"][()].T if "saed" in file else None,
             labels=text["labels"],
             zvals=tuple(float(z) for z in group["zvals"][()]),

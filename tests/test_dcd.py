@@ -79,9 +79,10 @@ def test_stored_and_given_back(run):
     np.testing.assert_array_equal(back.augmentation[1].real[2], original.augmentation[1].real[2])
     np.testing.assert_array_equal(back.moments, original.moments)
     with h5py.File(folder / "x.h5") as file:
-        assert file["density"].shape == (2, 16, 10, 12)
-        assert file["density"].attrs["unit"].startswith("electrons/angstrom^3")
-        np.testing.assert_array_equal(file["density"][0].T, made.dcd)
+        assert file["dcd"].shape == file["saed"].shape == (16, 10, 12)
+        assert file["magnetisation"].shape == (1, 16, 10, 12)
+        assert file["dcd"].attrs["unit"] == "electrons/angstrom^3"
+        np.testing.assert_array_equal(file["dcd"][()].T, made.dcd)
 
 
 def test_without_the_saed(run):
