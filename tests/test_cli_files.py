@@ -203,3 +203,13 @@ def test_plot_does_not_replace_a_picture_unless_told(spin, tmp_path):
     assert call("plot", spin, "-o", tmp_path / "a.png").exit_code == 2
     assert (tmp_path / "a.png").read_text() == "mine"
     assert call("plot", spin, "-o", tmp_path / "a.png", "--force").exit_code == 0
+
+
+def test_info_of_a_difference_density(tmp_path):
+    root = Path(__file__).resolve().parents[1]
+    call("make-dcd", root / "examples" / "si" / "CHGCAR", "-o", tmp_path / "si.h5")
+    facts = json.loads(call("info", tmp_path / "si.h5", "--json").stdout)
+    assert (facts["kind"], facts["grid"], facts["block_names"]) == ("DCD", [32, 32, 32], ["difference"])
+    assert facts["electrons"] == pytest.approx(8, abs=1e-6)
+    assert abs(facts["mean"][0]) < 1e-9
+    assert 0.1 < facts["maximum"][0] < 0.3  # the bonds

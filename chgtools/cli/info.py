@@ -20,12 +20,12 @@ if TYPE_CHECKING:
 def info(file: Path, as_json: bool) -> None:
     """Print what a volumetric file holds.
 
-    FILE is a CHGCAR, CHG, AECCAR, PARCHG, LOCPOT, ELFCAR, cube or XSF file, plain or compressed. The whole file is
-    read and checked.
+    FILE is a CHGCAR, CHG, AECCAR, PARCHG, LOCPOT, ELFCAR, cube or XSF file, plain or compressed, or a difference
+    density of `chgtools make-dcd`. The whole file is read and checked.
     """
     from chgtools.formats import read
 
-    facts = describe(read(file))
+    facts = describe_difference(file) if file.suffix in (".h5", ".hdf5") else describe(read(file))
     click.echo(json.dumps(facts, indent=1) if as_json else table(facts))
 
 
@@ -53,6 +53,20 @@ def describe(data: VolumetricData) -> dict[str, Any]:
     }
 
 
+def describe_difference(file: Path) -> dict[str, Any]:
+    """The same facts of a difference density; electrons are those of the self-consistent density."""
+    from chgtools import dcd
+    from chgtools.formats.chgcar_layout import block_names
+    from chgtools.volumetric import VolumetricData
+
+    target = dcd.read(file)
+    data = VolumetricData(
+        "CHGCAR", target.structure, target.blocks, target.augmentation, target.moments, source=str(file)
+    )
+    names = ["difference", *block_names("CHGCAR", len(target.blocks))[1:]]
+    return {**describe(data), "kind": "DCD", "block_names": names, "electrons": target.electrons}
+
+
 def table(facts: dict[str, Any]) -> str:
     """The facts as lines of text."""
     species = " ".join(f"{name or '?'}{count}" for name, count in zip(facts["species"], facts["counts"], strict=True))
@@ -65,7 +79,7 @@ def table(facts: dict[str, Any]) -> str:
     if facts["electrons"] is not None:
         lines.append(f"electrons      {facts['electrons']:.6f}")
     lines.append(f"augmentation   {_lengths(facts['augmentation_lengths'])}")
-    unit = {"LOCPOT": "eV", "ELFCAR": ""}.get(facts["kind"], "1/Å³")
+    unit = {"LOCPOT": "eV", "ELFCAR": ""}.get(facts["kind"], "electrons/Å³")
     lines.append(f"{'block':13s}{'mean':>14s}{'lowest':>14s}{'highest':>14s}  {unit}".rstrip())
     rows = zip(facts["block_names"], facts["mean"], facts["minimum"], facts["maximum"], strict=True)
     lines += [f"{name:13s}{mean:14.6g}{low:14.6g}{high:14.6g}" for name, mean, low, high in rows]
