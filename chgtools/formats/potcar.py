@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 
 NPSPTS = 1000  # points of the q tables in every POTCAR
 MAX_ELL, MAX_PROJECTORS = 6, 20  # of a block; more is damage
-WARN_CHARGE, REFUSE_CHARGE = 1e-4, 1e-3  # electrons that f(0) may be off ZVAL
+WARN_CHARGE, REFUSE_CHARGE = 1e-4, 0.01  # share of ZVAL that f(0) may be off: rounding; a damaged table
 XC_OF_LEXCH = {"PE": "PBE", "CA": "LDA", "91": "PW91", "PS": "PBEsol", "RP": "RPBE", "AM": "AM05"}
 
 _TITLE = re.compile(rb"^[ \t]*[A-Za-z][A-Za-z]", re.MULTILINE)
@@ -57,7 +57,7 @@ def read_potcar(path: str | Path) -> list[AtomicDensity]:
 
     Each table is scaled by ZVAL/f(0), so that it holds ZVAL electrons exactly.
     Raises FormatError for what is no POTCAR, is damaged or cut short, and where f(0) differs from ZVAL by more than
-    1e-3 electrons; warns (AssumptionWarning) from 1e-4 on.
+    1 %; warns (AssumptionWarning) from 0.01 % on.
     """
     text = read_bytes(path)
     return [_DataSet(text, start, end, path).density() for start, end in _data_sets(text, path)]
@@ -238,11 +238,11 @@ class _DataSet:
         form = self._numbers(place, "atomic pseudo charge-density", (NPSPTS, NPSPTS + 1))[:NPSPTS]
         if psgmax <= 0:
             raise self._error(f"{self.title}: found PSGMAX = {psgmax:g}; wanted a positive cutoff in 1/Å", local)
-        wrong = abs(form[0] - zval)
+        wrong = abs(form[0] / zval - 1)
         if wrong > REFUSE_CHARGE:
             raise self._error(
                 f"{self.title}: the atom holds f(0) = {form[0]:.6g} electrons, ZVAL is {zval:.6g}; they must agree "
-                f"to {REFUSE_CHARGE:g} (a damaged or scrambled POTCAR: take the original)",
+                f"to {REFUSE_CHARGE:.0%} (a damaged or scrambled POTCAR: take the original)",
                 place,
             )
         if wrong > WARN_CHARGE:
