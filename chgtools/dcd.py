@@ -289,7 +289,7 @@ def read(path: str | Path) -> DifferenceDensity:
     if not Path(path).is_file():
         raise FormatError("no such file; check the name and the folder", path)
     try:
-        file = h5py.File(path, "r")
+        file = h5py.File(path, "r", locking=False)  # read-only; shared file systems refuse locks
     except OSError as error:
         raise FormatError("is no HDF5 file, or a damaged one; make it again with chgtools make-dcd", path) from error
     with file:

@@ -222,7 +222,7 @@ def _opened(path: str | Path) -> h5py.File:
     if not Path(path).is_file():
         raise FormatError("no such library; make one by `chgtools densities build`", path)
     try:
-        file = h5py.File(path, "r")
+        file = h5py.File(path, "r", locking=False)  # read-only; shared file systems refuse locks
     except OSError as error:
         raise FormatError(
             "is no HDF5 file, or damaged; wanted a library made by `chgtools densities build`", path
