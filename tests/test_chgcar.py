@@ -317,3 +317,10 @@ def test_a_binary_file_is_no_chgcar(tmp_path):
     (tmp_path / "CHGCAR").write_bytes(b"\x89HDF\r\n\x1a\n\0\0\0\0")
     with pytest.raises(FormatError, match="CHGCAR: holds zero bytes and is no text"):
         chgcar.read(tmp_path / "CHGCAR")
+
+
+def test_a_chg_of_molecular_dynamics_is_told(tmp_path):
+    chgcar.write(charge("CHG", records=False), tmp_path / "CHG")
+    (tmp_path / "CHG").write_text((tmp_path / "CHG").read_text() * 2)
+    with pytest.raises(FormatError, match=r"CHG:35: found 'synthetic' behind block 1.*holds many densities"):
+        chgcar.read(tmp_path / "CHG")

@@ -223,7 +223,11 @@ class Parser:
         if not numeric:
             raise reader.fail(
                 f"found {shown} behind block {n_blocks}; wanted augmentation records, moments of the "
-                f"{self.n_atoms} ions, a grid line or the end of the file",
+                f"{self.n_atoms} ions, a grid line or the end of the file"
+                + (
+                    " (a CHG of molecular dynamics holds many densities: cut it into files of one)"
+                    * (self.kind == "CHG")
+                ),
                 reader.line + 1,
             )
         # a program that prints exponents prints VASP's fields; hand-written moments look like 0.6 or 5
