@@ -28,6 +28,7 @@ COMMANDS = {
     "convert": ("chgtools.cli.convert:convert", "Convert a volumetric file; the formats are told by the names"),
     "plot": ("chgtools.cli.plot:plot", "Draw a plane or a planar average of a field as a picture"),
     "densities": ("chgtools.cli.densities:densities", "Build, list and show libraries of atomic densities"),
+    "dataset": ("chgtools.cli.dataset:dataset", "Build, split and list stores of difference densities to train on"),
 }
 INTERRUPTED = 130  # 128 + SIGINT, what a shell reports for Ctrl-C
 

@@ -1,0 +1,1 @@
+"""Training data: stores of difference densities and their splits."""

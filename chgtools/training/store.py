@@ -1,0 +1,172 @@
+"""A store of difference densities: one HDF5 file, one group per structure.
+
+    /                    attributes format, format_version, chgtools_version, units; the rule of the splits
+    /NAME                attributes formula, kind, source, g_max (1/bohr), nelectrons, truncation_percent,
+                         saed_eps_mae_percent, dcd_0 and magnetisation_0 (V·n_0 in electrons and μ_B, 0 where absent),
+                         source_sha256, split, and counts, labels, zvals of the groups of atoms where they are known
+    /NAME/lattice        (3, 3) Å, rows
+    /NAME/species        (n_atoms,) bytes, one element per atom
+    /NAME/fractional     (n_atoms, 3)
+    /NAME/shape          (3,) nx, ny, nz of the grid the density came on
+    /NAME/dcd            (n, 2) float32: real and imaginary part of V·[n_SCF − n_SAED]_G in electrons over
+                         half_sphere(lattice, g_max), G = 0 left out
+    /NAME/magnetisation  (n, 2) or (3, n, 2) likewise, in μ_B, where spin-polarised
+
+Stores of other programs with this layout and without attributes at the root are read as well. g_max is in 1/bohr in
+the file and in 1/Å everywhere else; ``entry.g_max_per_angstrom`` is that border.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from chgtools.errors import ChgtoolsError, FormatError
+from chgtools.training.entry import Entry, elements_of, fill_group, read_entry
+from chgtools.version import package_version
+
+FORMAT_NAME = "chgtools store of difference densities"
+FORMAT_VERSION = 1
+_UNFINISHED = "_unfinished"
+
+
+class Store(Mapping[str, Entry]):
+    """The entries of a store by name. Each is read when it is asked for; none is kept, and no file stays open.
+
+    So a Store can be handed to other processes. ``Store.open`` raises FormatError for a file that is no store.
+    """
+
+    def __init__(self, path: Path, names: Sequence[str], rule: Mapping[str, Any]) -> None:
+        self.path = path
+        self.split_rule = dict(rule)  # {} where no split was made
+        self._names = dict.fromkeys(names)
+
+    @classmethod
+    def open(cls, path: str | Path) -> Store:
+        with opened(path) as file:
+            # split_by is written last: without it a split was never made, or stopped on the way
+            rule = {key: file.attrs[key] for key in file.attrs if key.startswith("split_") and "split_by" in file.attrs}
+            return cls(Path(path), names_in(file), rule)
+
+    def __getitem__(self, name: str) -> Entry:
+        self._require(name)
+        with opened(self.path) as file:
+            return read_entry(file[name], self.path)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._names
+
+    def facts(self) -> Iterator[tuple[str, dict[str, Any]]]:
+        """(name, attributes with ``elements``, one per atom) of each entry, without its coefficients."""
+        with opened(self.path) as file:
+            for name in self:
+                group = file[name]
+                yield name, dict(group.attrs) | {"elements": elements_of(group)}
+
+    def in_split(self, split: str) -> list[str]:
+        """Names of the entries of a split, such as "train". Raises ChgtoolsError when no split has been made."""
+        if not self.split_rule:
+            raise ChgtoolsError(f"{self.path} has no splits; make them with chgtools dataset split")
+        return [name for name, facts in self.facts() if facts.get("split") == split]
+
+    def _require(self, name: str) -> None:
+        if name not in self._names:
+            import difflib
+
+            near = difflib.get_close_matches(name, self._names, n=3) or list(self._names)[:3]
+            raise ChgtoolsError(f"{self.path} has no entry {name!r}; it has {len(self)}, such as {', '.join(near)}")
+
+
+@contextmanager
+def opened(path: str | Path) -> Iterator[Any]:
+    """The HDF5 file of a store for reading. Raises FormatError when it is none."""
+    import h5py
+
+    if not Path(path).is_file():
+        raise FormatError("no such file; check the name and the folder", path)
+    try:
+        file = h5py.File(path, "r")
+    except BlockingIOError as error:
+        raise ChgtoolsError(f"{path} is being written by another process; wait for its end") from error
+    except OSError as error:
+        raise FormatError(f"is no HDF5 file, or a damaged one ({error})", path) from error
+    with file:
+        _check(file, path)
+        yield file
+
+
+@contextmanager
+def writable(path: str | Path) -> Iterator[Any]:
+    """The HDF5 file of a store for writing, made when it is not there; what an earlier run left unfinished is removed.
+
+    Raises FormatError when the file is there and is no store, ChgtoolsError when it cannot be written.
+    """
+    import h5py
+
+    path = Path(path)
+    if not path.parent.is_dir():
+        raise ChgtoolsError(f"{path}: the folder {path.parent} does not exist; make it first or name another store")
+    if path.exists():
+        with opened(path):
+            pass
+    try:
+        file = h5py.File(path, "a")
+    except OSError as error:
+        raise ChgtoolsError(f"{path} cannot be written ({error}); is another process writing it?") from error
+    with file:
+        if _UNFINISHED in file:
+            del file[_UNFINISHED]
+        if not len(file) and "format" not in file.attrs:
+            file.attrs["format"], file.attrs["format_version"] = FORMAT_NAME, FORMAT_VERSION
+            file.attrs["chgtools_version"] = package_version()
+            file.attrs["units"] = (
+                "dcd: electrons (V n_G); magnetisation: mu_B (V m_G); lattice: angstrom; g_max: 1/bohr"
+            )
+        yield file
+
+
+def _check(file: Any, path: str | Path) -> None:
+    found = file.attrs.get("format")
+    if found is not None and found != FORMAT_NAME:
+        raise FormatError(f"holds {found!r}; wanted a store of chgtools dataset build", path)
+    if found is None and not names_in(file):
+        raise FormatError("is an HDF5 file, but no store of difference densities", path)
+    version = int(file.attrs.get("format_version", FORMAT_VERSION))
+    if version > FORMAT_VERSION:
+        raise FormatError(f"has format version {version}, this chgtools reads up to {FORMAT_VERSION}: upgrade it", path)
+
+
+def names_in(file: Any) -> list[str]:
+    """Names of the entries of an open store."""
+    groups = ((name, item) for name, item in file.items() if name != _UNFINISHED and hasattr(item, "keys"))
+    return [name for name, group in groups if "dcd" in group and "lattice" in group]
+
+
+@contextmanager
+def new_group(file: Any, name: str) -> Iterator[Any]:
+    """A group to be filled, which gets its name when the block ends well and is removed otherwise."""
+    group = file.create_group(_UNFINISHED)
+    try:
+        yield group
+        file.flush()
+        file.move(_UNFINISHED, name)
+    finally:
+        if _UNFINISHED in file:
+            del file[_UNFINISHED]
+        file.flush()
+
+
+def write_entry(file: Any, entry: Entry) -> None:
+    """Add an entry to an open store. Raises ChgtoolsError when its name is taken."""
+    if entry.name in file:
+        raise ChgtoolsError(f"{file.filename} has an entry {entry.name!r} already; names are unique")
+    with new_group(file, entry.name) as group:
+        fill_group(group, entry)
