@@ -23,12 +23,12 @@ from chgtools.dcd import DifferenceDensity
 from chgtools.errors import ChgtoolsError, FormatError, SettingsError
 from chgtools.formats import chgcar, poscar
 from chgtools.grid import coefficients, resample
+from chgtools.half_sphere import half_sphere, lengths, take, to_grid
 from chgtools.superposition import saed
 from chgtools.training import entry as entries
 from chgtools.training import store as storing
 from chgtools.training.build import BuildOptions, add_target, build
 from chgtools.training.entry import Entry
-from chgtools.training.half_sphere import half_sphere, lengths, take, to_grid
 from chgtools.training.store import Store
 from chgtools.training.truncate import STEP_PER_BOHR, entry_of
 from chgtools.units import BOHR_ANGSTROM

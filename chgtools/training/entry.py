@@ -12,7 +12,7 @@ import numpy as np
 
 from chgtools.cell import Structure
 from chgtools.errors import FormatError
-from chgtools.training.half_sphere import half_sphere, to_grid
+from chgtools.half_sphere import half_sphere, to_grid
 from chgtools.units import BOHR_ANGSTROM
 
 if TYPE_CHECKING:

@@ -12,8 +12,8 @@ import numpy as np
 from chgtools.dcd import ELECTRON_TOLERANCE
 from chgtools.errors import ChgtoolsError
 from chgtools.grid import coefficients
+from chgtools.half_sphere import field_of, half_sphere, lengths, take
 from chgtools.training.entry import Entry, g_max_per_angstrom
-from chgtools.training.half_sphere import field_of, half_sphere, lengths, take
 
 if TYPE_CHECKING:
     from chgtools.dcd import DifferenceDensity

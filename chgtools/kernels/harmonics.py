@@ -1,0 +1,88 @@
+"""Real spherical harmonics of unit vectors by recurrence, without trigonometric functions.
+
+Order: l = 0, 1, ..., and m = -l, ..., l in each l; index l² + l + m. So l = 1 is y, z, x and l = 2 is xy, yz,
+3z² - 1, xz, x² - y², all with positive factors (no Condon-Shortley phase), as in VASP's augmentation occupancies.
+Each is normalised to one on the sphere.
+
+Y_lm = Q_l|m|(z) · {√2 Im (x + iy)^|m| (m < 0), 1, √2 Re (x + iy)^m (m > 0)}, with the normalised associated Legendre
+functions P_lm(z) = Q_lm(z) sin^m, which follow from
+    Q_mm = √((2m + 1)/2m) Q_m-1,m-1,   Q_lm = a_lm z Q_l-1,m - b_lm Q_l-2,m
+(W. H. Press et al., Numerical Recipes, 3rd edition, section 6.7).
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from numba import njit
+
+
+@njit(cache=True, nogil=True)
+def recurrence(l_max: int) -> Any:
+    """(2, l_max + 1, l_max + 1) factors a_lm and b_lm; a_mm is Q_mm itself, with the √2 of m > 0."""
+    factors = np.zeros((2, l_max + 1, l_max + 1))
+    diagonal = math.sqrt(0.25 / math.pi)
+    for m in range(l_max + 1):
+        if m > 0:
+            diagonal *= math.sqrt((2 * m + 1) / (2 * m))
+        factors[0, m, m] = diagonal * (math.sqrt(2.0) if m > 0 else 1.0)
+        for ell in range(m + 1, l_max + 1):
+            a = math.sqrt((4 * ell * ell - 1) / (ell * ell - m * m))
+            factors[0, ell, m] = a
+            factors[1, ell, m] = a * math.sqrt(((ell - 1) ** 2 - m * m) / (4 * (ell - 1) ** 2 - 1))
+    return factors
+
+
+@njit(cache=True, nogil=True)
+def fill(factors: Any, x: Any, y: Any, z: Any, count: int, work: Any, values: Any) -> None:
+    """Y_lm of the first ``count`` unit vectors; every loop runs over points, so that it is done four at a time.
+
+    factors : (2, l_max + 1, l_max + 1), of :func:`recurrence`
+    x, y, z : (>= count,) components
+    work : (2, >= count) float64; values : (>= (l_max + 1)², >= count), overwritten
+    """
+    l_max = factors.shape[1] - 1
+    real, imaginary = work[0], work[1]
+    for p in range(count):
+        real[p] = 1.0
+        imaginary[p] = 0.0
+    for m in range(l_max + 1):
+        # Q_lm into the row of +m, l rising; the row of -m follows from it, then both get their part of (x + iy)^m
+        start = factors[0, m, m]
+        row = values[m * m + 2 * m]
+        for p in range(count):
+            row[p] = start
+        if m < l_max:
+            a = factors[0, m + 1, m]
+            following = values[(m + 1) * (m + 2) + m]
+            for p in range(count):
+                following[p] = a * z[p] * start
+        for ell in range(m + 2, l_max + 1):
+            a, b = factors[0, ell, m], factors[1, ell, m]
+            target = values[ell * ell + ell + m]
+            one = values[ell * ell - ell + m]
+            two = values[(ell - 2) * (ell - 1) + m]
+            for p in range(count):
+                target[p] = a * z[p] * one[p] - b * two[p]
+        if m > 0:
+            for p in range(count):
+                rotated = real[p] * x[p] - imaginary[p] * y[p]
+                imaginary[p] = real[p] * y[p] + imaginary[p] * x[p]
+                real[p] = rotated
+            for ell in range(m, l_max + 1):
+                plus, minus = values[ell * ell + ell + m], values[ell * ell + ell - m]
+                for p in range(count):
+                    minus[p] = plus[p] * imaginary[p]
+                    plus[p] *= real[p]
+
+
+@njit(cache=True, nogil=True)
+def harmonics(l_max: int, vectors: Any) -> Any:
+    """((l_max + 1)², n) Y_lm of the unit vectors ``vectors`` (n, 3)."""
+    n = vectors.shape[0]
+    values = np.empty(((l_max + 1) ** 2, n))
+    x, y, z = vectors[:, 0].copy(), vectors[:, 1].copy(), vectors[:, 2].copy()
+    fill(recurrence(l_max), x, y, z, n, np.empty((2, n)), values)
+    return values

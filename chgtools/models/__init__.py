@@ -1,0 +1,1 @@
+"""Learned difference densities: the basis they are expanded in and the networks that predict its coefficients."""
