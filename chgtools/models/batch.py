@@ -1,0 +1,87 @@
+"""Atoms and their pairs as the tensors that an encoder takes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from chgtools.models.neighbours import neighbours
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from chgtools.cell import Structure
+    from chgtools.models.encoder import EncoderSettings
+
+
+@dataclass
+class Batch:
+    """Atoms of several structures, one after the other, and their pairs.
+
+    element : (n,) index into the model's elements; centre, other : (p,) atoms of a pair
+    radial : (p, radial), envelope : (p,) of the distance; harmonics : (p, n_lm) of the direction
+    """
+
+    element: Tensor
+    centre: Tensor
+    other: Tensor
+    radial: Tensor
+    envelope: Tensor
+    harmonics: Tensor
+
+    def to(self, device: torch.device | str) -> Batch:
+        return Batch(**{name: value.to(device) for name, value in vars(self).items()})
+
+
+def graph(
+    structure: Structure, elements: Sequence[str], settings: EncoderSettings, dtype: torch.dtype = torch.float32
+) -> Batch:
+    """The atoms of a structure for an encoder whose elements are ``elements``, which must hold all of them.
+
+    Raises MismatchError where two atoms are on one place.
+    """
+    from chgtools.kernels.harmonics import harmonics
+
+    pairs = neighbours(structure, settings.cutoff)
+    radial, envelope = _radial_features(pairs.distance, settings.cutoff, settings.radial)
+    index = {symbol: i for i, symbol in enumerate(elements)}
+    return Batch(
+        element=to_tensor([index[symbol] for symbol in structure.elements], torch.int64),
+        centre=to_tensor(pairs.centre, torch.int64),
+        other=to_tensor(pairs.other, torch.int64),
+        radial=to_tensor(radial, dtype),
+        envelope=to_tensor(envelope, dtype),
+        harmonics=to_tensor(harmonics(settings.l_max, np.ascontiguousarray(pairs.direction)).T, dtype),
+    )
+
+
+def merge(batches: Sequence[Batch]) -> Batch:
+    """One batch of several: the atoms in the order given."""
+    counts = np.cumsum([0] + [len(b.element) for b in batches[:-1]])
+    return Batch(
+        element=torch.cat([b.element for b in batches]),
+        centre=torch.cat([b.centre + int(n) for b, n in zip(batches, counts, strict=True)]),
+        other=torch.cat([b.other + int(n) for b, n in zip(batches, counts, strict=True)]),
+        radial=torch.cat([b.radial for b in batches]),
+        envelope=torch.cat([b.envelope for b in batches]),
+        harmonics=torch.cat([b.harmonics for b in batches]),
+    )
+
+
+def to_tensor(values: Any, dtype: torch.dtype = torch.float32) -> Tensor:
+    return torch.as_tensor(np.ascontiguousarray(values)).to(dtype)
+
+
+def _radial_features(
+    distance: NDArray[np.float64], cutoff: float, count: int
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """(p, count) Bessel functions sin(kπx)/x, x = r/r_c, and the (p,) envelope (1 - x²)³ that ends them smoothly."""
+    x = distance / cutoff
+    k = np.arange(1, count + 1)
+    bessel = np.sin(np.pi * k * x[:, None]) / x[:, None] * np.sqrt(2) / np.pi
+    return bessel, np.where(x < 1, (1 - x**2) ** 3, 0.0)

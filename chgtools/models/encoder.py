@@ -1,0 +1,127 @@
+"""The network: atoms and their neighbours in, coefficients of the density's basis out; E(3)-equivariant.
+
+1. Each element is a vector: a learned one beside a linear map of its known properties (``elements_table``).
+2. Invariant messages: each atom gathers scalars from its neighbours, so that it knows its coordination; all that
+   follows depends on these states and not on the elements alone.
+3. Equivariant features: A_a,c,lm = Σ_b w_cl(h_a, h_b, r_ab) Y_lm(r_ab), the neighbours' density in C channels. Their
+   products through Gaunt coefficients, Y_lm Y_l'm' -> Y_LM, bring in three-body terms.
+4. Coefficients c_a,lm,n = Σ_c R_l,cn(h_a) A_a,c,lm, with a reading R that the state of the atom mixes from a few.
+
+Only even l + l' + L occur, so a mirror image of the atoms has the mirror image of the density.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from chgtools.models.angular import gaunt
+from chgtools.models.batch import Batch
+
+
+@dataclass(frozen=True)
+class EncoderSettings:
+    """What an encoder is, beside its weights.
+
+    cutoff : Å, of the neighbours; radial : Bessel functions of a distance; l_max : of the coefficients
+    channels : equivariant features of each l; hidden : width of the networks of invariants
+    state : length of the vector of an atom; passes : rounds of invariant messages; order : 1 without, 2 with products
+    readings : how many readings an atom's state mixes
+    """
+
+    cutoff: float = 5.0
+    radial: int = 10
+    l_max: int = 4
+    channels: int = 32
+    hidden: int = 64
+    state: int = 24
+    passes: int = 1
+    order: int = 2
+    readings: int = 6
+
+
+class Perceptron(nn.Sequential):
+    """Layers with SiLU between them."""
+
+    def __init__(self, *widths: int) -> None:
+        layers: list[nn.Module] = []
+        for index, (a, b) in enumerate(pairwise(widths)):
+            layers += [nn.Linear(a, b)] if index == len(widths) - 2 else [nn.Linear(a, b), nn.SiLU()]
+        super().__init__(*layers)
+
+
+class Encoder(nn.Module):
+    """See the module's head; ``n_max`` functions of each l, ``properties`` (n_elements, n_properties), standardised."""
+
+    properties: Tensor
+    degrees: Tensor
+    gaunt: Tensor
+
+    def __init__(self, settings: EncoderSettings, n_max: int, properties: Tensor) -> None:
+        super().__init__()
+        s = self.settings = settings
+        self.n_max = n_max
+        n_elements, n_properties = properties.shape
+        self.register_buffer("properties", properties)
+        self.embedding = nn.Parameter(0.3 * torch.randn(n_elements, s.state))
+        self.known = nn.Linear(n_properties, s.state)
+        self.messages = nn.ModuleList(Perceptron(s.radial + 2 * s.state, s.hidden, s.hidden) for _ in range(s.passes))
+        self.updates = nn.ModuleList(Perceptron(s.state + s.hidden, s.hidden, s.state) for _ in range(s.passes))
+        self.pair = Perceptron(s.radial + 2 * s.state, s.hidden, s.hidden, s.channels * (s.l_max + 1))
+        degrees = np.repeat(np.arange(s.l_max + 1), 2 * np.arange(s.l_max + 1) + 1)
+        self.register_buffer("degrees", torch.as_tensor(degrees), persistent=False)
+        features = s.channels
+        if s.order == 2:
+            table = torch.as_tensor(gaunt(s.l_max, s.l_max, s.l_max), dtype=torch.float32)
+            self.register_buffer("gaunt", table, persistent=False)
+            scale = 1 / np.sqrt(s.channels)
+            self.left = nn.Parameter(scale * torch.randn(s.l_max + 1, s.channels, s.channels))
+            self.right = nn.Parameter(scale * torch.randn(s.l_max + 1, s.channels, s.channels))
+            features += s.channels
+        self.features = features
+        invariants = s.state + s.channels * (s.l_max + 2)
+        self.gates = Perceptron(invariants, s.hidden, features * (s.l_max + 1))
+        self.mixing = Perceptron(s.state, s.hidden, s.readings)
+        self.reading = nn.Parameter(torch.randn(s.readings, s.l_max + 1, features, n_max) * 0.1 / np.sqrt(features))
+        self.sphere = Perceptron(invariants, s.hidden, n_max)
+
+    def forward(self, batch: Batch) -> Tensor:
+        """(n_atoms, n_lm, n_max) coefficients, electrons Å^-3/2."""
+        s = self.settings
+        state = self.embedding[batch.element] + self.known(self.properties[batch.element])
+        envelope = batch.envelope[:, None]
+        n_atoms = len(state)
+        for message, update in zip(self.messages, self.updates, strict=True):
+            values = message(torch.cat([batch.radial, state[batch.centre], state[batch.other]], 1)) * envelope
+            gathered = values.new_zeros(n_atoms, s.hidden).index_add_(0, batch.centre, values) / 4
+            state = state + update(torch.cat([state, gathered], 1))
+        weights = self.pair(torch.cat([batch.radial, state[batch.centre], state[batch.other]], 1)) * envelope
+        weights = weights.view(-1, s.channels, s.l_max + 1)[:, :, self.degrees]
+        density = weights.new_zeros(n_atoms, s.channels, len(self.degrees))
+        density = density.index_add_(0, batch.centre, weights * batch.harmonics[:, None]) / 2
+        power = weights.new_zeros(n_atoms, s.channels, s.l_max + 1)
+        power = power.index_add_(2, self.degrees, density**2)
+        invariants = torch.cat([state, density[:, :, 0], power.flatten(1)], 1)
+        features = density
+        if s.order == 2:
+            left = torch.einsum("acm,mcd->adm", density, self.left[self.degrees])
+            right = torch.einsum("acm,mcd->adm", density, self.right[self.degrees])
+            pairs = left[:, :, :, None] * right[:, :, None, :]
+            product = pairs.flatten(2) @ self.gaunt.flatten(0, 1)
+            features = torch.cat([density, product], 1)
+        gates = 1 + self.gates(invariants).view(n_atoms, self.features, s.l_max + 1)
+        features = features * gates[:, :, self.degrees]
+        mixing = self.mixing(state)
+        read = torch.einsum("aj,jlcn->alcn", mixing, self.reading)[:, self.degrees]
+        coefficients = torch.einsum("acm,amcn->amn", features, read)
+        first = coefficients[:, :1] + self.sphere(invariants)[:, None]
+        return torch.cat([first, coefficients[:, 1:]], 1)
+
+
+def module_size(module: nn.Module) -> int:
+    """Number of trained parameters."""
+    return sum(p.numel() for p in module.parameters())

@@ -1,0 +1,161 @@
+"""A learned density ready to use: an ensemble of encoders, their basis, and how far it can be trusted.
+
+The prediction is the mean of the members' coefficients with the wanted charge. How much the members differ says how
+sure they are: on structures that were kept aside from training, the error was found to follow
+
+    ε_mae ≈ e^a · s^b,    s = 100 Σ_a s_a / Σ_a ZVAL_a   (percent of the electrons)
+
+with s_a the root mean square, over members, of the norm of an atom's coefficients less their mean (a and b are kept in
+the weights). Where the predicted difference density is not large against that error, it is damped, by
+d² / (d² + ε²) with d the size of the predicted difference density in the same unit; so what the model knows nothing of
+stays the SAED.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from chgtools.models.basis import RadialBasis, expand, with_charge
+from chgtools.models.batch import graph
+from chgtools.models.encoder import Encoder
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from chgtools.cell import Structure
+
+
+@dataclass(frozen=True)
+class Trust:
+    """How the spread of an ensemble is turned into an error; the numbers of the module's head.
+
+    offset, slope : a and b; size : percent of ε_mae per percent of electrons in the coefficients' norm
+    damping : how much larger than estimated the error is taken to be where the density is damped; 0 damps nothing
+    """
+
+    offset: float = 0.0
+    slope: float = 1.0
+    size: float = 1.0
+    damping: float = 1.0
+
+    def error(self, spread_percent: float) -> float:
+        """Estimated ε_mae in percent."""
+        return float(np.exp(self.offset) * max(spread_percent, 1e-12) ** self.slope)
+
+    def factor(self, spread_percent: float, norm_percent: float) -> float:
+        """What the coefficients are multiplied by, 0 to 1."""
+        error, size = self.damping * self.error(spread_percent), self.size * norm_percent
+        return 1.0 if error == 0 else size**2 / (size**2 + error**2)
+
+
+@dataclass(frozen=True, eq=False)
+class Estimate:
+    """A prediction before it is put on a grid.
+
+    coefficients : (n_atoms, n_lm, n_max), electrons Å^-3/2, damped, with the charge asked for
+    error_percent : estimated ε_mae of SAED + DCD; NaN for a single member, which has no spread
+    atom_spread : (n_atoms,) spread of the ensemble at each atom, electrons
+    damping : what the difference density was multiplied by
+    unseen : elements without training data, whose atoms have no coefficients
+    spread_percent, norm_percent : the spread and the size of the coefficients, percent of the electrons
+    """
+
+    coefficients: NDArray[np.float64]
+    error_percent: float
+    atom_spread: NDArray[np.float64]
+    damping: float
+    unseen: tuple[str, ...]
+    spread_percent: float
+    norm_percent: float
+
+
+@dataclass
+class DensityModel:
+    """An ensemble of encoders with one basis.
+
+    elements : that it was trained on; zvals : (n_elements,) valence electrons in the training data
+    target : "dcd", or "tcd" for total densities
+    card : what it was made from and how well it does, for people
+    """
+
+    name: str
+    elements: tuple[str, ...]
+    zvals: NDArray[np.float64]
+    basis: RadialBasis
+    target: str
+    members: list[Encoder]
+    trust: Trust = field(default_factory=Trust)
+    card: Mapping[str, Any] = field(default_factory=dict)
+
+    def predict(self, structure: Structure, total: float = 0.0) -> Estimate:
+        """Coefficients of the density of a structure whose integral is ``total`` electrons.
+
+        Atoms of elements that the model never saw are left out, as if the cell had vacancies there. Raises
+        MismatchError where two atoms are on one place.
+        """
+        symbols = structure.elements
+        unseen = tuple(sorted(set(symbols) - set(self.elements)))
+        known = np.array([symbol not in unseen for symbol in symbols])
+        coefficients = np.zeros((structure.n_atoms, self.basis.n_lm, self.basis.n_max))
+        spread = np.zeros(structure.n_atoms)
+        if not known.any():
+            return Estimate(coefficients, float("nan"), spread, 0.0, unseen, float("nan"), 0.0)
+        part = structure if known.all() else _without(structure, known)
+        each = self.coefficients(part, total)
+        mean = each.mean(axis=0)
+        index = {symbol: i for i, symbol in enumerate(self.elements)}
+        electrons = float(sum(self.zvals[index[symbol]] for symbol in part.elements))
+        norm_percent = 100 * float(np.sqrt((mean**2).sum(axis=(1, 2))).sum()) / electrons
+        if len(each) == 1:
+            coefficients[known] = mean
+            return Estimate(coefficients, float("nan"), spread, 1.0, unseen, float("nan"), norm_percent)
+        apart = np.sqrt(((each - mean) ** 2).sum(axis=(2, 3)).mean(axis=0) * len(each) / (len(each) - 1))
+        spread[known] = apart
+        spread_percent = 100 * float(apart.sum()) / electrons
+        damping = self.trust.factor(spread_percent, norm_percent) if self.target == "dcd" else 1.0
+        coefficients[known] = with_charge(damping * mean, self.basis, total)
+        error = self.trust.error(spread_percent)
+        return Estimate(coefficients, error, spread, damping, unseen, spread_percent, norm_percent)
+
+    def coefficients(self, structure: Structure, total: float = 0.0) -> NDArray[np.float64]:
+        """(n_members, n_atoms, n_lm, n_max) of each member, with the charge ``total``; all elements must be known."""
+        batch = graph(structure, self.elements, self.members[0].settings, torch.float64)
+        with torch.no_grad():
+            values = [member(batch).numpy() for member in self.members]
+        return np.stack([with_charge(value, self.basis, total) for value in values])
+
+    def density(self, structure: Structure, shape: Sequence[int], total: float = 0.0) -> NDArray[np.float64]:
+        """The density (difference density) on a grid: (nx, ny, nz) Fortran order, electrons/Å³."""
+        return expand(structure, self.predict(structure, total).coefficients, self.basis, shape)
+
+
+def _without(structure: Structure, keep: NDArray[np.bool_]) -> Structure:
+    from itertools import groupby
+
+    from chgtools.cell import Structure as Cell
+
+    symbols = [symbol for symbol, kept in zip(structure.elements, keep, strict=True) if kept]
+    runs = [(symbol, len(list(run))) for symbol, run in groupby(symbols)]
+    return Cell(
+        structure.lattice, tuple(name for name, _ in runs), tuple(count for _, count in runs), structure.frac[keep]
+    )
+
+
+def load_model(name: str | Path) -> DensityModel:
+    """A model by the name of packaged weights ("si", "base") or the path of a file. See chgtools.models.weights."""
+    from chgtools.models.weights import read_weights
+
+    return read_weights(name)
+
+
+def save_model(model: DensityModel, path: str | Path) -> None:
+    """Write a model as one safetensors file. See chgtools.models.weights."""
+    from chgtools.models.weights import write_weights
+
+    write_weights(model, path)

@@ -1,0 +1,171 @@
+"""Weights of a DensityModel: one safetensors file, its metadata a JSON card.
+
+Tensors are named MEMBER.PARAMETER, float32. The metadata has one key, ``chgtools_model``, with JSON:
+``format_version``, ``name``, ``target``, ``elements``, ``zvals``, ``properties``, ``basis``, ``encoder``, ``members``,
+``trust`` and ``card``. A file with a newer version, an unknown key among the settings, or tensors that do not fit is
+refused.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, fields
+from importlib.resources import files
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from chgtools.atomic_write import replacing
+from chgtools.errors import ChgtoolsError, FormatError
+from chgtools.models.basis import RadialBasis
+from chgtools.models.encoder import Encoder, EncoderSettings
+from chgtools.models.model import DensityModel, Trust
+from chgtools.version import package_version
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+FORMAT_VERSION = 1
+_KEY = "chgtools_model"
+_KNOWN = {
+    "format_version", "chgtools_version", "name", "target", "elements", "zvals", "properties", "basis", "encoder",
+    "members", "trust", "card",
+}  # fmt: skip
+PACKAGED = ("si", "base")
+
+
+def packaged(name: str) -> Path:
+    """The file of packaged weights."""
+    return Path(str(files("chgtools.models") / "weights_files" / f"{name}.safetensors"))
+
+
+def find_weights(name: str | Path) -> Path:
+    """The file that a name or a path means. Raises ChgtoolsError when there is none."""
+    if str(name) in PACKAGED:
+        path = packaged(str(name))
+        if not path.is_file():
+            raise ChgtoolsError(f"this installation has no weights {str(name)!r} ({path} is missing); install it again")
+        return path
+    path = Path(name)
+    if not path.is_file():
+        raise ChgtoolsError(f"no weights {str(name)!r}: neither a file nor one of {', '.join(PACKAGED)}")
+    return path
+
+
+def read_facts(name: str | Path) -> dict[str, Any]:
+    """The metadata of weights without the tensors: elements, card and settings. Raises FormatError."""
+    from safetensors import SafetensorError, safe_open
+
+    path = find_weights(name)
+    try:
+        with safe_open(path, framework="numpy") as file:
+            metadata = file.metadata() or {}
+    except (SafetensorError, OSError) as error:
+        raise FormatError(f"is no safetensors file, or a damaged one ({error})", path) from error
+    if _KEY not in metadata:
+        raise FormatError("is a safetensors file, but holds no chgtools model", path)
+    try:
+        facts = json.loads(metadata[_KEY])
+        version = int(facts["format_version"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise FormatError(f"has a card that cannot be read ({error})", path) from error
+    if version > FORMAT_VERSION:
+        raise FormatError(f"has format version {version}, this chgtools reads up to {FORMAT_VERSION}: upgrade it", path)
+    if unknown := sorted(set(facts) - _KNOWN):
+        raise FormatError(f"has the unknown keys {', '.join(unknown)}: was it made by a newer chgtools?", path)
+    if missing := sorted(_KNOWN - set(facts) - {"chgtools_version"}):
+        raise FormatError(f"lacks {', '.join(missing)} on its card; it is damaged", path)
+    return dict(facts)
+
+
+def read_weights(name: str | Path) -> DensityModel:
+    """The model in a file, in float64. Raises ChgtoolsError, FormatError for what is not understood."""
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    path, facts = find_weights(name), read_facts(name)
+    basis = _settings(RadialBasis, facts["basis"], "basis", path)
+    encoder = _settings(EncoderSettings, facts["encoder"], "encoder", path)
+    trust = _settings(Trust, facts["trust"], "trust", path)
+    properties = torch.tensor(facts["properties"], dtype=torch.float32)
+    if len(properties) != len(facts["elements"]) or len(facts["zvals"]) != len(facts["elements"]):
+        raise FormatError("has elements, ZVALs and properties of different numbers; it is damaged", path)
+    try:
+        tensors = load_file(path)
+    except (SafetensorError, OSError) as error:
+        raise FormatError(f"is a damaged safetensors file ({error})", path) from error
+    members = []
+    for index in range(int(facts["members"])):
+        start = f"{index}."
+        state = {key[len(start) :]: value for key, value in tensors.items() if key.startswith(start)}
+        member = Encoder(encoder, basis.n_max, properties)
+        try:
+            member.load_state_dict(state)
+        except RuntimeError as error:
+            first = " ".join(str(error).split())[:200]
+            raise FormatError(f"does not hold the tensors that its card describes: {first}", path) from error
+        if not all(torch.isfinite(value).all() for value in state.values()):
+            raise FormatError("holds weights that are not finite numbers", path)
+        members.append(member.double().eval())
+    return DensityModel(
+        name=str(facts["name"]),
+        elements=tuple(facts["elements"]),
+        zvals=np.array(facts["zvals"], dtype=float),
+        basis=basis,
+        target=str(facts["target"]),
+        members=members,
+        trust=trust,
+        card=facts["card"],
+    )
+
+
+def write_weights(model: DensityModel, path: str | Path) -> None:
+    """Write a model; an older file is replaced only when the new one is complete."""
+    from safetensors.torch import save_file
+
+    if not model.members:
+        raise ChgtoolsError("a model without members cannot be written")
+    first = model.members[0]
+    facts = {
+        "format_version": FORMAT_VERSION,
+        "chgtools_version": package_version(),
+        "name": model.name,
+        "target": model.target,
+        "elements": list(model.elements),
+        "zvals": [float(z) for z in model.zvals],
+        "properties": [[float(x) for x in row] for row in first.properties],
+        "basis": asdict(model.basis),
+        "encoder": asdict(first.settings),
+        "members": len(model.members),
+        "trust": asdict(model.trust),
+        "card": dict(model.card),
+    }
+    tensors = {
+        f"{index}.{key}": value.detach().float().contiguous().cpu()
+        for index, member in enumerate(model.members)
+        for key, value in member.state_dict().items()
+    }
+    with replacing(Path(path)) as temporary:
+        save_file(tensors, temporary, metadata={_KEY: json.dumps(facts)})
+
+
+def _settings(kind: Any, values: Mapping[str, Any], what: str, path: Path) -> Any:
+    known = {item.name for item in fields(kind)}
+    if unknown := sorted(set(values) - known):
+        raise FormatError(
+            f"has the unknown {what} settings {', '.join(unknown)}: was it made by a newer chgtools?", path
+        )
+    return kind(**values)
+
+
+def element_zvals(
+    elements: list[tuple[str, ...]], electrons: list[float]
+) -> tuple[tuple[str, ...], NDArray[np.float64]]:
+    """The elements of structures and their valence electrons, by least squares from NELECT of each structure."""
+    symbols = tuple(sorted({symbol for structure in elements for symbol in structure}))
+    counts = np.array([[structure.count(symbol) for symbol in symbols] for structure in elements], dtype=float)
+    zvals = np.linalg.lstsq(counts, np.array(electrons, dtype=float), rcond=None)[0]
+    return symbols, np.asarray(np.round(zvals, 6))

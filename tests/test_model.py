@@ -1,0 +1,207 @@
+"""The encoder and the model around it: couplings, neighbours, symmetries, weights' files."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from chgtools.cell import Structure
+from chgtools.errors import ChgtoolsError, FormatError, MismatchError
+from chgtools.kernels.harmonics import harmonics
+from chgtools.models.angular import gaunt
+from chgtools.models.basis import RadialBasis, total_charge
+from chgtools.models.batch import graph
+from chgtools.models.descriptors import properties
+from chgtools.models.encoder import Encoder, EncoderSettings
+from chgtools.models.model import DensityModel, Trust, load_model, save_model
+from chgtools.models.neighbours import neighbours
+from chgtools.models.weights import element_zvals, read_facts
+
+BASIS = RadialBasis(n_max=5)
+ELEMENTS = ("Na", "O", "Si")
+LATTICE = np.array([[4.9, 0.2, 0.0], [-0.7, 5.3, 0.4], [0.3, 0.6, 6.1]])
+FRAC = np.array([[0.02, 0.11, 0.9], [0.45, 0.52, 0.33], [0.71, 0.15, 0.4], [0.1, 0.75, 0.6]])
+
+
+def small(members=2, order=2, seed=3):
+    torch.manual_seed(seed)
+    settings = EncoderSettings(cutoff=4.5, radial=6, channels=6, hidden=16, state=8, order=order, readings=3)
+    known = torch.as_tensor(properties(ELEMENTS), dtype=torch.float32)
+    encoders = [Encoder(settings, BASIS.n_max, known).double() for _ in range(members)]
+    return DensityModel("test", ELEMENTS, np.array([9.0, 6.0, 4.0]), BASIS, "dcd", encoders, Trust(0.1, 0.9, 0.5, 1.0))
+
+
+def cell(lattice=LATTICE, frac=FRAC):
+    return Structure(lattice, ("Na", "Si", "O"), (1, 1, 2), frac)
+
+
+def rotation(seed=0):
+    q, _ = np.linalg.qr(np.random.default_rng(seed).normal(size=(3, 3)))
+    return q if np.linalg.det(q) > 0 else -q
+
+
+def wigner(turn):
+    """(n_lm, n_lm) D with Y(turn r) = D Y(r), by least squares over many directions."""
+    points = np.random.default_rng(5).normal(size=(200, 3))
+    points /= np.linalg.norm(points, axis=1)[:, None]
+    before, after = (harmonics(4, np.ascontiguousarray(p)) for p in (points, points @ turn.T))
+    return np.linalg.lstsq(before.T, after.T, rcond=None)[0].T
+
+
+def test_gaunt_couples_products_of_harmonics():
+    points = np.random.default_rng(1).normal(size=(50, 3))
+    points /= np.linalg.norm(points, axis=1)[:, None]
+    first, second = harmonics(2, points), harmonics(3, points)
+    for i, j in ((1, 2), (3, 7), (8, 15)):
+        product = np.einsum("k,kp->p", gaunt(2, 3, 5)[i, j], harmonics(5, points))
+        assert np.allclose(product, first[i] * second[j], atol=1e-12)
+
+
+def test_neighbours_are_all_pairs_within_the_cutoff():
+    found = neighbours(cell(), 6.0)
+    steps = np.stack(np.meshgrid(*[np.arange(-3, 4)] * 3, indexing="ij"), -1).reshape(-1, 3)
+    positions = FRAC % 1 @ LATTICE
+    vectors = positions[None, :, None] + (steps @ LATTICE)[None, None] - positions[:, None, None]
+    lengths = np.linalg.norm(vectors, axis=-1)
+    assert len(found.centre) == ((lengths < 6.0) & (lengths > 1e-9)).sum()
+    assert np.allclose(np.sort(found.distance), np.sort(lengths[(lengths < 6.0) & (lengths > 1e-9)]))
+    assert np.allclose(np.linalg.norm(found.direction, axis=1), 1)
+
+
+def test_two_atoms_on_one_place_are_refused():
+    frac = FRAC.copy()
+    frac[2] = frac[1] + 1e-3
+    with pytest.raises(MismatchError, match="atoms 2 and 3 are"):
+        neighbours(cell(frac=frac), 4.0)
+
+
+@pytest.mark.parametrize("order", [1, 2])
+@pytest.mark.parametrize("mirror", [False, True])
+def test_coefficients_turn_with_the_atoms(order, mirror):
+    turn = rotation() * (-1 if mirror else 1)
+    model = small(order=order)
+    before, after = (model.coefficients(s) for s in (cell(), cell(LATTICE @ turn.T)))
+    assert np.abs(before[:, :, 1:]).max() > 1e-4
+    assert np.abs(after - np.einsum("ij,kajn->kain", wigner(turn), before)).max() < 1e-6 * np.abs(before).max()
+
+
+def test_moving_all_atoms_and_their_order_change_nothing():
+    model = small()
+    before = model.coefficients(cell())
+    assert np.allclose(model.coefficients(cell(frac=FRAC + [0.3, -2.1, 0.77])), before, rtol=1e-9, atol=1e-12)
+    swapped = model.coefficients(cell(frac=FRAC[[0, 1, 3, 2]]))
+    assert np.allclose(swapped[:, [0, 1, 3, 2]], before, rtol=1e-9, atol=1e-12)
+
+
+def test_a_supercell_and_another_choice_of_cell_hold_the_same_coefficients():
+    model = small()
+    one = model.predict(cell(), total=0.0)
+    twice = Structure(LATTICE * [[2], [1], [1]], ("Na", "Si", "O"), (2, 2, 4),
+                      np.concatenate([(FRAC[[i]] + [[0, 0, 0], [1, 0, 0]]) / [2, 1, 1] for i in range(4)]))  # fmt: skip
+    two = model.predict(twice)
+    assert np.allclose(two.coefficients, np.repeat(one.coefficients, 2, axis=0), rtol=1e-8, atol=1e-11)
+    assert two.error_percent == pytest.approx(one.error_percent, rel=1e-8)
+    skewed = np.array([[1, 0, 0], [1, 1, 0], [0, -1, 1]]) @ LATTICE
+    other = model.predict(cell(skewed, FRAC @ LATTICE @ np.linalg.inv(skewed)))
+    assert np.allclose(other.coefficients, one.coefficients, rtol=1e-8, atol=1e-11)
+
+
+@pytest.mark.parametrize("total", [0.0, -1.5])
+def test_charge_is_what_was_asked_for(total):
+    assert total_charge(small().predict(cell(), total).coefficients, BASIS) == pytest.approx(total, abs=1e-10)
+    grid = small().density(cell(), (24, 25, 30), total)
+    assert grid.mean() * cell().volume == pytest.approx(total, abs=1e-8)
+
+
+def test_unseen_elements_have_no_coefficients():
+    structure = Structure(LATTICE, ("Na", "U", "O"), (1, 1, 2), FRAC)
+    estimate = small().predict(structure)
+    assert estimate.unseen == ("U",)
+    assert not estimate.coefficients[1].any()
+    assert estimate.coefficients[[0, 2, 3]].any(axis=(1, 2)).all()
+    nothing = small().predict(Structure(LATTICE, ("U",), (4,), FRAC))
+    assert not nothing.coefficients.any()
+    assert nothing.damping == 0
+
+
+def test_what_the_members_do_not_agree_on_is_damped():
+    model = small()
+    sure = model.predict(cell())
+    model.trust = Trust(6.0, 0.9, 0.5, 1.0)
+    unsure = model.predict(cell())
+    assert unsure.error_percent > 100 * sure.error_percent
+    assert unsure.damping < 0.01 < sure.damping
+    assert np.allclose(unsure.coefficients * sure.damping, sure.coefficients * unsure.damping, rtol=1e-9, atol=1e-14)
+
+
+def test_weights_come_back_as_they_were(tmp_path):
+    model = small()
+    model.card = {"licence": "MIT"}
+    save_model(model, tmp_path / "m.safetensors")
+    back = load_model(tmp_path / "m.safetensors")
+    assert back.elements == ELEMENTS
+    assert back.card == {"licence": "MIT"}
+    assert (back.basis, back.trust, back.target, back.name) == (model.basis, model.trust, "dcd", "test")
+    first, second = (m.predict(cell()).coefficients for m in (model, back))
+    assert np.abs(first - second).max() < 1e-6 * np.abs(first).max()
+    assert [p.name for p in tmp_path.iterdir()] == ["m.safetensors"]
+
+
+def damaged(path, change):
+    from safetensors import safe_open
+    from safetensors.numpy import save_file
+
+    with safe_open(path, framework="numpy") as file:
+        facts = json.loads(file.metadata()["chgtools_model"])
+        tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+    change(facts, tensors)
+    save_file(tensors, path, metadata={"chgtools_model": json.dumps(facts)})
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (lambda f, t: f.update(format_version=2), "format version 2"),
+        (lambda f, t: f.update(spin="yes"), "unknown keys spin"),
+        (lambda f, t: f.pop("basis"), "lacks basis"),
+        (lambda f, t: f["encoder"].update(attention=4), "unknown encoder settings attention"),
+        (lambda f, t: f["encoder"].update(channels=7), "does not hold the tensors"),
+        (lambda f, t: t.pop("1.reading"), "does not hold the tensors"),
+        (lambda f, t: t["0.reading"].__setitem__(0, np.nan), "not finite"),
+        (lambda f, t: f["elements"].pop(), "different numbers"),
+    ],
+)
+def test_files_that_are_not_understood_are_refused(tmp_path, change, says):
+    path = tmp_path / "m.safetensors"
+    save_model(small(), path)
+    damaged(path, change)
+    with pytest.raises(FormatError, match=says):
+        load_model(path)
+
+
+def test_other_files_are_refused(tmp_path):
+    path = tmp_path / "m.safetensors"
+    path.write_bytes(b"not weights")
+    with pytest.raises(FormatError, match="no safetensors file"):
+        read_facts(path)
+    with pytest.raises(ChgtoolsError, match="neither a file nor one of si, base"):
+        load_model("nothing")
+    save_model(small(), path)
+    path.write_bytes(path.read_bytes()[:-100])
+    with pytest.raises(FormatError, match="damaged"):
+        load_model(path)
+
+
+def test_zvals_follow_from_electron_counts():
+    symbols, zvals = element_zvals([("Na", "Cl"), ("Na", "Na", "O"), ("Cl", "O")], [16.0, 24.0, 13.0])
+    assert symbols == ("Cl", "Na", "O")
+    assert np.allclose(zvals, [7, 9, 6])
+
+
+def test_a_graph_holds_what_the_encoder_takes():
+    settings = EncoderSettings(cutoff=4.0, radial=3)
+    batch = graph(cell(), ELEMENTS, settings)
+    assert batch.element.tolist() == [0, 2, 1, 1]
+    assert batch.radial.shape == (len(batch.centre), 3)
+    assert float(batch.envelope.max()) <= 1
