@@ -1,6 +1,6 @@
-"""From a structure to a complete charge file: settings, SAED, occupancies, and what was assumed on the way.
+"""From a structure to a complete charge file: settings, SAED + learned DCD, occupancies, and what was assumed.
 
-At this stage the density is the SAED, what VASP itself starts from with ICHARG = 2.
+Without a model the density is the SAED, what VASP itself starts from with ICHARG = 2.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import numpy as np
 from chgtools.atoms.choice import Choice, Source, choose
 from chgtools.augmentation import atomic_augmentation
 from chgtools.errors import SettingsError
+from chgtools.models.basis import expand
 from chgtools.settings import GridOptions, GridSettings, SpinSettings, grid_settings, spin_settings
 from chgtools.structure import as_structure
 from chgtools.superposition import saed as superpose
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
     from chgtools.atoms.density import AtomicDensity
     from chgtools.cell import Structure
     from chgtools.formats.incar import Incar
+    from chgtools.models.model import DensityModel, Estimate
+
+LITTLE_DAMPING = 0.8  # a DCD that is damped to less is said to be
 
 
 @dataclass(frozen=True)
@@ -51,7 +55,8 @@ class Prediction:
     electrons_of_atoms : ΣZVAL (the file holds NELECT)
     minimum : lowest value of the density, electrons/Å³
     occupancies : where the augmentation occupancies come from, or "none"
-    model : what the density beyond the SAED comes from
+    model : name of the weights that the DCD comes from, "none" for the SAED alone; model_reason : why these
+    estimate : what the model says of its own prediction; None without one
     """
 
     data: VolumetricData
@@ -60,7 +65,9 @@ class Prediction:
     electrons_of_atoms: float
     minimum: float
     occupancies: str
-    model: str = "none (SAED)"
+    model: str = "none"
+    model_reason: str = "asked for"
+    estimate: Estimate | None = None
 
 
 def beside(poscar: Any, name: str) -> Path | None:
@@ -106,6 +113,7 @@ def predict(
     incar: Path | str | None = None,
     grid: GridOptions | None = None,
     nelect: float | None = None,
+    model: str | Path | DensityModel = "auto",
     dtype: Any = np.float64,
 ) -> Prediction:
     """The start density of a VASP run, ready to be written as its CHGCAR.
@@ -116,17 +124,31 @@ def predict(
     incar : INCAR of the run; by default the one beside the POSCAR
     grid : options that go before the INCAR's tags
     nelect : electrons of a charged cell; by default the INCAR's NELECT, else ΣZVAL
+    model : weights of the learned DCD: "auto" (packaged ones by the elements), "none", "si", "base", the path of a
+        file, or a DensityModel
     dtype : of the blocks, np.float64 or np.float32
     Raises ChgtoolsError (see chgtools.atoms.choice and chgtools.settings) when the input contradicts itself.
     """
+    from chgtools.models.choice import choose_model
+
     settings = settings_for(structure, source=source, incar=incar, grid=grid, nelect=nelect)
     atoms, densities, shape = settings.structure, settings.choice.densities, settings.grid.ngf
     assumptions = settings.assumptions
     zval_sum = float(sum(d.zval * count for d, count in zip(densities, atoms.counts, strict=True)))
+    chosen = choose_model(atoms, model)
     blocks = [superpose(atoms, shape, densities)]
     if settings.nelect is not None and abs(settings.nelect - zval_sum) > 1e-9 * zval_sum:
         scale_to_electrons(blocks[0], settings.nelect / zval_sum)
         assumptions += (f"SAED scaled from the atoms' {zval_sum:g} to NELECT = {settings.nelect:g} electrons",)
+    estimate = None
+    if chosen.model is not None:
+        estimate = chosen.model.predict(atoms)
+        assumptions += _what_the_model_says(chosen.model, estimate, settings)
+        if chosen.model.target == "tcd":
+            blocks[0][...] = 0.0
+            estimate = chosen.model.predict(atoms, total=settings.nelect or zval_sum)
+        if estimate.coefficients.any():
+            blocks[0] += expand(atoms, estimate.coefficients, chosen.model.basis, shape)
     moments: list[NDArray[np.float64]] = []
     if settings.spin.moments is not None:
         magnetisation = saed_magnetisation(atoms, shape, densities, settings.spin.moments)
@@ -141,7 +163,40 @@ def predict(
         )
     data = VolumetricData("CHGCAR", atoms, [b.astype(dtype, copy=False) for b in blocks], augmentation or [], moments)
     occupancies = "none" if augmentation is None else "of the POTCAR's atoms"
-    return Prediction(data, settings, assumptions, zval_sum, float(data.total.min()), occupancies)
+    return Prediction(
+        data,
+        settings,
+        assumptions,
+        zval_sum,
+        float(data.total.min()),
+        occupancies,
+        chosen.name,
+        chosen.reason,
+        estimate,
+    )
+
+
+def _what_the_model_says(model: DensityModel, estimate: Estimate, settings: RunSettings) -> tuple[str, ...]:
+    """Sentences on atoms without training data, on a damped DCD and on what the weights were not trained for."""
+    sentences = []
+    if estimate.unseen:
+        count = sum(symbol in estimate.unseen for symbol in settings.structure.elements)
+        sentences.append(
+            f"the weights {model.name!r} have not seen {', '.join(estimate.unseen)}: {count} of "
+            f"{settings.structure.n_atoms} atoms keep their atomic densities"
+        )
+    if estimate.damping < LITTLE_DAMPING:
+        sentences.append(
+            f"the weights {model.name!r} are unsure of this structure: {100 * estimate.damping:.0f} % of the learned "
+            f"difference density was added to the SAED"
+        )
+    functional = str(model.card.get("functional", "PBE"))
+    used = {density.xc for density in settings.choice.densities}
+    if used - {functional, ""}:
+        sentences.append(
+            f"the difference density was learned with {functional}, the atoms are {', '.join(sorted(used))}"
+        )
+    return tuple(sentences)
 
 
 def saed(
