@@ -31,6 +31,7 @@ class EncoderSettings:
     channels : equivariant features of each l; hidden : width of the networks of invariants
     state : length of the vector of an atom; passes : rounds of invariant messages; order : 1 without, 2 with products
     readings : how many readings an atom's state mixes
+    free_atoms : whether each element has a spherical density of its own, whatever its neighbours
     """
 
     cutoff: float = 5.0
@@ -42,6 +43,7 @@ class EncoderSettings:
     passes: int = 1
     order: int = 2
     readings: int = 6
+    free_atoms: bool = False
 
 
 class Perceptron(nn.Sequential):
@@ -88,6 +90,8 @@ class Encoder(nn.Module):
         self.mixing = Perceptron(s.state, s.hidden, s.readings)
         self.reading = nn.Parameter(torch.randn(s.readings, s.l_max + 1, features, n_max) * 0.1 / np.sqrt(features))
         self.sphere = Perceptron(invariants, s.hidden, n_max)
+        if s.free_atoms:
+            self.atoms = nn.Parameter(torch.zeros(n_elements, n_max))
 
     def forward(self, batch: Batch) -> Tensor:
         """(n_atoms, n_lm, n_max) coefficients, electrons Å^-3/2."""
@@ -119,6 +123,8 @@ class Encoder(nn.Module):
         read = torch.einsum("aj,jlcn->alcn", mixing, self.reading)[:, self.degrees]
         coefficients = torch.einsum("acm,amcn->amn", features, read)
         first = coefficients[:, :1] + self.sphere(invariants)[:, None]
+        if s.free_atoms:
+            first = first + self.atoms[batch.element][:, None]
         return torch.cat([first, coefficients[:, 1:]], 1)
 
 

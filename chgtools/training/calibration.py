@@ -1,0 +1,105 @@
+"""How sure an ensemble may be: its spread against its error on structures that it was not trained on.
+
+The formulas are those of chgtools.models.model. ``offset`` and ``slope`` are the straight line through the logarithms
+of spread and error, by least squares; ``size`` the median of SAED's error over the norm of the predicted
+coefficients; ``damping`` the smallest of a few values that makes the fewest structures worse than the SAED, where the
+mean error grows by no more than a hundredth.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from chgtools.errors import SettingsError
+from chgtools.models.model import Trust
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from chgtools.models.model import DensityModel
+    from chgtools.training.entry import Entry
+
+FEWEST = 8
+DAMPINGS = (0.0, 0.5, 1.0, 1.5, 2.0)
+
+
+@dataclass(frozen=True)
+class Observation:
+    """One structure: the spread and the norm of the coefficients (percent), and the error of a damped prediction.
+
+    dampings : factors on the difference density; errors : ε_mae in percent with each
+    saed_error : with none of it
+    """
+
+    spread: float
+    norm: float
+    saed_error: float
+    factors: NDArray[np.float64]
+    errors: NDArray[np.float64]
+
+    def error(self, factor: float) -> float:
+        """ε_mae in percent with the difference density times ``factor``, between the ones computed."""
+        return float(np.interp(factor, self.factors, self.errors))
+
+
+def observe(model: DensityModel, entries: Iterable[Entry]) -> list[Observation]:
+    """Spread and errors of an ensemble on entries, on the grids of the entries."""
+    from chgtools.models.basis import expand
+
+    plain = replace_trust(model, Trust(damping=0.0))
+    found = []
+    for entry in entries:
+        estimate = plain.predict(entry.structure, entry.dcd_0)
+        shape = entry.shape
+        wanted = entry.on_grid(shape)
+        predicted = expand(entry.structure, estimate.coefficients, model.basis, shape)
+        per_percent = 100 * entry.structure.volume / wanted.size / float(entry.attributes["nelectrons"])
+        factors = np.linspace(0, 1, 6)
+        errors = np.array([per_percent * float(np.abs(f * predicted - wanted).sum()) for f in factors])
+        found.append(Observation(estimate.spread_percent, estimate.norm_percent, float(errors[0]), factors, errors))
+    return found
+
+
+def replace_trust(model: DensityModel, trust: Trust) -> DensityModel:
+    """The same model with another trust."""
+    return replace(model, trust=trust)
+
+
+def calibrate(observations: Sequence[Observation]) -> Trust:
+    """The Trust that fits. Raises SettingsError for too few observations or an ensemble without spread."""
+    usable = [o for o in observations if np.isfinite(o.spread) and o.spread > 0 and o.errors[-1] > 0]
+    if len(usable) < FEWEST:
+        raise SettingsError(
+            f"{len(usable)} structures with a spread are too few to calibrate on; wanted {FEWEST} or more that were "
+            "kept aside, and two members or more"
+        )
+    x, y = (np.log([value(o) for o in usable]) for value in (lambda o: o.spread, lambda o: o.errors[-1]))
+    slope = float(np.clip(np.cov(x, y)[0, 1] / max(float(np.var(x, ddof=1)), 1e-12), 0.25, 2.0))
+    offset = float(np.mean(y - slope * x))
+    size = float(np.median([o.saed_error / o.norm for o in usable]))
+    choices = []
+    for damping in DAMPINGS:
+        trust = Trust(offset, slope, size, damping)
+        errors = np.array([o.error(trust.factor(o.spread, o.norm)) for o in usable])
+        worse = int(sum(error > o.saed_error for error, o in zip(errors, usable, strict=True)))
+        choices.append((worse, float(errors.mean()), trust))
+    best = min(mean for _, mean, _ in choices)
+    return min((c for c in choices if c[1] <= 1.01 * best), key=lambda c: (c[0], c[1]))[2]
+
+
+def rank_correlation(a: Sequence[float], b: Sequence[float]) -> float:
+    """Spearman's coefficient; ties get the mean of their ranks."""
+    first, second = (_ranks(np.asarray(values, dtype=float)) for values in (a, b))
+    if len(first) < 2 or np.ptp(first) == 0 or np.ptp(second) == 0:
+        return float("nan")
+    return float(np.corrcoef(first, second)[0, 1])
+
+
+def _ranks(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
+    last = np.cumsum(counts)
+    return np.asarray((last - (counts - 1) / 2)[inverse])
