@@ -33,7 +33,9 @@ def run(tmp_path):
 
 
 def predict(run, library="with.h5", **options):
+    """The SAED alone, so that what is tested does not depend on weights."""
     source = chgtools.Source(library=run / library, **options.pop("source", {}))
+    options.setdefault("model", "none")
     return chgtools.predict(run / "POSCAR", source=source, grid=chgtools.GridOptions(ngf=(12, 10, 16)), **options)
 
 
