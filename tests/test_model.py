@@ -13,9 +13,10 @@ from chgtools.models.angular import gaunt
 from chgtools.models.basis import RadialBasis, total_charge
 from chgtools.models.batch import graph
 from chgtools.models.descriptors import properties
-from chgtools.models.encoder import Encoder, EncoderSettings
+from chgtools.models.encoder import Encoder
 from chgtools.models.model import DensityModel, Trust, load_model, save_model
 from chgtools.models.neighbours import neighbours
+from chgtools.models.settings import EncoderSettings
 from chgtools.models.weights import element_zvals, read_facts
 
 BASIS = RadialBasis(n_max=5)

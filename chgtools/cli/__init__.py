@@ -29,6 +29,7 @@ COMMANDS = {
     "plot": ("chgtools.cli.plot:plot", "Draw a plane or a planar average of a field as a picture"),
     "densities": ("chgtools.cli.densities:densities", "Build, list and show libraries of atomic densities"),
     "dataset": ("chgtools.cli.dataset:dataset", "Build, split and list stores of difference densities to train on"),
+    "train": ("chgtools.cli.train:train", "Train weights for `chgtools predict --model`"),
 }
 INTERRUPTED = 130  # 128 + SIGINT, what a shell reports for Ctrl-C
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from chgtools.cell import Structure
-    from chgtools.models.encoder import EncoderSettings
+    from chgtools.models.settings import EncoderSettings
 
 
 @dataclass

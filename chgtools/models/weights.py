@@ -21,8 +21,9 @@ import torch
 from chgtools.atomic_write import replacing
 from chgtools.errors import ChgtoolsError, FormatError
 from chgtools.models.basis import RadialBasis
-from chgtools.models.encoder import Encoder, EncoderSettings
+from chgtools.models.encoder import Encoder
 from chgtools.models.model import DensityModel, Trust
+from chgtools.models.settings import EncoderSettings
 from chgtools.version import package_version
 
 if TYPE_CHECKING:

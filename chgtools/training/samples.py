@@ -6,14 +6,16 @@ one real table (n_G, n_lm, n_max), whatever its number of atoms, and cosines and
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from chgtools.cell import reciprocal
-from chgtools.models.batch import Batch, graph, merge, to_tensor
+from chgtools.grid import fft_friendly
+from chgtools.models.batch import Batch, graph, to_tensor
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,25 +23,29 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from chgtools.models.basis import RadialBasis
-    from chgtools.models.encoder import EncoderSettings
+    from chgtools.models.settings import EncoderSettings
     from chgtools.training.entry import Entry
-
-
-__all__ = ["Sample", "graph", "merge", "sample_of"]
 
 
 @dataclass
 class Sample:
     """A structure and its target.
 
-    atoms : its Batch
+    kind : of the structure; atoms : its Batch
     even, odd : (n_G, n_even), (n_G, n_odd) waves of the functions of even and odd l, signs of (-i)^l included
     cosine, sine : (n_G, n_atoms) of G·R
     target : (n_G, 2) real and imaginary part of V·n_G; weight : (n_G,) of each wave in a sum over half the sphere
-    norm : Σ weight |target|²; electrons; scale : percent of the electrons (ε_mae) that the target is
+    inverse_square : (n_G,) 1/G², Å²
+    norm, coulomb_norm : Σ |dcd|² over half the sphere, the same with 1/G²
+    scale : percent of the electrons that the difference density is (ε_mae of the SAED)
+    electrons, total : NELECT, and the integral of the target
+    outer, outer_coulomb : (n_lm, n_max, n_max) what an atom's coefficients add to the sums of |V·n_G|² and |V·n_G|²/G²
+        over the waves beyond those of the target, up to where the basis ends; there the target is 0
+    field : how to bring the residual onto a grid, where all waves are there
     """
 
     name: str
+    kind: str
     atoms: Batch
     even: Tensor
     odd: Tensor
@@ -49,23 +55,89 @@ class Sample:
     weight: Tensor
     inverse_square: Tensor
     norm: float
+    coulomb_norm: float
     scale: float
+    electrons: float
     total: float
+    outer: Tensor
+    outer_coulomb: Tensor
+    field: Field | None
+
+    def to(self, device: torch.device | str) -> Sample:
+        moved = {name: value.to(device) for name, value in vars(self).items() if hasattr(value, "to")}
+        return replace(self, **moved)
+
+
+@dataclass
+class Field:
+    """Places of half-sphere coefficients in the half-complex array (ny, nz, nx//2 + 1) of a real FFT.
+
+    sizes : (ny, nz, nx); places : (n_G,) flat; again : (m,) which coefficients are needed conjugated as well, at mirror
+    """
+
+    sizes: tuple[int, int, int]
+    places: Tensor
+    again: Tensor
+    mirror: Tensor
+
+    def to(self, device: torch.device | str) -> Field:
+        return Field(self.sizes, self.places.to(device), self.again.to(device), self.mirror.to(device))
+
+    @classmethod
+    def of(cls, miller: NDArray[np.int64]) -> Field:
+        """For the smallest grid that holds all waves and is quick to transform."""
+        nx, ny, nz = (fft_friendly(2 * int(n) + 2) for n in np.abs(miller).max(axis=0))
+        width = nx // 2 + 1
+        h, k, m = miller.T
+        again = np.flatnonzero(h == 0)
+        return cls(
+            (ny, nz, nx),
+            to_tensor(((k % ny) * nz + m % nz) * width + h, torch.int64),
+            to_tensor(again, torch.int64),
+            to_tensor(((-k[again] % ny) * nz + -m[again] % nz) * width, torch.int64),
+        )
+
+    def __call__(self, values: Tensor) -> Tensor:
+        """(ny, nz, nx) of (n_G, 2) coefficients: Σ_G v_G exp(iG·r) over the whole sphere."""
+        ny, nz, nx = self.sizes
+        flat = values.new_zeros(ny * nz * (nx // 2 + 1), 2).index_add(0, self.places, values)
+        conjugated = values[self.again] * values.new_tensor([1.0, -1.0])
+        flat = flat.index_add(0, self.mirror, conjugated)
+        half = torch.view_as_complex(flat).view(ny, nz, nx // 2 + 1)
+        return torch.fft.irfftn(half, s=self.sizes, norm="forward")
 
 
 def sample_of(
-    entry: Entry, elements: Sequence[str], settings: EncoderSettings, basis: RadialBasis, most_waves: int, seed: int = 0
+    entry: Entry,
+    elements: Sequence[str],
+    settings: EncoderSettings,
+    basis: RadialBasis,
+    most_waves: int,
+    *,
+    total: bool = False,
+    seed: int = 0,
 ) -> Sample:
-    """Of at most ``most_waves`` waves, drawn by the size of the target around them where there are more."""
+    """The sample of an entry.
+
+    elements : of the model; most_waves : of more, so many are drawn by the size of the target around them
+    total : whether the target is the total density, with the built-in atoms
+    """
     from chgtools.kernels.harmonics import harmonics
 
-    structure, miller, wanted = entry.structure, entry.miller, entry.dcd
+    structure, miller, wanted, integral = entry.structure, entry.miller, entry.dcd, entry.dcd_0
+    electrons = float(entry.attributes["nelectrons"])
     g = miller @ reciprocal(structure.lattice)
     q = np.linalg.norm(g, axis=1)
     weight = np.ones(len(q))
-    norm = float((np.abs(wanted) ** 2).sum())
+    square = np.abs(wanted) ** 2
+    norm, coulomb_norm = float(square.sum()), float((square / q**2).sum())
+    if total:
+        atoms, zvals = atoms_density(entry, q)
+        wanted, integral = wanted + atoms, integral + zvals
+        square = np.abs(wanted) ** 2
+    field = None if len(q) > most_waves else Field.of(miller)
     if len(q) > most_waves:
-        chance = np.minimum(1, _chances(q, np.abs(wanted) ** 2, most_waves))
+        chance = np.minimum(1, _chances(q, square, most_waves))
         chosen = np.random.default_rng(seed).random(len(q)) < chance
         miller, g, q, wanted, weight = miller[chosen], g[chosen], q[chosen], wanted[chosen], 1 / chance[chosen]
     degrees = np.repeat(np.arange(settings.l_max + 1), 2 * np.arange(settings.l_max + 1) + 1)
@@ -79,6 +151,7 @@ def sample_of(
     angle = 2 * np.pi * (miller @ structure.frac.T)
     return Sample(
         name=entry.name,
+        kind=str(entry.attributes.get("kind", "unknown")),
         atoms=graph(structure, elements, settings),
         even=to_tensor(even),
         odd=to_tensor(odd),
@@ -88,9 +161,38 @@ def sample_of(
         weight=to_tensor(weight),
         inverse_square=to_tensor(q**-2.0),
         norm=norm,
+        coulomb_norm=coulomb_norm,
         scale=float(entry.attributes["saed_eps_mae_percent"]),
-        total=entry.dcd_0,
+        electrons=electrons,
+        total=integral,
+        outer=to_tensor(_beyond(basis, entry.g_max, structure.volume, 2)[degrees]),
+        outer_coulomb=to_tensor(_beyond(basis, entry.g_max, structure.volume, 0)[degrees]),
+        field=field,
     )
+
+
+def _beyond(basis: RadialBasis, g_max: float, volume: float, power: int) -> NDArray[np.float64]:
+    """(l_max + 1, n_max, n_max) ½ V/(2π)³ ∫ q^power t_ln t_ln' dq beyond g_max: the sum over half of the waves.
+
+    The waves of other atoms come with phases that turn fast there, so what atoms have in common adds up to little.
+    """
+    tables = basis.tables
+    step = tables.q[1]
+    weight = np.clip((tables.q - g_max) / step + 0.5, 0, 1) * tables.q**power * step * volume / (16 * np.pi**3)
+    return np.asarray(np.einsum("lnq,q,lmq->lnm", tables.transforms, weight, tables.transforms, optimize=True))
+
+
+def atoms_density(entry: Entry, q: NDArray[np.float64]) -> tuple[NDArray[np.complex128], float]:
+    """(n_G,) V·n_G of the built-in PBE atoms at the entry's waves of length q (1/Å), and ΣZVAL of these atoms."""
+    from chgtools.atoms.choice import Source, choose
+
+    structure = entry.structure
+    densities = choose(structure.with_changes(labels=()), Source()).densities
+    phases = np.exp(-2j * np.pi * (entry.miller @ structure.frac.T))
+    values = np.zeros(len(q), complex)
+    for group, density in enumerate(densities):
+        values += phases[:, structure.group_of_atom == group].sum(axis=1) * density.form_factor(q)
+    return values, float(sum(d.zval * n for d, n in zip(densities, structure.counts, strict=True)))
 
 
 def _chances(q: NDArray[np.float64], square: NDArray[np.float64], wanted: int) -> NDArray[np.float64]:

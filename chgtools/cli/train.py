@@ -1,0 +1,114 @@
+"""``chgtools train``: weights from stores of difference densities."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from chgtools.cli.options import PATH, json_option
+
+if TYPE_CHECKING:
+    from chgtools.training.trainer import Progress
+
+
+def _show_defaults(ctx: click.Context, _: click.Parameter, value: bool) -> None:
+    if value and not ctx.resilient_parsing:
+        from chgtools.training.settings import defaults_text
+
+        click.echo(defaults_text(), nl=False)
+        ctx.exit()
+
+
+@click.command()
+@click.argument("config", type=PATH, metavar="CONFIG.yaml")
+@click.option("-o", "--output", "folder", type=PATH, required=True, metavar="FOLDER",
+              help="Folder for weights, checkpoints and curves.")  # fmt: skip
+@click.option("--from", "start", metavar="si|base|PATH", help="Weights to begin with, to fine-tune them.")
+@click.option("--restart", is_flag=True, help="Begin anew; by default a run that was stopped goes on.")
+@click.option("--show-defaults", is_flag=True, is_eager=True, expose_value=False, callback=_show_defaults,
+              help="Print a CONFIG.yaml with all names and defaults.")  # fmt: skip
+@json_option
+def train(config: Path, folder: Path, start: str | None, restart: bool, as_json: bool) -> None:
+    """Train weights for `chgtools predict --model` on stores of difference densities (`chgtools dataset`).
+
+    CONFIG.yaml names the stores and what differs from the defaults. The weights are FOLDER/NAME.safetensors. With
+    torchrun several processes share each batch.
+    """
+    import torch
+
+    from chgtools.models.model import load_model
+    from chgtools.training.run import Listener
+    from chgtools.training.run import train as run
+    from chgtools.training.settings import read_settings
+
+    settings = read_settings(config)
+    first = _join_processes(settings.device)
+    shown = first and sys.stderr.isatty()
+    total = settings.steps
+    state: dict[str, Any] = {"bar": None, "member": -1}
+
+    def says(sentence: str) -> None:
+        if first:
+            click.echo(f"note: {sentence}", err=True)
+
+    def steps(member: int, step: int) -> None:
+        if not shown:
+            return
+        if state["member"] != member:
+            _close(state)
+            state["bar"] = click.progressbar(length=total, label=f"member {member}", file=sys.stderr)
+            state["bar"].__enter__()
+            state["member"] = member
+            state["bar"].update(step - 1)
+        state["bar"].update(1)
+
+    def evaluated(member: int, progress: Progress) -> None:
+        if first and not shown:
+            click.echo(
+                f"member {member}, step {progress.step} of {total}: training {progress.train:.3f} %, kept aside "
+                + ", ".join(f"{kind} {value:.3f} %" for kind, value in progress.validation.items()),
+                err=True,
+            )
+
+    beginning = None if start is None else load_model(start)
+    model = run(settings, folder, start=beginning, restart=restart, listener=Listener(says, steps, evaluated))
+    _close(state)
+    if torch.distributed.is_initialized():
+        torch.distributed.barrier()
+        torch.distributed.destroy_process_group()
+    if not first:
+        return
+    path, errors = folder / f"{settings.name}.safetensors", model.card["validation_eps_mae_percent"]
+    if as_json:
+        click.echo(json.dumps({"file": str(path), "elements": model.elements, "validation": errors}))
+        return
+    click.echo(f"{path}: {len(model.members)} members, {len(model.elements)} elements")
+    if errors:
+        click.echo(f"{'kept aside':24s}{'structures':>11s}{'SAED %':>9s}{'model %':>9s}")
+        for kind, row in errors.items():
+            click.echo(f"{kind:24s}{row['structures']:11d}{row['saed']:9.3f}{row['model']:9.3f}")
+
+
+def _close(state: dict[str, Any]) -> None:
+    if state["bar"] is not None:
+        state["bar"].__exit__(None, None, None)
+        state["bar"] = None
+
+
+def _join_processes(device: str) -> bool:
+    """Join the processes of torchrun, if it started this one; whether this is the one that speaks and writes."""
+    import os
+
+    import torch
+
+    if "RANK" not in os.environ or int(os.environ.get("WORLD_SIZE", "1")) == 1:
+        return True
+    on_gpu = device != "cpu" and torch.cuda.is_available()
+    torch.distributed.init_process_group("nccl" if on_gpu else "gloo")
+    if on_gpu:
+        torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
+    return bool(torch.distributed.get_rank() == 0)

@@ -1,0 +1,28 @@
+"""What an encoder is, beside its weights; without torch, so that settings can be read without it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class EncoderSettings:
+    """What an encoder is, beside its weights.
+
+    cutoff : Å, of the neighbours; radial : Bessel functions of a distance; l_max : of the coefficients
+    channels : equivariant features of each l; hidden : width of the networks of invariants
+    state : length of the vector of an atom; passes : rounds of invariant messages; order : 1 without, 2 with products
+    readings : how many readings an atom's state mixes
+    free_atoms : whether each element has a spherical density of its own, whatever its neighbours
+    """
+
+    cutoff: float = 6.0
+    radial: int = 10
+    l_max: int = 4
+    channels: int = 32
+    hidden: int = 64
+    state: int = 24
+    passes: int = 1
+    order: int = 2
+    readings: int = 6
+    free_atoms: bool = False

@@ -1,0 +1,59 @@
+"""Checkpoints of a training run: safetensors with a JSON header, written beside and renamed.
+
+A checkpoint belongs to one run: it holds a digest of the settings and the data, and goes on with no other.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from chgtools.atomic_write import replacing
+from chgtools.errors import FormatError, SettingsError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from torch import Tensor
+
+    from chgtools.training.settings import TrainSettings
+
+FORMAT_VERSION = 1
+_KEY = "chgtools_checkpoint"
+_FREE = ("data", "threads", "device")  # settings that may differ: they change nothing, or the data's digests tell
+
+
+def digest(settings: TrainSettings, sources: Mapping[str, tuple[str, int]], start: str) -> str:
+    """Of all that a run's course follows from. start : digest of the weights it began with, or "" """
+    values = {key: value for key, value in asdict(settings).items() if key not in _FREE}
+    text = json.dumps([values, sorted(sha for sha, _ in sources.values()), start], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def write_checkpoint(path: Path, tensors: Mapping[str, Tensor], facts: Mapping[str, Any], run: str) -> None:
+    from safetensors.torch import save_file
+
+    header = {"format_version": FORMAT_VERSION, "run": run, "facts": dict(facts)}
+    with replacing(path) as temporary:
+        save_file(dict(tensors), temporary, metadata={_KEY: json.dumps(header)})
+
+
+def read_checkpoint(path: Path, run: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Tensors and facts. Raises FormatError for a file that is none, SettingsError for one of another run."""
+    from safetensors import SafetensorError, safe_open
+    from safetensors.torch import load_file
+
+    try:
+        with safe_open(path, framework="numpy") as file:
+            header = json.loads((file.metadata() or {})[_KEY])
+        tensors = load_file(path)
+    except (SafetensorError, OSError, KeyError, ValueError) as error:
+        raise FormatError(f"is no checkpoint, or a damaged one ({error}); remove it to start anew", path) from error
+    if header["format_version"] != FORMAT_VERSION:
+        raise FormatError(f"has format version {header['format_version']}, wanted {FORMAT_VERSION}; remove it", path)
+    if header["run"] != run:
+        raise SettingsError(f"{path} is of a run with other settings or data; name another folder, or give --restart")
+    return tensors, header["facts"]

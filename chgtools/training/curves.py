@@ -1,0 +1,51 @@
+"""The course of a training run as a table and a picture."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from chgtools.atomic_write import replacing
+
+if TYPE_CHECKING:
+    from chgtools.training.trainer import Progress
+
+
+def write_curves(folder: Path, members: Sequence[Sequence[Progress]]) -> None:
+    """curves.csv (a row for each evaluation) and curves.png in a folder. members : the evaluations of each."""
+    kinds = sorted({kind for history in members for progress in history for kind in progress.validation})
+    with replacing(folder / "curves.csv") as temporary, open(temporary, "w", newline="") as file:
+        table = csv.writer(file)
+        table.writerow(["member", "step", "learning_rate", "train_percent", *(f"validation_{kind}" for kind in kinds)])
+        for member, history in enumerate(members):
+            for p in history:
+                numbers = [p.learning_rate, p.train, *(p.validation.get(kind, float("nan")) for kind in kinds)]
+                table.writerow([member, p.step, *(f"{x:.5g}" for x in numbers)])
+    if any(members):
+        _draw(folder / "curves.png", members)
+
+
+def _draw(path: Path, members: Sequence[Sequence[Progress]]) -> None:
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(6.4, 4.0), layout="constrained")
+    axes = figure.subplots()
+    for index, history in enumerate(members):
+        steps = [p.step for p in history]
+        first = index == 0
+        axes.plot(steps, [p.train for p in history], color="#4477aa", lw=1.2, label="training" if first else None)
+        if any("all" in p.validation for p in history):
+            values = [p.validation.get("all", float("nan")) for p in history]
+            axes.plot(steps, values, color="#cc6644", lw=1.2, label="kept aside" if first else None)
+    axes.set(xlabel="step", ylabel="error / % of the electrons", yscale="log")
+    ticks = [0.1, 0.2, 0.3, 0.5, 0.7, 1, 1.5, 2, 3, 5, 10, 20, 50]
+    low, high = axes.get_ylim()
+    inside = [tick for tick in ticks if low <= tick <= high]
+    axes.set_yticks(inside, [f"{tick:g}" for tick in inside])
+    axes.minorticks_off()
+    axes.grid(alpha=0.25)
+    axes.legend(frameon=False)
+    with replacing(path) as temporary:
+        figure.savefig(temporary, format="png", dpi=120)

@@ -1,0 +1,221 @@
+"""A whole training run: data, samples, the members one after the other, calibration, weights.
+
+Everything goes to one folder: member-0.safetensors, ... (checkpoints), curves.csv, curves.png, NAME.safetensors.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from chgtools.errors import SettingsError
+from chgtools.models.descriptors import properties
+from chgtools.models.encoder import Encoder
+from chgtools.models.model import DensityModel, save_model
+from chgtools.models.settings import EncoderSettings
+from chgtools.models.weights import element_zvals
+from chgtools.training.calibration import FEWEST, Observation, calibrate, observe, rank_correlation
+from chgtools.training.checkpoint import digest, read_checkpoint, write_checkpoint
+from chgtools.training.curves import write_curves
+from chgtools.training.data import Data, read_data
+from chgtools.training.free_atoms import fit_free_atoms
+from chgtools.training.samples import sample_of
+from chgtools.training.trainer import Progress, Trainer, device_of
+from chgtools.version import package_version
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from chgtools.models.basis import RadialBasis
+    from chgtools.training.entry import Entry
+    from chgtools.training.samples import Sample
+    from chgtools.training.settings import TrainSettings
+
+
+@dataclass
+class Listener:
+    """What a run tells while it goes on.
+
+    says : a sentence; steps : (member, step), after each step; evaluated : (member, Progress)
+    """
+
+    says: Callable[[str], None] = lambda _: None
+    steps: Callable[[int, int], None] = lambda _member, _step: None
+    evaluated: Callable[[int, Progress], None] = lambda _member, _progress: None
+
+
+def train(
+    settings: TrainSettings,
+    folder: str | Path,
+    *,
+    start: DensityModel | None = None,
+    restart: bool = False,
+    listener: Listener | None = None,
+) -> DensityModel:
+    """Train an ensemble and write its weights to ``folder``; goes on where an earlier run of it stopped.
+
+    start : a model whose weights, elements, basis and network are taken to begin with (fine-tuning); elements that it
+        never saw are an error
+    restart : begin anew whatever checkpoints are there
+    Raises SettingsError, FormatError (see chgtools.training.data, chgtools.training.checkpoint).
+    """
+    listener = listener or Listener()
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    if settings.threads:
+        torch.set_num_threads(settings.threads)
+    data = read_data(settings)
+    elements, encoder, known = _network(settings, data, start)
+    basis = settings.basis if start is None else start.basis
+    listener.says(
+        f"{len(data.train)} structures to train on, {len(data.validation)} kept aside, {len(data.held_out)} held out; "
+        f"{len(elements)} elements"
+    )
+    train_set, validation = (
+        _samples(entries, elements, encoder, settings, basis) for entries in (data.train, data.validation)
+    )
+    atoms = None
+    if encoder.free_atoms and start is None:
+        atoms = fit_free_atoms(train_set, len(elements), basis.n_max)
+    run = digest(settings, data.sources, "" if start is None else _sha(start))
+    count = settings.members if start is None else len(start.members)
+    members: list[Encoder] = []
+    curves: list[list[Progress]] = []
+    for member in range(count):
+        begin = None if start is None else {k: v.float() for k, v in start.members[member].state_dict().items()}
+        trainer = Trainer(settings, encoder, basis, known, member, begin, atoms)
+        path = folder / f"member-{member}.safetensors"
+        if path.exists() and not restart:
+            trainer.load(*read_checkpoint(path, run))
+            listener.says(f"member {member} goes on at step {trainer.step}")
+
+        def told(progress: Progress, trainer: Trainer = trainer, path: Path = path, member: int = member) -> None:
+            if _is_first():
+                write_checkpoint(path, *trainer.state(), run)
+                write_curves(folder, [*curves, trainer.history])
+            listener.evaluated(member, progress)
+
+        def stepped(trainer: Trainer = trainer, member: int = member) -> None:
+            listener.steps(member, trainer.step)
+
+        trainer.run(train_set, validation, told, stepped)
+        curves.append(trainer.history)
+        members.append(trainer.result())
+    model = _model(settings, data, elements, members, basis, start, listener)
+    if _is_first():
+        write_curves(folder, curves)
+        save_model(model, folder / f"{settings.name}.safetensors")
+    return model
+
+
+def _network(
+    settings: TrainSettings, data: Data, start: DensityModel | None
+) -> tuple[tuple[str, ...], EncoderSettings, Tensor]:
+    if start is None:
+        elements = data.elements
+        return elements, EncoderSettings(**asdict(settings.encoder)), torch.tensor(properties(elements)).float()
+    if unseen := sorted(set(data.elements) - set(start.elements)):
+        raise SettingsError(
+            f"the weights {start.name!r} have not seen {', '.join(unseen)}, which the data hold; leave these "
+            "structures out (kinds), or train from nothing"
+        )
+    if start.target != settings.target:
+        raise SettingsError(f"the weights {start.name!r} are for the target {start.target}, not {settings.target}")
+    return start.elements, start.members[0].settings, start.members[0].properties.float()
+
+
+def _samples(
+    entries: list[Entry],
+    elements: tuple[str, ...],
+    encoder: EncoderSettings,
+    settings: TrainSettings,
+    basis: RadialBasis,
+) -> list[Sample]:
+    device, total = device_of(settings.device), settings.target == "tcd"
+    return [sample_of(entry, elements, encoder, basis, settings.waves, total=total).to(device) for entry in entries]
+
+
+def _model(
+    settings: TrainSettings,
+    data: Data,
+    elements: tuple[str, ...],
+    members: list[Encoder],
+    basis: RadialBasis,
+    start: DensityModel | None,
+    listener: Listener,
+) -> DensityModel:
+    symbols, zvals = element_zvals(
+        [entry.structure.elements for entry in data.train],
+        [float(entry.attributes["nelectrons"]) for entry in data.train],
+    )
+    if start is None:
+        valence = zvals
+    else:
+        valence = start.zvals.copy()
+        for symbol, zval in zip(symbols, zvals, strict=True):
+            valence[elements.index(symbol)] = zval
+    model = DensityModel(
+        name=settings.name,
+        elements=elements,
+        zvals=valence,
+        basis=basis,
+        target=settings.target,
+        members=[member.double().eval() for member in members],
+    )
+    if start is not None:
+        model.trust = start.trust
+    aside = [*data.validation, *data.held_out]
+    errors: dict[str, dict[str, float]] = {}
+    if settings.target == "dcd" and len(aside) > 0:
+        observations = observe(model, aside)
+        if len(members) > 1 and len(aside) >= FEWEST:
+            model.trust = calibrate(observations)
+            listener.says(
+                f"spread and error of {len(aside)} structures: rank correlation "
+                f"{rank_correlation([o.spread for o in observations], [o.errors[-1] for o in observations]):.2f}"
+            )
+        errors = _errors(model, aside, observations)
+    model.card = {
+        "description": f"learned {settings.target} of {len(elements)} elements, {len(members)} members",
+        "functional": "PBE",
+        "licence": "MIT",
+        "chgtools_version": package_version(),
+        "started_from": None if start is None else start.name,
+        "settings": json.loads(json.dumps(asdict(replace(settings, data=tuple(data.sources))))),
+        "data": {name: {"sha256": sha, "structures": count} for name, (sha, count) in data.sources.items()},
+        "training_structures": len(data.train),
+        "validation_eps_mae_percent": errors,
+    }
+    return model
+
+
+def _errors(model: DensityModel, entries: list[Entry], observations: list[Observation]) -> dict[str, dict[str, float]]:
+    """By kind: number, mean ε_mae of SAED and of the damped prediction."""
+    rows: dict[str, list[tuple[float, float]]] = {}
+    for entry, o in zip(entries, observations, strict=True):
+        factor = model.trust.factor(o.spread, o.norm) if len(model.members) > 1 else 1.0
+        for kind in (str(entry.attributes.get("kind", "unknown")), "all"):
+            rows.setdefault(kind, []).append((o.saed_error, o.error(factor)))
+    return {
+        kind: {"structures": len(values), "saed": float(np.mean(values, 0)[0]), "model": float(np.mean(values, 0)[1])}
+        for kind, values in sorted(rows.items())
+    }
+
+
+def _sha(model: DensityModel) -> str:
+    found = hashlib.sha256()
+    for member in model.members:
+        for value in member.state_dict().values():
+            found.update(value.float().numpy().tobytes())
+    return found.hexdigest()
+
+
+def _is_first() -> bool:
+    return not torch.distributed.is_initialized() or torch.distributed.get_rank() == 0

@@ -1,0 +1,199 @@
+"""What a training run is: a YAML file read into frozen dataclasses, each value checked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import MISSING, asdict, dataclass, field, fields, is_dataclass
+from pathlib import Path
+from typing import Any, get_type_hints
+
+from chgtools.errors import FormatError, SettingsError
+from chgtools.models.basis import RadialBasis
+from chgtools.models.settings import EncoderSettings
+from chgtools.training.splits import BY
+
+
+@dataclass(frozen=True)
+class Validation:
+    """What is kept aside. share : of the structures; by : "formula" or "structure"; hold_out : kinds, * matches"""
+
+    share: float = 0.1
+    by: str = "formula"
+    seed: int = 0
+    hold_out: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Loss:
+    """Weights of the errors that are minimised, each in percent of the electrons.
+
+    rms : root mean square, scaled so that the SAED's is its ε_mae
+    coulomb : likewise with 1/G², the Coulomb self-energy's metric
+    mae : ε_mae itself, through an FFT; structures of more waves than ``waves`` get rms in its place
+    """
+
+    rms: float = 1.0
+    coulomb: float = 0.0
+    mae: float = 0.0
+
+
+@dataclass(frozen=True)
+class TrainSettings:
+    """A training run; the YAML file has these names.
+
+    data : stores, as paths relative to the file
+    kinds : kinds to use, * matches; none means all
+    target : "dcd" or "tcd" (total densities, with the built-in atoms)
+    fraction : share of the training structures that is used, for learning curves
+    waves : most Fourier coefficients of one structure; of more, so many are drawn
+    steps, batch, learning_rate, weight_decay, clip : of AdamW with a cosine schedule and gradients of at most ``clip``
+    ema : of the weights' running mean, which is what is evaluated and kept
+    evaluations : how often the validation error is taken; patience : stop after so many without a better one, 0 never
+    members : networks of the ensemble, with the seeds seed, seed + 1, ...
+    threads : of torch, 0 leaves it to torch; device : "auto", "cpu" or "cuda"; precision : "float32" or "bf16"
+    """
+
+    data: tuple[str, ...]
+    name: str = "model"
+    kinds: tuple[str, ...] = ()
+    target: str = "dcd"
+    fraction: float = 1.0
+    validation: Validation = field(default_factory=Validation)
+    encoder: EncoderSettings = field(default_factory=EncoderSettings)
+    basis: RadialBasis = field(default_factory=RadialBasis)
+    loss: Loss = field(default_factory=Loss)
+    waves: int = 4000
+    steps: int = 2000
+    batch: int = 16
+    learning_rate: float = 3e-3
+    weight_decay: float = 1.0
+    clip: float = 1.0
+    ema: float = 0.99
+    evaluations: int = 20
+    patience: int = 0
+    members: int = 4
+    seed: int = 0
+    threads: int = 0
+    device: str = "auto"
+    precision: str = "float32"
+
+    def __post_init__(self) -> None:
+        one_of("target", self.target, ("dcd", "tcd"))
+        one_of("validation.by", self.validation.by, BY)
+        one_of("device", self.device, ("auto", "cpu", "cuda"))
+        one_of("precision", self.precision, ("float32", "bf16"))
+        for name in ("waves", "steps", "batch", "members", "evaluations"):
+            _at_least(name, getattr(self, name), 1)
+        for name in ("learning_rate", "clip"):
+            if not getattr(self, name) > 0:
+                raise SettingsError(f"found {name} = {getattr(self, name):g}; wanted a number above 0")
+        for name in ("weight_decay", "patience", "threads"):
+            _at_least(name, getattr(self, name), 0)
+        for name, value in (
+            ("fraction", self.fraction),
+            ("validation.share", self.validation.share),
+            ("ema", self.ema),
+        ):
+            if not 0 <= value <= 1:
+                raise SettingsError(f"found {name} = {value:g}; wanted a number from 0 to 1")
+        weights = asdict(self.loss)
+        if min(weights.values()) < 0 or max(weights.values()) == 0:
+            raise SettingsError(f"found the loss {weights}; wanted weights of 0 or more, one of them above 0")
+        if not self.data:
+            raise SettingsError("found no data; name one store or more under 'data'")
+        if self.encoder.order not in (1, 2):
+            raise SettingsError(f"found encoder.order = {self.encoder.order}; wanted 1 or 2")
+        if self.encoder.l_max != self.basis.l_max:
+            raise SettingsError(
+                f"found encoder.l_max = {self.encoder.l_max} and basis.l_max = {self.basis.l_max}; they must be equal"
+            )
+        if self.basis.l_max > 4:
+            raise SettingsError(f"found basis.l_max = {self.basis.l_max}; wanted 4 at most")
+
+
+def one_of(name: str, value: str, allowed: tuple[str, ...]) -> None:
+    if value not in allowed:
+        raise SettingsError(f"found {name} = {value!r}; wanted one of {', '.join(allowed)}")
+
+
+def _at_least(name: str, value: float, least: int) -> None:
+    if value < least:
+        raise SettingsError(f"found {name} = {value}; wanted {least} or more")
+
+
+def read_settings(path: str | Path) -> TrainSettings:
+    """The run that a YAML file describes; data become paths relative to the file's folder.
+
+    Raises FormatError for text that is no YAML, unknown names and wrong types, SettingsError for impossible values.
+    """
+    import yaml
+
+    path = Path(path)
+    try:
+        values = yaml.safe_load(path.read_text())
+    except FileNotFoundError:
+        raise FormatError("no such file; check the name and the folder", path) from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise FormatError(f"is no YAML: {' '.join(str(error).split())}", path) from error
+    if not isinstance(values, dict):
+        raise FormatError("wanted names and values, one to a line, such as 'steps: 2000'", path)
+    if "data" not in values:
+        raise FormatError("has no 'data': name the stores to train on", path)
+    try:
+        settings = _build(TrainSettings, values, path, "")
+    except SettingsError as error:
+        raise SettingsError(f"{path}: {error}") from error
+    data = tuple(str(path.parent / name) for name in settings.data)
+    return TrainSettings(**{**{f.name: getattr(settings, f.name) for f in fields(settings)}, "data": data})
+
+
+def _build(kind: Any, values: Mapping[str, Any], path: Path, prefix: str) -> Any:
+    hints = get_type_hints(kind)
+    known = [f.name for f in fields(kind)]
+    for name in values:
+        if name not in known:
+            raise FormatError(f"has the unknown name {prefix}{name}; known are {', '.join(known)}", path)
+    return kind(**{name: _convert(hints[name], value, path, prefix + name) for name, value in values.items()})
+
+
+def _convert(kind: Any, value: Any, path: Path, name: str) -> Any:
+    if is_dataclass(kind):
+        if not isinstance(value, dict):
+            raise FormatError(f"{name}: found {value!r}; wanted names and values, indented below it", path)
+        return _build(kind, value, path, name + ".")
+    if kind == tuple[str, ...]:
+        items = [value] if isinstance(value, str) else value
+        if not isinstance(items, list) or not all(isinstance(item, str) for item in items):
+            raise FormatError(f"{name}: found {value!r}; wanted a list of words", path)
+        return tuple(items)
+    if kind is float and isinstance(value, str):  # YAML takes 1e-3 for a word
+        try:
+            return float(value)
+        except ValueError:
+            pass
+    if kind is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
+        raise FormatError(f"{name}: found {value!r}; wanted {_PLAIN[kind]}", path)
+    return value
+
+
+_PLAIN = {int: "a whole number", float: "a number", str: "a word", bool: "true or false"}
+
+
+def defaults_text() -> str:
+    """The defaults as a YAML file, to start from."""
+    lines = ["data: [my_store.h5]"]
+    for item in fields(TrainSettings):
+        if item.default_factory is not MISSING:
+            lines.append(f"{item.name}:")
+            lines += [f"  {name}: {_yaml(value)}" for name, value in asdict(item.default_factory()).items()]
+        elif item.name != "data":
+            lines.append(f"{item.name}: {_yaml(item.default)}")
+    return "\n".join(lines) + "\n"
+
+
+def _yaml(value: Any) -> str:
+    if isinstance(value, tuple):
+        return "[" + ", ".join(value) + "]"
+    return str(value).lower() if isinstance(value, bool) else str(value)

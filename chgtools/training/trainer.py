@@ -1,0 +1,237 @@
+"""Training of one member of an ensemble: AdamW, a running mean of the weights, checkpoints that go on exactly.
+
+Under ``torchrun`` each process takes its part of every batch and the gradients are averaged, so the result is that of
+one process up to rounding.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from chgtools.models.batch import merge
+from chgtools.models.encoder import Encoder
+from chgtools.models.settings import EncoderSettings
+from chgtools.training.losses import loss_of, neutral, residual, rms_percent
+
+if TYPE_CHECKING:
+    from chgtools.models.basis import RadialBasis
+    from chgtools.training.samples import Sample
+    from chgtools.training.settings import TrainSettings
+
+WARM_UP = 50  # steps
+BETAS = (0.9, 0.99)
+
+
+@dataclass(frozen=True)
+class Progress:
+    """One evaluation. step; train : mean loss since the last one, percent; validation : mean rms error by kind"""
+
+    step: int
+    train: float
+    validation: Mapping[str, float]
+    learning_rate: float
+
+    @property
+    def score(self) -> float:
+        return self.validation.get("all", self.train)
+
+
+class Trainer:
+    """One member. ``state`` and ``load`` hold all that a run needs to go on as if it had never stopped."""
+
+    def __init__(
+        self,
+        settings: TrainSettings,
+        encoder: EncoderSettings,
+        basis: RadialBasis,
+        properties: Tensor,
+        member: int,
+        start: Mapping[str, Tensor] | None = None,
+        free_atoms: Tensor | None = None,
+    ) -> None:
+        """start : weights to begin with, in place of random ones; free_atoms : (n_elements, n_max) spheres"""
+        self.settings, self.seed = settings, settings.seed + member
+        self.device = device_of(settings.device)
+        torch.manual_seed(self.seed)
+        self.encoder = Encoder(encoder, basis.n_max, properties)
+        if start is not None:
+            self.encoder.load_state_dict(dict(start))
+        if free_atoms is not None:
+            with torch.no_grad():
+                self.encoder.atoms.copy_(free_atoms)
+        self.encoder.to(self.device)
+        self.even = torch.as_tensor([ell % 2 == 0 for ell in range(basis.l_max + 1) for _ in range(2 * ell + 1)])
+        self.charges = torch.as_tensor(basis.charges, dtype=torch.float32, device=self.device)
+        named = dict(self.encoder.named_parameters())
+        groups = [
+            {"params": [p for p in named.values() if p.ndim > 1], "weight_decay": settings.weight_decay},
+            {"params": [p for p in named.values() if p.ndim <= 1], "weight_decay": 0.0},
+        ]
+        self.optimiser = torch.optim.AdamW(groups, lr=settings.learning_rate, betas=BETAS)
+        self.mean = {name: p.detach().clone() for name, p in named.items()}
+        self.best, self.best_score, self.step, self.without_better = dict(self.mean), math.inf, 0, 0
+        self.history: list[Progress] = []
+
+    def run(
+        self,
+        train: Sequence[Sample],
+        validation: Sequence[Sample],
+        told: Callable[[Progress], None] = lambda _: None,
+        each_step: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Train to the last step, or until nothing has got better for ``patience`` evaluations.
+
+        told : is called after each evaluation, when the state is complete; each_step : after each step
+        """
+        settings = self.settings
+        every = max(1, settings.steps // settings.evaluations)
+        losses: list[float] = []
+        while self.step < settings.steps and not self._is_enough():
+            batch = [train[i] for i in self._batch(len(train))]
+            for group in self.optimiser.param_groups:
+                group["lr"] = self._learning_rate()
+            self.optimiser.zero_grad()
+            with torch.autocast(self.device.type, torch.bfloat16) if settings.precision == "bf16" else nullcontext():
+                coefficients = self._coefficients(batch)
+            parts = [
+                loss_of(sample, residual(sample, values, self.even), settings.loss)
+                for sample, values in zip(batch, coefficients, strict=True)
+            ]
+            loss = torch.stack(parts).mean()
+            loss.backward()
+            _average_gradients(self.encoder)
+            torch.nn.utils.clip_grad_norm_(self.encoder.parameters(), settings.clip)
+            self.optimiser.step()
+            self.step += 1
+            self._update_mean()
+            losses.append(float(loss.detach()))
+            each_step()
+            if self.step % every == 0 or self.step == settings.steps:
+                progress = Progress(self.step, float(np.mean(losses)), self.errors(validation), self._learning_rate())
+                losses = []
+                self.history.append(progress)
+                if progress.score < self.best_score:
+                    self.best = {name: value.clone() for name, value in self.mean.items()}
+                    self.best_score, self.without_better = progress.score, 0
+                else:
+                    self.without_better += 1
+                told(progress)
+
+    def errors(self, samples: Sequence[Sample]) -> dict[str, float]:
+        """Mean rms error in percent by kind and of "all", with the running mean of the weights."""
+        found: dict[str, list[float]] = {}
+        own = {name: p.detach().clone() for name, p in self.encoder.named_parameters()}
+        self._put(self.mean)
+        with torch.no_grad():
+            for start in range(0, len(samples), self.settings.batch):
+                part = samples[start : start + self.settings.batch]
+                for sample, values in zip(part, self._coefficients(part), strict=True):
+                    error = float(rms_percent(sample, residual(sample, values, self.even)))
+                    for kind in (sample.kind, "all"):
+                        found.setdefault(kind, []).append(error)
+        self._put(own)
+        return {kind: float(np.mean(values)) for kind, values in found.items()}
+
+    def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        """Tensors and plain numbers of a checkpoint."""
+        tensors = {f"encoder.{name}": p.detach() for name, p in self.encoder.named_parameters()}
+        tensors |= {f"mean.{name}": value for name, value in self.mean.items()}
+        tensors |= {f"best.{name}": value for name, value in self.best.items()}
+        for index, values in self.optimiser.state_dict()["state"].items():
+            tensors |= {f"adam.{index}.{name}": value for name, value in values.items()}
+        history = [[p.step, p.train, dict(p.validation), p.learning_rate] for p in self.history]
+        facts = {
+            "step": self.step,
+            "best_score": self.best_score,
+            "without_better": self.without_better,
+            "history": history,
+        }
+        return {name: value.contiguous().cpu() for name, value in tensors.items()}, facts
+
+    def load(self, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> None:
+        """Go on from a state. Raises KeyError, RuntimeError when it is not of this run."""
+        part: dict[str, dict[str, Tensor]] = {"encoder": {}, "mean": {}, "best": {}, "adam": {}}
+        for name, value in tensors.items():
+            key, rest = name.split(".", 1)
+            part[key][rest] = value.to(self.device)
+        self._put(part["encoder"])
+        self.mean, self.best = part["mean"], part["best"]
+        saved = self.optimiser.state_dict()
+        saved["state"] = {}
+        for name, value in part["adam"].items():
+            index, key = name.split(".")
+            saved["state"].setdefault(int(index), {})[key] = value
+        self.optimiser.load_state_dict(saved)
+        self.step, self.best_score = int(facts["step"]), float(facts["best_score"])
+        self.without_better = int(facts["without_better"])
+        self.history = [Progress(int(s), float(t), dict(v), float(r)) for s, t, v, r in facts["history"]]
+
+    def result(self) -> Encoder:
+        """The encoder on the CPU: with early stopping the best weights, else the last, so that none are picked by the
+        structures that were kept aside."""
+        self._put(self.best if self.settings.patience else self.mean)
+        return self.encoder.cpu()
+
+    def _coefficients(self, samples: Sequence[Sample]) -> list[Tensor]:
+        values = self.encoder(merge([sample.atoms for sample in samples])).float()
+        parts = values.split([len(sample.atoms.element) for sample in samples])
+        return [neutral(part, self.charges, sample.total) for part, sample in zip(parts, samples, strict=True)]
+
+    def _batch(self, count: int) -> list[int]:
+        """Of this step and this process; every structure comes once in an epoch, in an order drawn for it."""
+        size = min(self.settings.batch, count)
+        per_epoch = max(1, count // size)
+        epoch, place = divmod(self.step, per_epoch)
+        order = np.random.default_rng([self.seed, epoch]).permutation(count)
+        mine = order[place * size : (place + 1) * size][_rank() :: _world()]
+        return [int(i) for i in mine]
+
+    def _learning_rate(self) -> float:
+        done = self.step / self.settings.steps
+        return self.settings.learning_rate * min(1.0, (self.step + 1) / WARM_UP) * 0.5 * (1 + math.cos(math.pi * done))
+
+    def _update_mean(self) -> None:
+        keep = min(self.settings.ema, (1 + self.step) / (10 + self.step))
+        with torch.no_grad():
+            for name, p in self.encoder.named_parameters():
+                self.mean[name].lerp_(p, 1 - keep)
+
+    def _put(self, weights: Mapping[str, Tensor]) -> None:
+        with torch.no_grad():
+            for name, p in self.encoder.named_parameters():
+                p.copy_(weights[name])
+
+    def _is_enough(self) -> bool:
+        return 0 < self.settings.patience <= self.without_better
+
+
+def device_of(name: str) -> torch.device:
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    return torch.device(name)
+
+
+def _rank() -> int:
+    return torch.distributed.get_rank() if torch.distributed.is_initialized() else 0
+
+
+def _world() -> int:
+    return torch.distributed.get_world_size() if torch.distributed.is_initialized() else 1
+
+
+def _average_gradients(module: torch.nn.Module) -> None:
+    if _world() == 1:
+        return
+    for p in module.parameters():
+        if p.grad is None:
+            p.grad = torch.zeros_like(p)
+        torch.distributed.all_reduce(p.grad)
+        p.grad /= _world()
