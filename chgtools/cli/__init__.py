@@ -30,6 +30,7 @@ COMMANDS = {
     "densities": ("chgtools.cli.densities:densities", "Build, list and show libraries of atomic densities"),
     "dataset": ("chgtools.cli.dataset:dataset", "Build, split and list stores of difference densities to train on"),
     "train": ("chgtools.cli.train:train", "Train weights for `chgtools predict --model`"),
+    "evaluate": ("chgtools.cli.evaluate:evaluate", "Print the errors of weights on stores"),
 }
 INTERRUPTED = 130  # 128 + SIGINT, what a shell reports for Ctrl-C
 

@@ -1,0 +1,143 @@
+"""How good a model is on the entries of a store, structure by structure and summed up by kind and element.
+
+The reference is SAED + the stored difference density on the entry's own grid, with built-in PBE atoms; errors are
+relative to the electrons of the store (NELECT), so those of the SAED are the store's own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+
+from chgtools.atoms.choice import Source, choose
+from chgtools.comparison import coulomb_self_energy
+from chgtools.models.basis import expand
+from chgtools.superposition import saed
+
+if TYPE_CHECKING:
+    from chgtools.cell import Structure
+    from chgtools.models.basis import RadialBasis
+    from chgtools.models.model import Estimate
+    from chgtools.training.entry import Entry
+
+
+class Predictor(Protocol):
+    """What is evaluated: a DensityModel or the like."""
+
+    @property
+    def basis(self) -> RadialBasis: ...
+    @property
+    def target(self) -> str: ...
+    def predict(self, structure: Structure, total: float = 0.0) -> Estimate: ...
+
+
+@dataclass(frozen=True)
+class Row:
+    """One structure.
+
+    eps_mae, eps_rms : percent; coulomb : Coulomb self-energy of the error, meV/atom; each for the model and the SAED
+    expected : the model's own estimate of eps_mae, percent (NaN without an ensemble)
+    minimum : smallest value of the predicted density, electrons/Å³
+    """
+
+    name: str
+    kind: str
+    formula: str
+    elements: tuple[str, ...]
+    atoms: int
+    eps_mae: float
+    eps_mae_saed: float
+    eps_rms: float
+    eps_rms_saed: float
+    coulomb: float
+    coulomb_saed: float
+    minimum: float
+    expected: float
+    damping: float
+    unseen: tuple[str, ...]
+
+    @property
+    def better(self) -> bool:
+        """Whether the model is nearer than the SAED."""
+        return self.eps_mae < self.eps_mae_saed
+
+
+def evaluate(model: Predictor, entries: Iterable[Entry]) -> Iterator[Row]:
+    """A Row for each entry, as it is computed."""
+    for entry in entries:
+        yield evaluate_entry(model, entry)
+
+
+def evaluate_entry(model: Predictor, entry: Entry) -> Row:
+    structure, shape = entry.structure.with_changes(labels=()), entry.shape
+    densities = choose(structure, Source()).densities
+    atoms = saed(structure, shape, densities)
+    wanted = entry.on_grid()
+    if model.target == "tcd":
+        zvals = sum(d.zval * n for d, n in zip(densities, structure.counts, strict=True))
+        estimate = model.predict(structure, zvals + entry.dcd_0)
+        predicted = expand(structure, estimate.coefficients, model.basis, shape) - atoms
+    else:
+        estimate = model.predict(structure, entry.dcd_0)
+        predicted = expand(structure, estimate.coefficients, model.basis, shape)
+    electrons = float(entry.attributes["nelectrons"])
+    error = predicted - wanted
+    norm = float(np.sqrt(np.sum((atoms + wanted) ** 2)))
+    per_percent = 100 * structure.volume / wanted.size / electrons
+    to_mev = 1000 / structure.n_atoms
+    return Row(
+        name=entry.name,
+        kind=str(entry.attributes.get("kind", "unknown")),
+        formula=str(entry.attributes.get("formula", structure.formula)),
+        elements=tuple(sorted(set(structure.elements))),
+        atoms=structure.n_atoms,
+        eps_mae=per_percent * float(np.abs(error).sum()),
+        eps_mae_saed=per_percent * float(np.abs(wanted).sum()),
+        eps_rms=100 * float(np.sqrt(np.sum(error**2))) / norm,
+        eps_rms_saed=100 * float(np.sqrt(np.sum(wanted**2))) / norm,
+        coulomb=to_mev * coulomb_self_energy(np.asfortranarray(error), structure.lattice),
+        coulomb_saed=to_mev * coulomb_self_energy(wanted, structure.lattice),
+        minimum=float((atoms + predicted).min()),
+        expected=estimate.error_percent,
+        damping=estimate.damping,
+        unseen=estimate.unseen,
+    )
+
+
+def summary(rows: Sequence[Row]) -> dict[str, list[dict[str, Any]]]:
+    """Tables "kinds", of which the first row is "all", and "elements".
+
+    Number, mean, median, 95th percentile and largest ε_mae, the SAED's mean, share of structures that are better.
+    """
+    kinds = sorted({row.kind for row in rows})
+    symbols = sorted({symbol for row in rows for symbol in row.elements})
+    by_kind = {kind: [row for row in rows if row.kind == kind] for kind in kinds}
+    by_element = {symbol: [row for row in rows if symbol in row.elements] for symbol in symbols}
+    groups = {"all": list(rows)} | (by_kind if len(kinds) > 1 else {})
+    return {
+        "kinds": [_line(name, group) for name, group in groups.items()],
+        "elements": [_line(name, group) for name, group in by_element.items()],
+    }
+
+
+def _line(name: str, rows: Sequence[Row]) -> dict[str, Any]:
+    errors = np.array([row.eps_mae for row in rows])
+    return {
+        "name": name,
+        "structures": len(rows),
+        "mean": float(errors.mean()),
+        "median": float(np.median(errors)),
+        "p95": float(np.percentile(errors, 95)),
+        "largest": float(errors.max()),
+        "saed_mean": float(np.mean([row.eps_mae_saed for row in rows])),
+        "coulomb_mean": float(np.mean([row.coulomb for row in rows])),
+        "better_percent": 100 * float(np.mean([row.better for row in rows])),
+    }
+
+
+def as_dict(row: Row) -> dict[str, Any]:
+    """For JSON: NaN, which it has not, as None."""
+    return {key: None if isinstance(value, float) and value != value else value for key, value in asdict(row).items()}
