@@ -1,0 +1,105 @@
+"""The weights in the package: symmetries, charge, cells, and predictions of every example."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from test_model import rotation, wigner
+
+from chgtools.cell import Structure
+from chgtools.cli import main
+from chgtools.models.basis import total_charge
+from chgtools.models.model import load_model
+from chgtools.models.weights import PACKAGED, read_facts
+
+EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
+LATTICE = np.array([[5.1, 0.2, 0.0], [-0.7, 5.3, 0.4], [0.3, 0.6, 5.6]])
+FRAC = np.array([[0.02, 0.11, 0.9], [0.45, 0.52, 0.33], [0.61, 0.05, 0.4], [0.1, 0.65, 0.6]])
+ATOMS = {"si": (("Si",), (4,)), "base": (("Mg", "Si", "O"), (1, 1, 2))}
+
+
+@pytest.fixture(scope="module", params=PACKAGED)
+def model(request):
+    return load_model(request.param)
+
+
+def cell(model, lattice=LATTICE, frac=FRAC):
+    return Structure(lattice, *ATOMS[model.name], frac)
+
+
+def close(found, wanted, tolerance):
+    return np.abs(found - wanted).max() < tolerance * np.abs(wanted).max()
+
+
+@pytest.mark.parametrize("mirror", [False, True])
+def test_the_density_turns_with_the_atoms(model, mirror):
+    turn = rotation(2) * (-1 if mirror else 1)
+    before = model.predict(cell(model)).coefficients
+    after = model.predict(cell(model, LATTICE @ turn.T)).coefficients
+    assert close(after, np.einsum("ij,ajn->ain", wigner(turn), before), 1e-5)
+
+
+def test_the_density_moves_with_the_atoms(model):
+    shape = (30, 32, 36)
+    before = model.density(cell(model), shape)
+    after = model.density(cell(model, frac=FRAC + np.array([3, -4, 9]) / shape), shape)
+    assert close(after, np.roll(before, (3, -4, 9), (0, 1, 2)), 1e-6)
+
+
+def test_a_supercell_and_another_cell_have_the_same_density(model):
+    one = model.predict(cell(model))
+    frac = np.concatenate([(FRAC[[i]] + [[0, 0, 0], [0, 1, 0]]) / [1, 2, 1] for i in range(4)])
+    species, counts = ATOMS[model.name]
+    double = Structure(LATTICE * [[1], [2], [1]], species, tuple(2 * n for n in counts), frac)
+    two = model.predict(double)
+    assert close(two.coefficients, np.repeat(one.coefficients, 2, axis=0), 1e-6)
+    skewed = np.array([[1, 1, 0], [0, 1, 0], [0, -1, 1]]) @ LATTICE
+    other = model.predict(cell(model, skewed, FRAC @ LATTICE @ np.linalg.inv(skewed)))
+    assert close(other.coefficients, one.coefficients, 1e-6)
+    assert two.error_percent == pytest.approx(one.error_percent, rel=1e-6)
+
+
+@pytest.mark.parametrize("total", [0.0, 1.0])
+def test_the_charge_is_exact(model, total):
+    assert total_charge(model.predict(cell(model), total).coefficients, model.basis) == pytest.approx(total, abs=1e-10)
+    grid = model.density(cell(model), (32, 32, 32), total)
+    assert grid.mean() * cell(model).volume == pytest.approx(total, abs=1e-8)
+
+
+def test_the_card_says_what_they_are(model):
+    card = read_facts(model.name)["card"]
+    assert card["licence"] == "MIT"
+    assert card["training_structures"] > 100
+    assert card["data"]
+    errors = card["validation_eps_mae_percent"]["all"]
+    assert errors["model"] < errors["saed"]
+    assert len(model.members) > 1
+    assert set(ATOMS[model.name][0]) <= set(model.elements)
+
+
+@pytest.mark.parametrize("example", sorted(path.parent.name for path in EXAMPLES.glob("*/POSCAR")))
+def test_every_example_is_predicted(example, tmp_path):
+    arguments = ["predict", str(EXAMPLES / example / "POSCAR"), "-o", str(tmp_path / "CHGCAR"), "--json"]
+    result = CliRunner().invoke(main, arguments)
+    assert result.exit_code == 0, result.output
+    facts = json.loads(result.stdout)
+    assert facts["model"] == ("si" if example == "si" else "base")
+    assert facts["electrons"] == pytest.approx(facts["electrons_of_atoms"], abs=1e-6)
+    assert 0 < facts["expected_eps_mae_percent"] < 10
+
+
+def test_silicon_is_near_its_true_density(tmp_path):
+    """examples/si/CHGCAR is a self-consistent density of another code."""
+    errors = {}
+    for name in ("none", "si", "base"):
+        path = tmp_path / name
+        arguments = ["predict", str(EXAMPLES / "si" / "POSCAR"), "-o", str(path), "--model", name]
+        assert CliRunner().invoke(main, [*arguments, "--like", str(EXAMPLES / "si" / "CHGCAR")]).exit_code == 0
+        compared = CliRunner().invoke(main, ["compare", str(path), str(EXAMPLES / "si" / "CHGCAR"), "--json"])
+        errors[name] = json.loads(compared.stdout)["eps_mae_percent"]
+    assert errors["si"] < 0.1 * errors["none"]
+    assert errors["base"] < 0.2 * errors["none"]
