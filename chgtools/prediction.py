@@ -149,6 +149,8 @@ def predict(
             estimate = chosen.model.predict(atoms, total=settings.nelect or zval_sum)
         if estimate.coefficients.any():
             blocks[0] += expand(atoms, estimate.coefficients, chosen.model.basis, shape)
+        if chosen.model.target == "dcd":
+            _to_ground_state(blocks[0], settings, chosen.model.elements, estimate.damping)
     moments: list[NDArray[np.float64]] = []
     if settings.spin.moments is not None:
         magnetisation = saed_magnetisation(atoms, shape, densities, settings.spin.moments)
@@ -174,6 +176,30 @@ def predict(
         chosen.reason,
         estimate,
     )
+
+
+def _to_ground_state(
+    density: NDArray[np.float64], settings: RunSettings, elements: Sequence[str], factor: float
+) -> None:
+    """Add ``factor`` times what takes the atoms of these elements to their ground state, in place.
+
+    Learned difference densities count from atoms in the ground state: see chgtools.atoms.ground_state.
+    """
+    from chgtools.atoms.ground_state import ground_state_change
+
+    atoms, shape = settings.structure, density.shape
+    for group, atomic in enumerate(settings.choice.densities):
+        change = ground_state_change(atomic) if atoms.species[group] in elements else None
+        if change is None or factor == 0:
+            continue
+        part = atoms.with_changes(
+            species=(atoms.species[group],),
+            counts=(atoms.counts[group],),
+            labels=(),
+            frac=atoms.frac[atoms.group_of_atom == group],
+        )
+        ground, present = (superpose(part, shape, [density_of]) for density_of in change)
+        density += factor * (ground - present)
 
 
 def _what_the_model_says(model: DensityModel, estimate: Estimate, settings: RunSettings) -> tuple[str, ...]:

@@ -45,6 +45,7 @@ def evaluate(
     from chgtools.models.model import load_model
     from chgtools.training.calibration import rank_correlation
     from chgtools.training.evaluation import as_dict, evaluate_entry, summary
+    from chgtools.training.reference import from_ground_state
     from chgtools.training.store import Store
 
     weights = load_model(model)
@@ -68,7 +69,7 @@ def evaluate(
         click.echo(_HEAD)
     with bar as items:
         for store, name in items:
-            rows.append(evaluate_entry(weights, store[name]))
+            rows.append(evaluate_entry(weights, from_ground_state(store[name])))
             if not (short or as_json):
                 click.echo(_line(rows[-1]))
     trust = rank_correlation([row.expected for row in rows], [row.eps_mae for row in rows])

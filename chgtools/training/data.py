@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from chgtools.errors import SettingsError
+from chgtools.training.reference import from_ground_state
 from chgtools.training.splits import HELD_OUT, place, reduced_composition
 from chgtools.training.store import Store
 
@@ -49,7 +50,7 @@ def read_data(settings: TrainSettings) -> Data:
         chosen = [name for name, facts in store.facts() if _wanted(str(facts.get("kind", "")), settings.kinds)]
         sources[Path(path).name] = (hashlib.sha256(Path(path).read_bytes()).hexdigest(), len(chosen))
         for name in chosen:
-            entry = store[name]
+            entry = from_ground_state(store[name])
             parts[split_of(entry, settings)].append(entry)
     if not parts[TRAIN]:
         raise SettingsError(f"no structure to train on in {', '.join(settings.data)}; check kinds and validation")
