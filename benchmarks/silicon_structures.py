@@ -16,7 +16,7 @@ import numpy as np
 from pymatgen.core import Lattice, Structure
 
 BOND = 2.35  # Å
-KINDS = {"vacancy": 3, "interstitial": 1, "surface": 3, "network": 5, "random": 5, "liquid": 2.5, "clathrate": 0.4}
+KINDS = {"vacancy": 2, "interstitial": 1, "surface": 2, "network": 6, "random": 7, "liquid": 2, "clathrate": 0.4}
 
 
 def silicon(seed: int) -> Iterator[tuple[str, str, str, Structure, int]]:

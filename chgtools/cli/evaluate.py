@@ -36,7 +36,7 @@ def evaluate(
     short: bool,
     as_json: bool,
 ) -> None:
-    """Print the errors of weights on STOREs: for each structure, by kind and by element.
+    """Print the errors of weights on stores: of each structure, by kind, by element.
 
     ε_mae and ε_rms in percent, the Coulomb self-energy of the error in meV/atom, the smallest density in e/Å³, and
     the SAED's errors beside. Names and formulas decide what --aside means, as in the training.
