@@ -21,9 +21,21 @@ from chgtools.models.weights import PACKAGED, read_facts
 from chgtools.prediction import saed
 
 EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
-LATTICE = np.array([[5.1, 0.2, 0.0], [-0.7, 5.3, 0.4], [0.3, 0.6, 5.6]])
-FRAC = np.array([[0.02, 0.11, 0.9], [0.45, 0.52, 0.33], [0.61, 0.05, 0.4], [0.1, 0.65, 0.6]])
-ATOMS = {"si": (("Si",), (4,)), "base": (("Mg", "Si", "O"), (1, 1, 2))}
+# Four atoms each: rattled lonsdaleite, and a made-up oxide
+CELLS = {
+    "si": Structure(
+        np.array([[3.85, 0.0, 0.0], [-1.9, 3.35, 0.1], [0.1, 0.2, 6.36]]),
+        ("Si",),
+        (4,),
+        np.array([[0.34, 0.65, 0.06], [0.66, 0.35, 0.57], [0.32, 0.68, 0.44], [0.68, 0.31, 0.93]]),
+    ),
+    "base": Structure(
+        np.array([[5.1, 0.2, 0.0], [-0.7, 5.3, 0.4], [0.3, 0.6, 5.6]]),
+        ("Mg", "Si", "O"),
+        (1, 1, 2),
+        np.array([[0.02, 0.11, 0.9], [0.45, 0.52, 0.33], [0.61, 0.05, 0.4], [0.1, 0.65, 0.6]]),
+    ),
+}
 
 
 @pytest.fixture(scope="module", params=PACKAGED)
@@ -31,8 +43,10 @@ def model(request):
     return load_model(request.param)
 
 
-def cell(model, lattice=LATTICE, frac=FRAC):
-    return Structure(lattice, *ATOMS[model.name], frac)
+def cell(model, lattice=None, frac=None):
+    plain = CELLS[model.name]
+    lattice = plain.lattice if lattice is None else lattice
+    return Structure(lattice, plain.species, plain.counts, plain.frac if frac is None else frac)
 
 
 def close(found, wanted, tolerance):
@@ -43,7 +57,7 @@ def close(found, wanted, tolerance):
 def test_the_density_turns_with_the_atoms(model, mirror):
     turn = rotation(2) * (-1 if mirror else 1)
     before = model.predict(cell(model)).coefficients
-    after = model.predict(cell(model, LATTICE @ turn.T)).coefficients
+    after = model.predict(cell(model, cell(model).lattice @ turn.T)).coefficients
     assert close(after, np.einsum("ij,ajn->ain", wigner(turn), before), 1e-5)
 
 
@@ -55,19 +69,20 @@ def test_the_density_moves_with_the_atoms(model, shape):
         atoms = cell(model, frac=frac)
         return model.density(atoms, shape) + saed(atoms, shape)
 
-    after = density(FRAC + np.array([3, -4, 9]) / shape)
-    assert close(after, np.roll(density(FRAC), (3, -4, 9), (0, 1, 2)), 1e-5)
+    frac = cell(model).frac
+    after = density(frac + np.array([3, -4, 9]) / shape)
+    assert close(after, np.roll(density(frac), (3, -4, 9), (0, 1, 2)), 1e-5)
 
 
 def test_a_supercell_and_another_cell_have_the_same_density(model):
     one = model.predict(cell(model))
-    frac = np.concatenate([(FRAC[[i]] + [[0, 0, 0], [0, 1, 0]]) / [1, 2, 1] for i in range(4)])
-    species, counts = ATOMS[model.name]
-    double = Structure(LATTICE * [[1], [2], [1]], species, tuple(2 * n for n in counts), frac)
+    plain = cell(model)
+    frac = np.concatenate([(place + [[0, 0, 0], [0, 1, 0]]) / [1, 2, 1] for place in plain.frac])
+    double = Structure(plain.lattice * [[1], [2], [1]], plain.species, tuple(2 * n for n in plain.counts), frac)
     two = model.predict(double)
     assert close(two.coefficients, np.repeat(one.coefficients, 2, axis=0), 1e-6)
-    skewed = np.array([[1, 1, 0], [0, 1, 0], [0, -1, 1]]) @ LATTICE
-    other = model.predict(cell(model, skewed, FRAC @ LATTICE @ np.linalg.inv(skewed)))
+    skewed = np.array([[1, 1, 0], [0, 1, 0], [0, -1, 1]]) @ plain.lattice
+    other = model.predict(cell(model, skewed, plain.frac @ plain.lattice @ np.linalg.inv(skewed)))
     assert close(other.coefficients, one.coefficients, 1e-6)
     assert two.error_percent == pytest.approx(one.error_percent, rel=1e-6)
 
@@ -87,7 +102,7 @@ def test_the_card_says_what_they_are(model):
     errors = card["validation_eps_mae_percent"]["all"]
     assert errors["model"] < errors["saed"]
     assert len(model.members) > 1
-    assert set(ATOMS[model.name][0]) <= set(model.elements)
+    assert set(CELLS[model.name].species) <= set(model.elements)
 
 
 @pytest.mark.parametrize("example", sorted(path.parent.name for path in EXAMPLES.glob("*/POSCAR")))
