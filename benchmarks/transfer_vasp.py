@@ -18,7 +18,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,12 +26,13 @@ import numpy as np
 from dcd_corpus import DATA, labels_by_electrons
 from predicted import Regions, cells, write_json
 
-from chgtools.atoms.choice import Source, choose
+from chgtools.atoms.choice import Choice, Source, choose
+from chgtools.atoms.density import AtomicDensity
 from chgtools.cell import Structure
 from chgtools.errors import ChgtoolsError
 from chgtools.formats import chgcar
-from chgtools.models.basis import expand
 from chgtools.models.choice import choose_model
+from chgtools.prediction import learned_difference
 from chgtools.superposition import saed
 from chgtools.training.entry import Entry
 from chgtools.training.store import Store
@@ -63,9 +64,10 @@ def main() -> None:
         row = measure(second.structure, first.total, second.total, arguments.model, stored(store, folder))
         rows.append({"file": f"{folder}/AECCAR2", "atoms_from": "AECCAR1"} | row)
         show(rows[-1])
-    for path, data, atoms, labels in charges(arguments.data, records):
-        row = measure(data.structure, atoms, data.total, arguments.model, stored(store, path.split("/")[0]))
-        rows.append({"file": path, "atoms_from": f"built-in {' '.join(labels)}"} | row)
+    for path, data, atoms, chosen in charges(arguments.data, records):
+        qe = stored(store, path.split("/")[0])
+        row = measure(data.structure, atoms, data.total, arguments.model, qe, chosen.densities)
+        rows.append({"file": path, "atoms_from": f"built-in {' '.join(chosen.labels)}"} | row)
         show(rows[-1])
     if arguments.json:
         write_json(arguments.json, rows)
@@ -79,8 +81,8 @@ def stored(store: Store | None, name: str) -> Entry | None:
     return store[name] if store is not None and name in store else None
 
 
-def charges(folder: Path, records: list[dict[str, Any]]) -> Iterator[tuple[str, Any, np.ndarray, tuple[str, ...]]]:
-    """(path, file, SAED on its grid, labels) of the densities that VASP wrote; others are named and passed over."""
+def charges(folder: Path, records: list[dict[str, Any]]) -> Iterator[tuple[str, Any, np.ndarray, Choice]]:
+    """(path, file, SAED on its grid, its atoms) of the densities that VASP wrote; others are named and passed over."""
     with_chgcar = {r["path"].split("/")[0] for r in records if r["kind"] == "CHGCAR"}
     for record in records:
         path = record["path"]
@@ -103,11 +105,21 @@ def charges(folder: Path, records: list[dict[str, Any]]) -> Iterator[tuple[str, 
         except ChgtoolsError as error:
             print(f"{path:42s} {error}")
             continue
-        yield path, data, saed(data.structure, data.shape, choice.densities), choice.labels
+        yield path, data, saed(data.structure, data.shape, choice.densities), choice
 
 
-def measure(structure: Structure, atoms: np.ndarray, wanted: np.ndarray, name: str, qe: Entry | None) -> dict[str, Any]:
-    """Errors in the three regions; without "predicted" where no weights know an element."""
+def measure(
+    structure: Structure,
+    atoms: np.ndarray,
+    wanted: np.ndarray,
+    name: str,
+    qe: Entry | None,
+    densities: Sequence[AtomicDensity] = (),
+) -> dict[str, Any]:
+    """Errors in the three regions; without "predicted" where no weights know an element.
+
+    densities : of ``atoms``, one for each group; none for VASP's own, taken to be in the ground state
+    """
     regions, choice = Regions(structure, wanted.shape), choose_model(structure, name)
     row: dict[str, Any] = {"model": choice.name, "atoms": regions.errors(atoms, wanted), "note": ""}
     if qe is not None:
@@ -115,7 +127,7 @@ def measure(structure: Structure, atoms: np.ndarray, wanted: np.ndarray, name: s
     if choice.model is None:
         return row | {"note": choice.reason}
     estimate = choice.model.predict(structure)
-    predicted = expand(structure, estimate.coefficients, choice.model.basis, wanted.shape)
+    predicted = learned_difference(structure, wanted.shape, densities, choice.model, estimate)
     row["predicted"] = regions.errors(atoms + predicted, wanted)
     row["expected"] = None if np.isnan(estimate.error_percent) else estimate.error_percent
     if estimate.unseen:

@@ -145,12 +145,10 @@ def predict(
         estimate = chosen.model.predict(atoms)
         assumptions += _what_the_model_says(chosen.model, estimate, settings)
         if chosen.model.target == "tcd":
-            blocks[0][...] = 0.0
             estimate = chosen.model.predict(atoms, total=settings.nelect or zval_sum)
-        if estimate.coefficients.any():
-            blocks[0] += expand(atoms, estimate.coefficients, chosen.model.basis, shape)
-        if chosen.model.target == "dcd":
-            _to_ground_state(blocks[0], settings, chosen.model.elements, estimate.damping)
+            blocks[0][...] = expand(atoms, estimate.coefficients, chosen.model.basis, shape)
+        elif estimate.coefficients.any():
+            blocks[0] += learned_difference(atoms, shape, densities, chosen.model, estimate)
     moments: list[NDArray[np.float64]] = []
     if settings.spin.moments is not None:
         magnetisation = saed_magnetisation(atoms, shape, densities, settings.spin.moments)
@@ -178,28 +176,35 @@ def predict(
     )
 
 
-def _to_ground_state(
-    density: NDArray[np.float64], settings: RunSettings, elements: Sequence[str], factor: float
-) -> None:
-    """Add ``factor`` times what takes the atoms of these elements to their ground state, in place.
+def learned_difference(
+    structure: Structure,
+    shape: Sequence[int],
+    densities: Sequence[AtomicDensity],
+    model: DensityModel,
+    estimate: Estimate,
+) -> NDArray[np.float64]:
+    """What a model adds to the SAED of these atoms: (nx, ny, nz) Fortran order, electrons/Å³.
 
-    Learned difference densities count from atoms in the ground state: see chgtools.atoms.ground_state.
+    densities : one for each group of the structure
+    The model's difference density counts from atoms in the ground state. So besides its expansion the result holds
+    what takes the atoms of the elements it knows there, damped alike: see chgtools.atoms.ground_state.
     """
     from chgtools.atoms.ground_state import ground_state_change
 
-    atoms, shape = settings.structure, density.shape
-    for group, atomic in enumerate(settings.choice.densities):
-        change = ground_state_change(atomic) if atoms.species[group] in elements else None
-        if change is None or factor == 0:
+    difference = expand(structure, estimate.coefficients, model.basis, shape)
+    for group, atomic in enumerate(densities):
+        change = ground_state_change(atomic) if structure.species[group] in model.elements else None
+        if change is None or estimate.damping == 0:
             continue
-        part = atoms.with_changes(
-            species=(atoms.species[group],),
-            counts=(atoms.counts[group],),
+        part = structure.with_changes(
+            species=(structure.species[group],),
+            counts=(structure.counts[group],),
             labels=(),
-            frac=atoms.frac[atoms.group_of_atom == group],
+            frac=structure.frac[structure.group_of_atom == group],
         )
-        ground, present = (superpose(part, shape, [density_of]) for density_of in change)
-        density += factor * (ground - present)
+        ground, present = (superpose(part, shape, [density]) for density in change)
+        difference += estimate.damping * (ground - present)
+    return difference
 
 
 def _what_the_model_says(model: DensityModel, estimate: Estimate, settings: RunSettings) -> tuple[str, ...]:
