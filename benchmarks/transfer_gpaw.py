@@ -39,6 +39,7 @@ from chgtools.training.settings import TrainSettings, Validation
 from chgtools.training.store import Store, opened, writable, write_entry
 from chgtools.units import BOHR_ANGSTROM
 
+TUNED = ("sphere", "embedding")  # parts of the network that few structures can teach
 FORMS = {"whole": "atom_form_whole", "start": "atom_form"}
 FORM_STEP_PER_BOHR = 0.05  # mesh of the form factors
 KIND = "gpaw-"  # before the kind that the structure has in the store of Quantum ESPRESSO
@@ -183,7 +184,7 @@ def tune(
             write_store(store, [pair.entry for pair in order[:count]])
             settings = TrainSettings(
                 data=(str(store),), name="tuned", target=start.target, basis=start.basis, steps=steps,
-                learning_rate=rate, batch=min(8, count), evaluations=1, threads=1,
+                learning_rate=rate, weight_decay=0.0, trained=TUNED, batch=min(8, count), evaluations=1, threads=1,
                 validation=Validation(share=0.0, by="structure"),
             )  # fmt: skip
             model = load_model(path) if path.is_file() else train(settings, path.parent, start=start)
@@ -204,7 +205,7 @@ def main() -> None:
     parser.add_argument("--store", type=Path, help="write GPAW's difference densities there, and end")
     parser.add_argument("--tune", type=int, nargs="+", metavar="N")
     parser.add_argument("-o", "--output", type=Path, help="folder of --tune")
-    parser.add_argument("--steps", type=int, default=300, help="of --tune (default: %(default)s)")
+    parser.add_argument("--steps", type=int, default=150, help="of --tune (default: %(default)s)")
     parser.add_argument("--rate", type=float, default=1e-3, help="learning rate of --tune (default: %(default)s)")
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()

@@ -197,6 +197,16 @@ def test_fine_tuning_begins_with_the_weights(store, tmp_path):
         train(settings(store), tmp_path / "other", start=base)
 
 
+def test_only_the_parts_named_are_trained(store, tmp_path):
+    start = train(settings(store), tmp_path / "a")
+    tuned = train(settings(store, trained=("sphere", "embedding"), weight_decay=1.0), tmp_path / "b", start=start)
+    before, after = (model.members[0].state_dict() for model in (start, tuned))
+    changed = {name.split(".")[0] for name in before if not torch.equal(before[name], after[name])}
+    assert changed == {"sphere", "embedding"}
+    with pytest.raises(SettingsError, match=r"trained = spheres, no part of this network; known are .*sphere"):
+        train(settings(store, trained=("spheres",)), tmp_path / "c", start=start)
+
+
 def test_total_densities_have_their_own_target(store, tmp_path):
     from dataclasses import replace
 

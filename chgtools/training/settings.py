@@ -47,6 +47,8 @@ class TrainSettings:
     fraction : share of the training structures that is used, for learning curves
     waves : most Fourier coefficients of one structure; of more, so many are drawn
     steps, batch, learning_rate, weight_decay, clip : of AdamW with a cosine schedule and gradients of at most ``clip``
+    trained : parts of the network that are trained, such as [sphere, embedding] in a fine-tuning on few structures; the
+        others stay as they begin; none means all
     ema : of the weights' running mean, which is what is evaluated and kept
     evaluations : how often the validation error is taken; patience : stop after so many without a better one, 0 never
     members : networks of the ensemble, with the seeds seed, seed + 1, ...
@@ -68,6 +70,7 @@ class TrainSettings:
     learning_rate: float = 3e-3
     weight_decay: float = 1.0
     clip: float = 1.0
+    trained: tuple[str, ...] = ()
     ema: float = 0.99
     evaluations: int = 20
     patience: int = 0

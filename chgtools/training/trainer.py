@@ -15,7 +15,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import Parameter
 
+from chgtools.errors import SettingsError
 from chgtools.models.batch import merge
 from chgtools.models.encoder import Encoder
 from chgtools.models.settings import EncoderSettings
@@ -71,9 +73,10 @@ class Trainer:
         self.even = torch.as_tensor([ell % 2 == 0 for ell in range(basis.l_max + 1) for _ in range(2 * ell + 1)])
         self.charges = torch.as_tensor(basis.charges, dtype=torch.float32, device=self.device)
         named = dict(self.encoder.named_parameters())
+        trained = _trained(named, settings.trained)
         groups = [
-            {"params": [p for p in named.values() if p.ndim > 1], "weight_decay": settings.weight_decay},
-            {"params": [p for p in named.values() if p.ndim <= 1], "weight_decay": 0.0},
+            {"params": [p for p in trained if p.ndim > 1], "weight_decay": settings.weight_decay},
+            {"params": [p for p in trained if p.ndim <= 1], "weight_decay": 0.0},
         ]
         self.optimiser = torch.optim.AdamW(groups, lr=settings.learning_rate, betas=BETAS)
         self.mean = {name: p.detach().clone() for name, p in named.items()}
@@ -213,6 +216,18 @@ class Trainer:
         return 0 < self.settings.patience <= self.without_better
 
 
+def _trained(named: Mapping[str, Parameter], wanted: Sequence[str]) -> list[Parameter]:
+    """The parameters of the parts wanted, all where there is none; the others are frozen."""
+    parts = {name.split(".")[0] for name in named}
+    if unknown := sorted(set(wanted) - parts):
+        raise SettingsError(
+            f"found trained = {', '.join(unknown)}, no part of this network; known are {', '.join(sorted(parts))}"
+        )
+    for name, p in named.items():
+        p.requires_grad_(not wanted or name.split(".")[0] in wanted)
+    return [p for p in named.values() if p.requires_grad]
+
+
 def device_of(name: str) -> torch.device:
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
@@ -231,6 +246,8 @@ def _average_gradients(module: torch.nn.Module) -> None:
     if _world() == 1:
         return
     for p in module.parameters():
+        if not p.requires_grad:
+            continue
         if p.grad is None:
             p.grad = torch.zeros_like(p)
         torch.distributed.all_reduce(p.grad)
