@@ -82,6 +82,8 @@ def random(rng: np.random.Generator, elements: list[str]) -> tuple[str, Structur
         composition = drawn_composition(rng, elements)
         if composition is not None:
             break
+    else:
+        raise ValueError("no balanced composition")
     symbols = [str(e) for e, n in composition.get_el_amt_dict().items() for _ in range(int(n))]
     radii = np.array([float(Element(s).atomic_radius or 1.4) for s in symbols])
     matrix = np.eye(3) + rng.normal(scale=0.2, size=(3, 3))
