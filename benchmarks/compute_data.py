@@ -35,7 +35,7 @@ def main() -> None:
     parser.add_argument("store", type=Path)
     parser.add_argument("--tools", type=Path, required=True)
     parser.add_argument("--seed", type=int, required=True)
-    parser.add_argument("--elements", choices=("common", "magnetic", "all"), default="common")
+    parser.add_argument("--elements", choices=("common", "magnetic", "mostly-magnetic", "all"), default="common")
     parser.add_argument("--kinds", nargs="+", default=["*"], metavar="PATTERN", help="only these kinds, * matches")
     parser.add_argument("--symmetric", type=float, default=0.8, help="share of undistorted prototypes among compounds")
     parser.add_argument("--spacing", type=float, help="of k-points, 1/Å with 2π; by default that of the tools")
@@ -97,6 +97,8 @@ def generator(arguments: argparse.Namespace) -> Iterator:
     elements = list(structures.COMMON)
     if arguments.elements != "common":
         elements += structures.MAGNETIC
+    if arguments.elements == "mostly-magnetic":
+        elements += 7 * structures.MAGNETIC  # each is drawn eight times as often
     if arguments.elements == "all":
         elements += structures.RARE
     if arguments.set == "compounds-beyond":

@@ -15,11 +15,11 @@ import numpy as np
 from chgtools.atoms.choice import Choice, Source, choose
 from chgtools.augmentation import atomic_augmentation
 from chgtools.errors import SettingsError
+from chgtools.magnetisation import start_magnetisation
 from chgtools.models.basis import expand
 from chgtools.settings import GridOptions, GridSettings, SpinSettings, grid_settings, spin_settings
 from chgtools.structure import as_structure
 from chgtools.superposition import saed as superpose
-from chgtools.superposition import saed_magnetisation
 from chgtools.volumetric import VolumetricData
 
 if TYPE_CHECKING:
@@ -130,6 +130,7 @@ def predict(
     Raises ChgtoolsError (see chgtools.atoms.choice and chgtools.settings) when the input contradicts itself.
     """
     from chgtools.models.choice import choose_model
+    from chgtools.models.moments import directions
 
     settings = settings_for(structure, source=source, incar=incar, grid=grid, nelect=nelect)
     atoms, densities, shape = settings.structure, settings.choice.densities, settings.grid.ngf
@@ -140,9 +141,9 @@ def predict(
     if settings.nelect is not None and abs(settings.nelect - zval_sum) > 1e-9 * zval_sum:
         scale_to_electrons(blocks[0], settings.nelect / zval_sum)
         assumptions += (f"SAED scaled from the atoms' {zval_sum:g} to NELECT = {settings.nelect:g} electrons",)
-    estimate = None
+    estimate, magmom = None, settings.spin.moments
     if chosen.model is not None:
-        estimate = chosen.model.predict(atoms)
+        estimate = chosen.model.predict(atoms, directions=None if magmom is None else directions(magmom))
         assumptions += _what_the_model_says(chosen.model, estimate, settings)
         if chosen.model.target == "tcd":
             estimate = chosen.model.predict(atoms, total=settings.nelect or zval_sum)
@@ -150,12 +151,15 @@ def predict(
         elif estimate.coefficients.any():
             blocks[0] += learned_difference(atoms, shape, densities, chosen.model, estimate)
     moments: list[NDArray[np.float64]] = []
-    if settings.spin.moments is not None:
-        magnetisation = saed_magnetisation(atoms, shape, densities, settings.spin.moments)
-        blocks += magnetisation if isinstance(magnetisation, list) else [magnetisation]
+    atomic_moments = magmom
+    if magmom is not None:
+        start = start_magnetisation(atoms, shape, densities, magmom, chosen.model, estimate)
+        blocks += start.blocks
+        atomic_moments = start.moments
+        assumptions += _where_the_moments_come_from(chosen.model, start.learned)
         # VASP writes one moment per ion before each further block
-        moments = [np.ascontiguousarray(component) for component in np.atleast_2d(settings.spin.moments.T)]
-    augmentation = atomic_augmentation(densities, atoms.counts, settings.spin.moments)
+        moments = [np.ascontiguousarray(component) for component in np.atleast_2d(magmom.T)]
+    augmentation = atomic_augmentation(densities, atoms.counts, atomic_moments)
     if augmentation is None:
         assumptions += (
             "no augmentation occupancies (a POTCAR has the atoms', by --potcar): VASP stops on this file with "
@@ -228,6 +232,15 @@ def _what_the_model_says(model: DensityModel, estimate: Estimate, settings: RunS
             f"the difference density was learned with {functional}, the atoms are {', '.join(sorted(used))}"
         )
     return tuple(sentences)
+
+
+def _where_the_moments_come_from(model: DensityModel | None, learned: bool) -> tuple[str, ...]:
+    if learned:
+        return ("magnetisation: learned; MAGMOM says which way the moments point, not how large they are",)
+    if model is None:
+        return ()
+    known = f"the moments of {', '.join(model.spins)} alone" if model.spins else "no magnetisation"
+    return (f"magnetisation: that of MAGMOM; the weights {model.name!r} have learned {known}",)
 
 
 def saed(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 
 from chgtools.models.neighbours import neighbours
 
@@ -25,6 +26,7 @@ class Batch:
 
     element : (n,) index into the model's elements; centre, other : (p,) atoms of a pair
     radial : (p, radial), envelope : (p,) of the distance; harmonics : (p, n_lm) of the direction
+    spin : (n, 1) or (n, 3) direction of each atom's start moment, 0 where it has none
     """
 
     element: Tensor
@@ -33,16 +35,22 @@ class Batch:
     radial: Tensor
     envelope: Tensor
     harmonics: Tensor
+    spin: Tensor
 
     def to(self, device: torch.device | str) -> Batch:
         return Batch(**{name: value.to(device) for name, value in vars(self).items()})
 
 
 def graph(
-    structure: Structure, elements: Sequence[str], settings: EncoderSettings, dtype: torch.dtype = torch.float32
+    structure: Structure,
+    elements: Sequence[str],
+    settings: EncoderSettings,
+    dtype: torch.dtype = torch.float32,
+    spin: NDArray[np.float64] | None = None,
 ) -> Batch:
     """The atoms of a structure for an encoder whose elements are ``elements``, which must hold all of them.
 
+    spin : (n_atoms, 1 or 3) directions of the start moments; None where there are none
     Raises MismatchError where two atoms are on one place.
     """
     from chgtools.kernels.harmonics import harmonics
@@ -57,11 +65,13 @@ def graph(
         radial=to_tensor(radial, dtype),
         envelope=to_tensor(envelope, dtype),
         harmonics=to_tensor(harmonics(settings.l_max, np.ascontiguousarray(pairs.direction)).T, dtype),
+        spin=to_tensor(np.zeros((structure.n_atoms, 1)) if spin is None else spin, dtype),
     )
 
 
 def merge(batches: Sequence[Batch]) -> Batch:
-    """One batch of several: the atoms in the order given."""
+    """One batch of several: the atoms in the order given; collinear spins are along z beside non-collinear ones."""
+    most = max(b.spin.shape[1] for b in batches)
     counts = np.cumsum([0] + [len(b.element) for b in batches[:-1]])
     return Batch(
         element=torch.cat([b.element for b in batches]),
@@ -70,6 +80,7 @@ def merge(batches: Sequence[Batch]) -> Batch:
         radial=torch.cat([b.radial for b in batches]),
         envelope=torch.cat([b.envelope for b in batches]),
         harmonics=torch.cat([b.harmonics for b in batches]),
+        spin=torch.cat([pad(b.spin, (most - b.spin.shape[1], 0)) for b in batches]),
     )
 
 

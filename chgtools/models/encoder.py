@@ -7,12 +7,13 @@
    products through Gaunt coefficients, Y_lm Y_l'm' -> Y_LM, bring in three-body terms.
 4. Coefficients c_a,lm,n = Σ_c R_l,cn(h_a) A_a,c,lm, with a reading R that the state of the atom mixes from a few.
 
-Only even l + l' + L occur, so a mirror image of the atoms has the mirror image of the density.
+Only even l + l' + L occur, so a mirror image of the atoms has the mirror image of the density. The magnetisation is
+read from the same features by chgtools.models.spin.
 """
 
 from __future__ import annotations
 
-from itertools import pairwise
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -20,17 +21,21 @@ from torch import Tensor, nn
 
 from chgtools.models.angular import gaunt
 from chgtools.models.batch import Batch
+from chgtools.models.perceptron import Perceptron
 from chgtools.models.settings import EncoderSettings
+from chgtools.models.spin import SpinReading
 
 
-class Perceptron(nn.Sequential):
-    """Layers with SiLU between them."""
+@dataclass
+class Described:
+    """What an encoder knows of atoms before it reads a density from it.
 
-    def __init__(self, *widths: int) -> None:
-        layers: list[nn.Module] = []
-        for index, (a, b) in enumerate(pairwise(widths)):
-            layers += [nn.Linear(a, b)] if index == len(widths) - 2 else [nn.Linear(a, b), nn.SiLU()]
-        super().__init__(*layers)
+    state : (n_atoms, state), invariants : (n_atoms, n_invariants) scalars; features : (n_atoms, n_features, n_lm)
+    """
+
+    state: Tensor
+    invariants: Tensor
+    features: Tensor
 
 
 class Encoder(nn.Module):
@@ -69,9 +74,22 @@ class Encoder(nn.Module):
         self.sphere = Perceptron(invariants, s.hidden, n_max)
         if s.free_atoms:
             self.atoms = nn.Parameter(torch.zeros(n_elements, n_max))
+        if s.spin_channels:
+            self.spin = SpinReading(s, features, invariants, n_max)
 
     def forward(self, batch: Batch) -> Tensor:
         """(n_atoms, n_lm, n_max) coefficients, electrons Å^-3/2."""
+        return self.density(self.describe(batch), batch)
+
+    def magnetisation(self, described: Described, batch: Batch) -> Tensor:
+        """(n_components, n_atoms, n_lm, n_max) coefficients of the magnetisation, μ_B Å^-3/2; 0 without spins."""
+        if not self.settings.spin_channels or not bool(batch.spin.any()):
+            n_atoms, _, n_lm = described.features.shape
+            return described.features.new_zeros(batch.spin.shape[1], n_atoms, n_lm, self.n_max)
+        return self.spin(described.state, described.invariants, described.features, batch)
+
+    def describe(self, batch: Batch) -> Described:
+        """States, invariants and features of the atoms."""
         s = self.settings
         state = self.embedding[batch.element] + self.known(self.properties[batch.element])
         envelope = batch.envelope[:, None]
@@ -95,12 +113,15 @@ class Encoder(nn.Module):
             product = pairs.flatten(2) @ self.gaunt.flatten(0, 1)
             features = torch.cat([density, product], 1)
         gates = 1 + self.gates(invariants).view(n_atoms, self.features, s.l_max + 1)
-        features = features * gates[:, :, self.degrees]
-        mixing = self.mixing(state)
+        return Described(state, invariants, features * gates[:, :, self.degrees])
+
+    def density(self, described: Described, batch: Batch) -> Tensor:
+        """(n_atoms, n_lm, n_max) coefficients, electrons Å^-3/2."""
+        mixing = self.mixing(described.state)
         read = torch.einsum("aj,jlcn->alcn", mixing, self.reading)[:, self.degrees]
-        coefficients = torch.einsum("acm,amcn->amn", features, read)
-        first = coefficients[:, :1] + self.sphere(invariants)[:, None]
-        if s.free_atoms:
+        coefficients = torch.einsum("acm,amcn->amn", described.features, read)
+        first = coefficients[:, :1] + self.sphere(described.invariants)[:, None]
+        if self.settings.free_atoms:
             first = first + self.atoms[batch.element][:, None]
         return torch.cat([first, coefficients[:, 1:]], 1)
 

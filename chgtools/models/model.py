@@ -64,6 +64,7 @@ class Estimate:
     damping : what the difference density was multiplied by
     unseen : elements without training data, whose atoms have no coefficients
     spread_percent, norm_percent : the spread and the size of the coefficients, percent of the electrons
+    magnetisation : (1 or 3, n_atoms, n_lm, n_max), μ_B Å^-3/2, the mean of the members; None where none was learned
     """
 
     coefficients: NDArray[np.float64]
@@ -73,6 +74,7 @@ class Estimate:
     unseen: tuple[str, ...]
     spread_percent: float
     norm_percent: float
+    magnetisation: NDArray[np.float64] | None = None
 
 
 @dataclass
@@ -82,6 +84,7 @@ class DensityModel:
     elements : that it was trained on; zvals : (n_elements,) valence electrons in the training data
     target : "dcd", or "tcd" for total densities
     card : what it was made from and how well it does, for people
+    spins : elements that had start moments in the training data; without any, no magnetisation was learned
     """
 
     name: str
@@ -92,10 +95,15 @@ class DensityModel:
     members: list[Encoder]
     trust: Trust = field(default_factory=Trust)
     card: Mapping[str, Any] = field(default_factory=dict)
+    spins: tuple[str, ...] = ()
 
-    def predict(self, structure: Structure, total: float = 0.0) -> Estimate:
-        """Coefficients of the density of a structure whose integral is ``total`` electrons.
+    def predict(
+        self, structure: Structure, total: float = 0.0, directions: NDArray[np.float64] | None = None
+    ) -> Estimate:
+        """Coefficients of the density of a structure whose integral is ``total`` electrons, and of its magnetisation.
 
+        directions : (n_atoms, 1 or 3) of the start moments, unit vectors or 0; those of elements that had none in the
+            training data count as 0, and where all do, the magnetisation is None
         Atoms of elements that the model never saw are left out, as if the cell had vacancies there. Raises
         MismatchError where two atoms are on one place.
         """
@@ -107,28 +115,46 @@ class DensityModel:
         if not known.any():
             return Estimate(coefficients, float("nan"), spread, 0.0, unseen, float("nan"), 0.0)
         part = structure if known.all() else _without(structure, known)
-        each = self.coefficients(part, total)
+        if directions is not None:
+            magnetic = np.array([symbol in self.spins for symbol in symbols])
+            directions = (directions * magnetic[:, None])[known]
+        each, spins = self._evaluate(part, total, directions)
         mean = each.mean(axis=0)
         index = {symbol: i for i, symbol in enumerate(self.elements)}
         electrons = float(sum(self.zvals[index[symbol]] for symbol in part.elements))
         norm_percent = 100 * float(np.sqrt((mean**2).sum(axis=(1, 2))).sum()) / electrons
+        magnetisation = None
+        if spins is not None:
+            magnetisation = np.zeros((spins.shape[1], *coefficients.shape))
+            magnetisation[:, known] = spins.mean(axis=0)
         if len(each) == 1:
             coefficients[known] = mean
-            return Estimate(coefficients, float("nan"), spread, 1.0, unseen, float("nan"), norm_percent)
+            return Estimate(coefficients, float("nan"), spread, 1.0, unseen, float("nan"), norm_percent, magnetisation)
         apart = np.sqrt(((each - mean) ** 2).sum(axis=(2, 3)).mean(axis=0) * len(each) / (len(each) - 1))
         spread[known] = apart
         spread_percent = 100 * float(apart.sum()) / electrons
         damping = self.trust.factor(spread_percent, norm_percent) if self.target == "dcd" else 1.0
         coefficients[known] = with_charge(damping * mean, self.basis, total)
         error = self.trust.error(spread_percent)
-        return Estimate(coefficients, error, spread, damping, unseen, spread_percent, norm_percent)
+        return Estimate(coefficients, error, spread, damping, unseen, spread_percent, norm_percent, magnetisation)
 
     def coefficients(self, structure: Structure, total: float = 0.0) -> NDArray[np.float64]:
         """(n_members, n_atoms, n_lm, n_max) of each member, with the charge ``total``; all elements must be known."""
-        batch = graph(structure, self.elements, self.members[0].settings, torch.float64)
+        return self._evaluate(structure, total, None)[0]
+
+    def _evaluate(
+        self, structure: Structure, total: float, directions: NDArray[np.float64] | None
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64] | None]:
+        """Coefficients of the density and (n_members, 1 or 3, n_atoms, n_lm, n_max) of the magnetisation, if any."""
+        batch = graph(structure, self.elements, self.members[0].settings, torch.float64, directions)
+        densities, spins = [], []
         with torch.no_grad():
-            values = [member(batch).numpy() for member in self.members]
-        return np.stack([with_charge(value, self.basis, total) for value in values])
+            for member in self.members:
+                described = member.describe(batch)
+                densities.append(with_charge(member.density(described, batch).numpy(), self.basis, total))
+                if directions is not None and directions.any():
+                    spins.append(member.magnetisation(described, batch).numpy())
+        return np.stack(densities), np.stack(spins) if spins else None
 
     def density(self, structure: Structure, shape: Sequence[int], total: float = 0.0) -> NDArray[np.float64]:
         """The density (difference density) on a grid: (nx, ny, nz) Fortran order, electrons/Å³."""

@@ -14,6 +14,7 @@ class EncoderSettings:
     state : length of the vector of an atom; passes : rounds of invariant messages; order : 1 without, 2 with products
     readings : how many readings an atom's state mixes
     free_atoms : whether each element has a spherical density of its own, whatever its neighbours
+    spin_channels : equivariant features of the neighbours' spins; 0 makes a network without magnetisation
     """
 
     cutoff: float = 6.0
@@ -26,3 +27,4 @@ class EncoderSettings:
     order: int = 2
     readings: int = 6
     free_atoms: bool = False
+    spin_channels: int = 0

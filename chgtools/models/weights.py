@@ -2,8 +2,8 @@
 
 Tensors are named MEMBER.PARAMETER, float32. The metadata has one key, ``chgtools_model``, with JSON:
 ``format_version``, ``name``, ``target``, ``elements``, ``zvals``, ``properties``, ``basis``, ``encoder``, ``members``,
-``trust`` and ``card``. A file with a newer version, an unknown key among the settings, or tensors that do not fit is
-refused.
+``trust`` and ``card``, and ``spins`` where a magnetisation was learned. A file with a newer version, an unknown key
+among the settings, or tensors that do not fit is refused.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ FORMAT_VERSION = 1
 _KEY = "chgtools_model"
 _KNOWN = {
     "format_version", "chgtools_version", "name", "target", "elements", "zvals", "properties", "basis", "encoder",
-    "members", "trust", "card",
+    "members", "trust", "card", "spins",
 }  # fmt: skip
 PACKAGED = ("si", "base")
 
@@ -77,7 +77,7 @@ def read_facts(name: str | Path) -> dict[str, Any]:
         raise FormatError(f"has format version {version}, this chgtools reads up to {FORMAT_VERSION}: upgrade it", path)
     if unknown := sorted(set(facts) - _KNOWN):
         raise FormatError(f"has the unknown keys {', '.join(unknown)}: was it made by a newer chgtools?", path)
-    if missing := sorted(_KNOWN - set(facts) - {"chgtools_version"}):
+    if missing := sorted(_KNOWN - set(facts) - {"chgtools_version", "spins"}):
         raise FormatError(f"lacks {', '.join(missing)} on its card; it is damaged", path)
     return dict(facts)
 
@@ -120,6 +120,7 @@ def read_weights(name: str | Path) -> DensityModel:
         members=members,
         trust=trust,
         card=facts["card"],
+        spins=tuple(facts.get("spins", ())),
     )
 
 
@@ -139,11 +140,13 @@ def write_weights(model: DensityModel, path: str | Path) -> None:
         "zvals": [float(z) for z in model.zvals],
         "properties": [[float(x) for x in row] for row in first.properties],
         "basis": asdict(model.basis),
-        "encoder": asdict(first.settings),
+        "encoder": _without_defaults(first.settings),
         "members": len(model.members),
         "trust": asdict(model.trust),
         "card": dict(model.card),
     }
+    if model.spins:  # weights without magnetisation stay readable by versions that know of none
+        facts["spins"] = list(model.spins)
     tensors = {
         f"{index}.{key}": value.detach().float().contiguous().cpu()
         for index, member in enumerate(model.members)
@@ -151,6 +154,13 @@ def write_weights(model: DensityModel, path: str | Path) -> None:
     }
     with replacing(Path(path)) as temporary:
         save_file(tensors, temporary, metadata={_KEY: json.dumps(facts)})
+
+
+def _without_defaults(encoder: EncoderSettings) -> dict[str, Any]:
+    values = asdict(encoder)
+    if not encoder.spin_channels:
+        del values["spin_channels"]
+    return values
 
 
 def _settings(kind: Any, values: Mapping[str, Any], what: str, path: Path) -> Any:

@@ -2,8 +2,8 @@
 
 The formulas are those of chgtools.models.model. ``offset`` and ``slope`` are the straight line through the logarithms
 of spread and error, by least squares; ``size`` the median of SAED's error over the norm of the predicted
-coefficients; ``damping`` the smallest of a few values that makes the fewest structures worse than the SAED, where the
-mean error grows by no more than a hundredth.
+coefficients; ``damping`` the largest of a few values among those that make the fewest structures worse than the SAED,
+where the mean error grows by no more than a hundredth: structures that the calibration has not seen may be stranger.
 """
 
 from __future__ import annotations
@@ -88,7 +88,9 @@ def calibrate(observations: Sequence[Observation]) -> Trust:
         worse = int(sum(error > o.saed_error for error, o in zip(errors, usable, strict=True)))
         choices.append((worse, float(errors.mean()), trust))
     best = min(mean for _, mean, _ in choices)
-    return min((c for c in choices if c[1] <= 1.01 * best), key=lambda c: (c[0], c[1]))[2]
+    cheap = [c for c in choices if c[1] <= 1.01 * best]
+    fewest = min(c[0] for c in cheap)
+    return [c for c in cheap if c[0] == fewest][-1][2]
 
 
 def rank_correlation(a: Sequence[float], b: Sequence[float]) -> float:

@@ -36,17 +36,22 @@ class Residual:
     outer_coulomb: Tensor
 
 
-def residual(sample: Sample, coefficients: Tensor, even: Tensor) -> Residual:
-    """coefficients : (n_atoms, n_lm, n_max); even : (n_lm,) whether l is even"""
+def waves_of(sample: Sample, coefficients: Tensor, even: Tensor) -> Tensor:
+    """(n_G, 2) V·n_G of coefficients (n_atoms, n_lm, n_max); even : (n_lm,) whether l is even"""
     amplitude_even = sample.even @ coefficients[:, even].flatten(1).T
     amplitude_odd = sample.odd @ coefficients[:, ~even].flatten(1).T
     real = (sample.cosine * amplitude_even + sample.sine * amplitude_odd).sum(1)
     imaginary = (sample.cosine * amplitude_odd - sample.sine * amplitude_even).sum(1)
+    return torch.stack([real, imaginary], 1)
+
+
+def residual(sample: Sample, coefficients: Tensor, even: Tensor) -> Residual:
+    """coefficients : (n_atoms, n_lm, n_max); even : (n_lm,) whether l is even"""
     outer, outer_coulomb = (
         torch.einsum("amn,mnk,amk->", coefficients, table, coefficients)
         for table in (sample.outer, sample.outer_coulomb)
     )
-    return Residual(torch.stack([real, imaginary], 1) - sample.target, outer, outer_coulomb)
+    return Residual(waves_of(sample, coefficients, even) - sample.target, outer, outer_coulomb)
 
 
 def rms_percent(sample: Sample, missed: Residual) -> Tensor:
@@ -73,3 +78,19 @@ def loss_of(sample: Sample, missed: Residual, weights: Loss) -> Tensor:
     """The weighted sum that is minimised."""
     terms = ((weights.rms, rms_percent), (weights.coulomb, coulomb_percent), (weights.mae, mae_percent))
     return torch.stack([weight * term(sample, missed) for weight, term in terms if weight > 0]).sum()
+
+
+def magnetic_percent(sample: Sample, coefficients: Tensor, even: Tensor, charges: Tensor) -> Tensor:
+    """Root mean square of the magnetisation's error, the moment of the cell included, in the unit of ``rms_percent``.
+
+    coefficients : (n_components, n_atoms, n_lm, n_max); charges : (n_max,) integrals of the functions of l = 0
+    """
+    assert sample.magnetic is not None
+    assert sample.moments is not None
+    square = torch.zeros((), device=coefficients.device)
+    for values, wanted, moment in zip(coefficients, sample.magnetic, sample.moments, strict=True):
+        missed = waves_of(sample, values, even) - wanted
+        square = square + (sample.weight * (missed**2).sum(1)).sum()
+        square = square + torch.einsum("amn,mnk,amk->", values, sample.outer, values)
+        square = square + 0.5 * ((values[:, 0] @ charges).sum() - moment) ** 2  # G = 0 is half in half the sphere
+    return sample.scale * torch.sqrt(square / sample.norm + _SMALL)

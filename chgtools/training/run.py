@@ -27,6 +27,7 @@ from chgtools.training.curves import write_curves
 from chgtools.training.data import Data, read_data
 from chgtools.training.free_atoms import fit_free_atoms
 from chgtools.training.samples import sample_of
+from chgtools.training.spins import start_directions
 from chgtools.training.trainer import Progress, Trainer, device_of
 from chgtools.version import package_version
 
@@ -168,6 +169,7 @@ def _model(
         basis=basis,
         target=settings.target,
         members=[member.double().eval() for member in members],
+        spins=_spins(members[0], data, start),
     )
     if start is not None:
         model.trust = start.trust
@@ -194,6 +196,17 @@ def _model(
         "validation_eps_mae_percent": errors,
     }
     return model
+
+
+def _spins(member: Encoder, data: Data, start: DensityModel | None) -> tuple[str, ...]:
+    """Elements that had start moments in the training data, this run's and those before."""
+    found = set() if start is None else set(start.spins)
+    for entry in data.train if member.settings.spin_channels else ():
+        directions = start_directions(entry)
+        if directions is not None:
+            pairs = zip(entry.structure.elements, directions, strict=True)
+            found |= {symbol for symbol, direction in pairs if direction.any()}
+    return tuple(sorted(found))
 
 
 def _errors(model: DensityModel, entries: list[Entry], observations: list[Observation]) -> dict[str, dict[str, float]]:

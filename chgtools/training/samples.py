@@ -16,6 +16,7 @@ from torch import Tensor
 from chgtools.cell import reciprocal
 from chgtools.grid import fft_friendly
 from chgtools.models.batch import Batch, graph, to_tensor
+from chgtools.training.spins import start_directions
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -42,6 +43,7 @@ class Sample:
     outer, outer_coulomb : (n_lm, n_max, n_max) what an atom's coefficients add to the sums of |V·n_G|² and |V·n_G|²/G²
         over the waves beyond those of the target, up to where the basis ends; there the target is 0
     field : how to bring the residual onto a grid, where all waves are there
+    magnetic : (n_components, n_G, 2) V·m_G as ``target``, moments : (n_components,) of the cell, μ_B; None without spin
     """
 
     name: str
@@ -62,6 +64,8 @@ class Sample:
     outer: Tensor
     outer_coulomb: Tensor
     field: Field | None
+    magnetic: Tensor | None = None
+    moments: Tensor | None = None
 
     def to(self, device: torch.device | str) -> Sample:
         moved = {name: value.to(device) for name, value in vars(self).items() if hasattr(value, "to")}
@@ -135,11 +139,13 @@ def sample_of(
         atoms, zvals = atoms_density(entry, q)
         wanted, integral = wanted + atoms, integral + zvals
         square = np.abs(wanted) ** 2
+    magnetic = entry.magnetisation if settings.spin_channels else None
     field = None if len(q) > most_waves else Field.of(miller)
     if len(q) > most_waves:
         chance = np.minimum(1, _chances(q, square, most_waves))
         chosen = np.random.default_rng(seed).random(len(q)) < chance
         miller, g, q, wanted, weight = miller[chosen], g[chosen], q[chosen], wanted[chosen], 1 / chance[chosen]
+        magnetic = None if magnetic is None else magnetic[:, chosen]
     degrees = np.repeat(np.arange(settings.l_max + 1), 2 * np.arange(settings.l_max + 1) + 1)
     sign = np.array([1, -1, -1, 1, 1])[degrees]  # (-i)^l = 1, -i, -1, i, 1
     angular = harmonics(settings.l_max, g / q[:, None]) * sign[:, None]
@@ -152,7 +158,7 @@ def sample_of(
     return Sample(
         name=entry.name,
         kind=str(entry.attributes.get("kind", "unknown")),
-        atoms=graph(structure, elements, settings),
+        atoms=graph(structure, elements, settings, spin=None if magnetic is None else start_directions(entry)),
         even=to_tensor(even),
         odd=to_tensor(odd),
         cosine=to_tensor(np.cos(angle)),
@@ -168,6 +174,8 @@ def sample_of(
         outer=to_tensor(_beyond(basis, entry.g_max, structure.volume, 2)[degrees]),
         outer_coulomb=to_tensor(_beyond(basis, entry.g_max, structure.volume, 0)[degrees]),
         field=field,
+        magnetic=None if magnetic is None else to_tensor(np.stack([magnetic.real, magnetic.imag], 2)),
+        moments=None if magnetic is None else to_tensor(entry.magnetisation_0),
     )
 
 

@@ -30,11 +30,13 @@ class Loss:
     rms : root mean square, scaled so that the SAED's is its ε_mae
     coulomb : likewise with 1/G², the Coulomb self-energy's metric
     mae : ε_mae itself, through an FFT; structures of more waves than ``waves`` get rms in its place
+    magnetisation : of its root mean square, in the unit of ``rms``, where encoder.spin_channels is not 0
     """
 
     rms: float = 1.0
     coulomb: float = 0.0
     mae: float = 0.0
+    magnetisation: float = 0.5
 
 
 @dataclass(frozen=True)
@@ -100,8 +102,10 @@ class TrainSettings:
             if not 0 <= value <= 1:
                 raise SettingsError(f"found {name} = {value:g}; wanted a number from 0 to 1")
         weights = asdict(self.loss)
-        if min(weights.values()) < 0 or max(weights.values()) == 0:
-            raise SettingsError(f"found the loss {weights}; wanted weights of 0 or more, one of them above 0")
+        if min(weights.values()) < 0 or max(w for name, w in weights.items() if name != "magnetisation") == 0:
+            raise SettingsError(
+                f"found the loss {weights}; wanted weights of 0 or more, one of them above 0 beside the magnetisation's"
+            )
         if not self.data:
             raise SettingsError("found no data; name one store or more under 'data'")
         if self.encoder.order not in (1, 2):

@@ -21,7 +21,7 @@ from chgtools.errors import SettingsError
 from chgtools.models.batch import merge
 from chgtools.models.encoder import Encoder
 from chgtools.models.settings import EncoderSettings
-from chgtools.training.losses import loss_of, neutral, residual, rms_percent
+from chgtools.training.losses import loss_of, magnetic_percent, neutral, residual, rms_percent
 
 if TYPE_CHECKING:
     from chgtools.models.basis import RadialBasis
@@ -103,12 +103,13 @@ class Trainer:
                 group["lr"] = self._learning_rate()
             self.optimiser.zero_grad()
             with torch.autocast(self.device.type, torch.bfloat16) if settings.precision == "bf16" else nullcontext():
-                coefficients = self._coefficients(batch)
+                coefficients, spins = self._coefficients(batch)
             parts = [
                 loss_of(sample, residual(sample, values, self.even), settings.loss)
                 for sample, values in zip(batch, coefficients, strict=True)
             ]
-            loss = torch.stack(parts).mean()
+            parts += [settings.loss.magnetisation * value for value in self._magnetic(batch, spins)]
+            loss = torch.stack(parts).sum() / len(batch)
             loss.backward()
             _average_gradients(self.encoder)
             torch.nn.utils.clip_grad_norm_(self.encoder.parameters(), settings.clip)
@@ -136,10 +137,13 @@ class Trainer:
         with torch.no_grad():
             for start in range(0, len(samples), self.settings.batch):
                 part = samples[start : start + self.settings.batch]
-                for sample, values in zip(part, self._coefficients(part), strict=True):
+                coefficients, spins = self._coefficients(part)
+                for sample, values in zip(part, coefficients, strict=True):
                     error = float(rms_percent(sample, residual(sample, values, self.even)))
                     for kind in (sample.kind, "all"):
                         found.setdefault(kind, []).append(error)
+                for value in self._magnetic(part, spins):
+                    found.setdefault("magnetisation", []).append(float(value))
         self._put(own)
         return {kind: float(np.mean(values)) for kind, values in found.items()}
 
@@ -183,10 +187,23 @@ class Trainer:
         self._put(self.best if self.settings.patience else self.mean)
         return self.encoder.cpu()
 
-    def _coefficients(self, samples: Sequence[Sample]) -> list[Tensor]:
-        values = self.encoder(merge([sample.atoms for sample in samples])).float()
-        parts = values.split([len(sample.atoms.element) for sample in samples])
-        return [neutral(part, self.charges, sample.total) for part, sample in zip(parts, samples, strict=True)]
+    def _coefficients(self, samples: Sequence[Sample]) -> tuple[list[Tensor], list[Tensor]]:
+        """Of the density, and of the magnetisation, of each sample."""
+        batch = merge([sample.atoms for sample in samples])
+        counts = [len(sample.atoms.element) for sample in samples]
+        described = self.encoder.describe(batch)
+        parts = self.encoder.density(described, batch).float().split(counts)
+        spins = self.encoder.magnetisation(described, batch).float().split(counts, 1)
+        neutrals = [neutral(part, self.charges, sample.total) for part, sample in zip(parts, samples, strict=True)]
+        return neutrals, list(spins)
+
+    def _magnetic(self, samples: Sequence[Sample], spins: Sequence[Tensor]) -> list[Tensor]:
+        """The error of the magnetisation of the samples that have one, percent."""
+        return [
+            magnetic_percent(sample, values[len(values) - len(sample.magnetic) :], self.even, self.charges)
+            for sample, values in zip(samples, spins, strict=True)
+            if sample.magnetic is not None
+        ]
 
     def _batch(self, count: int) -> list[int]:
         """Of this step and this process; every structure comes once in an epoch, in an order drawn for it."""

@@ -62,6 +62,7 @@ def entry_of(difference: DifferenceDensity, name: str, truncation: float = TRUNC
             magnetisation=np.array([volume * take(spin, shape, miller) for spin in spins]),
             magnetisation_0=np.array([volume * spin[0, 0, 0].real for spin in spins]),
         )
+    moments = {"start_moments": np.array(difference.moments)} if difference.moments else {}
     return replace(
         entry,
         attributes={
@@ -73,7 +74,8 @@ def entry_of(difference: DifferenceDensity, name: str, truncation: float = TRUNC
             "truncation_percent": lost,
             "saed_eps_mae_percent": per_percent * float(np.abs(values).sum()),
             "chgtools_version": difference.provenance.get("chgtools_version", ""),
-        },
+        }
+        | moments,
     )
 
 

@@ -1,0 +1,164 @@
+"""The learned magnetisation: its symmetries, its training, and what happens to atoms without moments."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from test_model import FRAC, LATTICE, rotation, wigner
+from test_train import BASIS as SMALL_BASIS
+from test_train import ENCODER, an_entry
+
+from chgtools.cell import Structure
+from chgtools.errors import FormatError
+from chgtools.models.basis import RadialBasis, expand, waves
+from chgtools.models.descriptors import properties
+from chgtools.models.encoder import Encoder
+from chgtools.models.model import DensityModel, load_model, save_model
+from chgtools.models.settings import EncoderSettings
+from chgtools.training.entry import Entry
+from chgtools.training.losses import magnetic_percent
+from chgtools.training.run import train
+from chgtools.training.samples import sample_of
+from chgtools.training.settings import TrainSettings, Validation
+from chgtools.training.spins import directions, start_directions
+from chgtools.training.store import Store, writable, write_entry
+
+BASIS = RadialBasis(n_max=4)
+ELEMENTS = ("Fe", "O", "Si")
+UP = np.array([[1.0], [0.0], [-1.0], [0.0]])
+
+
+def magnetic(members=2):
+    torch.manual_seed(4)
+    settings = EncoderSettings(cutoff=4.5, radial=6, channels=5, hidden=16, state=8, readings=3, spin_channels=4)
+    known = torch.as_tensor(properties(ELEMENTS), dtype=torch.float32)
+    encoders = [Encoder(settings, BASIS.n_max, known).double() for _ in range(members)]
+    return DensityModel("test", ELEMENTS, np.array([8.0, 6.0, 4.0]), BASIS, "dcd", encoders, spins=("Fe",))
+
+
+def cell(lattice=LATTICE, frac=FRAC, species=("Fe", "O", "Fe", "Si")):
+    return Structure(lattice, species, (1, 1, 1, 1), frac)
+
+
+def learned(spin, structure=None):
+    found = magnetic().predict(structure or cell(), 0.0, spin).magnetisation
+    assert found is not None
+    return found
+
+
+def test_the_magnetisation_changes_sign_with_all_moments():
+    first, second = learned(UP), learned(-UP)
+    assert np.abs(first).max() > 1e-3
+    assert np.allclose(first, -second, rtol=1e-10, atol=1e-14)
+    ferro = learned(np.abs(UP))
+    assert np.abs(ferro - first).max() > 1e-3 * np.abs(first).max()  # the neighbours' moments count
+
+
+def test_it_turns_with_the_moments_and_a_collinear_one_is_a_case_of_it():
+    turn = rotation(3)
+    vectors = UP * [[0, 0, 1]]
+    along_z, turned = learned(vectors), learned(vectors @ turn.T)
+    assert np.allclose(along_z[2], learned(UP)[0], rtol=1e-10, atol=1e-14)
+    assert not along_z[:2].any()
+    assert np.allclose(turned, np.einsum("ij,janm->ianm", turn, along_z), rtol=1e-9, atol=1e-13)
+
+
+@pytest.mark.parametrize("mirror", [False, True])
+def test_it_turns_with_the_atoms(mirror):
+    turn = rotation() * (-1 if mirror else 1)
+    before, after = learned(UP), learned(UP, cell(LATTICE @ turn.T))
+    assert np.abs(after - np.einsum("ij,kajn->kain", wigner(turn), before)).max() < 1e-6 * np.abs(before).max()
+
+
+def test_atoms_without_moments_are_polarised_by_their_neighbours():
+    found = learned(UP)[0]
+    assert np.abs(found[1]).max() > 1e-4  # the oxygen beside iron
+    assert magnetic().predict(cell(), 0.0, 0 * UP).magnetisation is None
+
+
+def test_only_elements_with_moments_in_the_data_have_them():
+    other = cell(species=("Fe", "O", "Si", "Si"))
+    spin = np.array([[1.0], [1.0], [0.0], [-1.0]])
+    assert np.allclose(learned(spin, other), learned(spin * [[1], [0], [0], [0]], other), rtol=1e-12, atol=0)
+    assert magnetic().predict(cell(species=("Si", "O", "O", "Si")), 0.0, UP).magnetisation is None
+
+
+def test_the_density_is_the_same_with_and_without_moments():
+    model = magnetic()
+    with_spin, without = model.predict(cell(), 0.0, UP), model.predict(cell())
+    assert np.array_equal(with_spin.coefficients, without.coefficients)
+
+
+def test_weights_keep_it(tmp_path):
+    model = magnetic()
+    save_model(model, tmp_path / "m.safetensors")
+    back = load_model(tmp_path / "m.safetensors")
+    assert back.spins == ("Fe",)
+    found = back.predict(cell(), 0.0, UP).magnetisation
+    assert np.abs(found - learned(UP)).max() < 1e-5 * np.abs(found).max()
+
+
+def test_directions():
+    assert directions([2.0, -0.5, 0.0]).tolist() == [[1.0], [-1.0], [0.0]]
+    assert np.allclose(directions([[3.0, 0, 4.0], [0, 0, 0]]), [[0.6, 0, 0.8], [0, 0, 0]])
+
+
+def spin_entry(index, sign=1.0):
+    """The cell of test_train with a magnetisation around its first atom, larger where the bond is longer."""
+    entry = an_entry(index)
+    c = np.zeros((2, SMALL_BASIS.n_lm, SMALL_BASIS.n_max))
+    c[0, 0, 0] = sign * (0.3 + 0.2 * entry.structure.lattice[0, 0])
+    m = np.einsum("gakn,akn->g", waves(entry.structure, entry.miller, SMALL_BASIS), c)
+    moment = float(c[:, 0] @ SMALL_BASIS.charges @ np.ones(2))
+    facts = dict(entry.attributes) | {"start_moments": np.array([[sign, 0.0]])}
+    return replace(entry, magnetisation=m[None], magnetisation_0=np.array([moment]), attributes=facts), c
+
+
+def test_the_error_is_that_on_the_grid():
+    entry, c = spin_entry(3)
+    sample = sample_of(entry, ("Cl", "Na"), replace(ENCODER, spin_channels=2), SMALL_BASIS, 10**6)
+    even = torch.as_tensor([True, False, False, False, True, True, True, True, True])
+    charges = torch.as_tensor(SMALL_BASIS.charges).float()
+    guess = torch.as_tensor(1.3 * c[None]).float()
+    missed = expand(entry.structure, 0.3 * c, SMALL_BASIS, entry.shape)
+    dcd = entry.on_grid()
+    expected = sample.scale * np.sqrt((missed**2).sum() / (dcd**2).sum())
+    assert float(magnetic_percent(sample, guess, even, charges)) == pytest.approx(expected, rel=2e-3)
+
+
+def test_it_is_learned(tmp_path):
+    path = tmp_path / "s.h5"
+    with writable(path) as file:
+        for index in range(12):
+            write_entry(file, spin_entry(index, 1.0 if index % 2 else -1.0)[0])
+    settings = TrainSettings(
+        data=(str(path),), encoder=replace(ENCODER, spin_channels=2), basis=SMALL_BASIS, steps=250, batch=6, members=1,
+        evaluations=2, threads=1, weight_decay=0.0, learning_rate=1e-2, validation=Validation(share=0.0, by="structure"),
+    )  # fmt: skip
+    model = train(settings, tmp_path)
+    assert model.spins == ("Na",)
+    for index in (0, 1, 50):
+        entry, c = spin_entry(index)
+        found = model.predict(entry.structure, 0.0, start_directions(entry)).magnetisation
+        wanted, got = (expand(entry.structure, x, SMALL_BASIS, entry.shape) for x in (c, found[0]))
+        assert np.abs(got - wanted).sum() < 0.15 * np.abs(wanted).sum()
+
+
+def test_entries_keep_start_moments(tmp_path):
+    path = tmp_path / "s.h5"
+    with writable(path) as file:
+        write_entry(file, spin_entry(0, -1.0)[0])
+    entry = Store.open(path)["made0"]
+    assert start_directions(entry).tolist() == [[-1.0], [0.0]]
+    bad = replace(entry, attributes=dict(entry.attributes) | {"start_moments": np.ones((1, 5))})
+    with pytest.raises(FormatError, match="start moments of shape"):
+        start_directions(bad)
+
+
+def test_stores_without_start_moments_have_them_on_magnetic_elements():
+    structure = cell()
+    entry = Entry("x", structure, (8, 8, 8), 1.0, np.zeros((0, 3), int), np.zeros(0, complex),
+                  magnetisation=np.zeros((1, 0), complex))  # fmt: skip
+    assert start_directions(entry).ravel().tolist() == [1, 0, 1, 0]
+    assert start_directions(replace(entry, magnetisation=None)) is None
