@@ -1,4 +1,5 @@
-"""Molecules beyond ase's G2 set, to train on: its closed-shell molecules with some hydrogens replaced by groups.
+"""Molecules beyond ase's G2 set, to train on: its closed-shell molecules with some hydrogens replaced by groups, and
+some atoms at their ends by those one row below.
 
     from molecule_structures import molecules
     for name, kind, source, structure, nspin in molecules(seed): ...
@@ -26,6 +27,9 @@ GROUPS = {
     "CHO": [("C", (1.51, 0, 0)), ("O", (2.12, 1.04, 0)), ("H", (2.03, -0.98, 0))],
 }
 NEAREST = 1.3  # Å, of a new atom to those it is not bound to
+BELOW = {"C": "Si", "N": "P", "O": "S", "F": "Cl"}
+LONGER = {"C": 0.36, "N": 0.40, "O": 0.40, "F": 0.38}  # Å, bonds of the atom below to a heavy atom
+TO_HYDROGEN = {"C": 0.39, "N": 0.40, "O": 0.38, "F": 0.36}  # Å, likewise to hydrogen
 BONDS = {"C": 0.0, "N": -0.06, "O": -0.09, "S": 0.3, "Si": 0.35, "P": 0.3}  # Å more than from carbon
 
 
@@ -45,6 +49,11 @@ def molecules(seed: int, vacuum: float = 2.6, most_atoms: int = 11) -> Iterator[
             if changed is not None:
                 atoms, group = changed
                 source += "-" + group
+        if rng.random() < 0.6:
+            changed = _one_row_below(atoms, rng)
+            if changed is not None:
+                atoms, below = changed
+                source += "-" + below
         distances = atoms.get_all_distances() + 9 * np.eye(len(atoms))
         if source == name or len(atoms) > most_atoms or distances.min() < 0.9:
             continue
@@ -90,3 +99,43 @@ def _substituted(atoms, group: str, rng: np.random.Generator):
         result.append(symbol)
         result.positions[-1] = place
     return result, group
+
+
+def _one_row_below(atoms, rng: np.random.Generator):
+    """The molecule with an atom that has one heavy neighbour at most replaced by that below it, and its symbol.
+
+    None where there is none. The atom's hydrogens go with it, on longer bonds.
+    """
+    symbols, positions = atoms.get_chemical_symbols(), atoms.positions
+    bonded = [
+        [j for j in range(len(atoms)) if j != i and np.linalg.norm(positions[j] - positions[i]) < _reach(symbols, i, j)]
+        for i in range(len(atoms))
+    ]
+    ends = [
+        i
+        for i, symbol in enumerate(symbols)
+        if symbol in BELOW and sum(symbols[j] != "H" for j in bonded[i]) == 1 and len(bonded[i]) > 0
+    ]
+    if not ends:
+        return None
+    place = int(rng.choice(ends))
+    symbol = symbols[place]
+    root = next(j for j in bonded[place] if symbols[j] != "H")
+    away = positions[place] - positions[root]
+    away *= LONGER[symbol] / np.linalg.norm(away)
+    result = atoms.copy()
+    for j in bonded[place]:
+        if symbols[j] == "H":
+            bond = positions[j] - positions[place]
+            result.positions[j] += away + bond * TO_HYDROGEN[symbol] / np.linalg.norm(bond)
+    result.positions[place] += away
+    result.symbols[place] = BELOW[symbol]
+    return result, BELOW[symbol]
+
+
+def _reach(symbols, i: int, j: int) -> float:
+    """Å within which two atoms of a molecule are bonded."""
+    if "H" in (symbols[i], symbols[j]):
+        return 1.25 if {symbols[i], symbols[j]} & {"H", "C", "N", "O", "F"} == {symbols[i], symbols[j]} else 1.65
+    small = {symbols[i], symbols[j]} <= {"C", "N", "O", "F"}
+    return 1.75 if small else 2.35

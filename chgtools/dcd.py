@@ -17,6 +17,7 @@ import numpy as np
 
 from chgtools.atomic_write import replacing
 from chgtools.atoms.choice import Choice, Source, choose
+from chgtools.augmentation import record_length
 from chgtools.cell import Structure
 from chgtools.errors import ChgtoolsError, FormatError, MismatchError, SettingsError
 from chgtools.formats import chgcar
@@ -47,6 +48,7 @@ class DifferenceDensity:
     labels, zvals : of each group of the structure
     electrons : of the self-consistent density
     augmentation, moments : as in the CHGCAR
+    channels : of each group, l of the projectors its records belong to; () where they are not known
     provenance : source file and hashes, tables and versions
     assumptions : sentences on what the input left open
     """
@@ -59,6 +61,7 @@ class DifferenceDensity:
     electrons: float
     augmentation: list[Augmentation] = field(default_factory=list)
     moments: list[NDArray[np.float64]] = field(default_factory=list)
+    channels: tuple[tuple[int, ...], ...] = ()
     provenance: dict[str, str] = field(default_factory=dict)
     assumptions: tuple[str, ...] = ()
 
@@ -125,6 +128,7 @@ def difference_density(
         electrons=electrons,
         augmentation=data.augmentation,
         moments=data.moments,
+        channels=_channels(data, atoms, choice),
         provenance=_provenance(data, choice),
         assumptions=assumptions + choice.assumptions,
     )
@@ -172,6 +176,27 @@ def pair_files(files: Sequence[Path]) -> list[tuple[Path, Path | None]]:
         else:
             raise SettingsError(f"{file}: its name is no CHGCAR's, and no CHGCAR without a POSCAR stands before it")
     return pairs
+
+
+def _channels(data: VolumetricData, atoms: Structure, choice: Choice) -> tuple[tuple[int, ...], ...]:
+    """Of each group: its density's, or those known of its label, if the file's records have their length."""
+    from chgtools.atoms.labels import label_facts
+
+    if not data.augmentation:
+        return ()
+    found, first = [], 0
+    for density, count in zip(choice.densities, atoms.counts, strict=True):
+        channels = density.channels
+        if channels is None:
+            try:
+                channels = label_facts(density.label).channels
+            except KeyError:
+                channels = None
+        lengths = set(data.augmentation[0].lengths[first : first + count])
+        fits = channels is not None and lengths == {record_length(channels)}
+        found.append(channels if channels is not None and fits else ())
+        first += count
+    return tuple(found)
 
 
 def _provenance(data: VolumetricData, choice: Choice) -> dict[str, str]:
@@ -236,8 +261,8 @@ def write(difference: DifferenceDensity, path: str | Path, keep_saed: bool = Tru
 
     ``dcd`` and ``saed`` (nz, ny, nx) in electrons/Å³, ``magnetisation`` (1 or 3, nz, ny, nx) in μ_B/Å³: C order as in
     VASP's own HDF5 files, so transpose to get (nx, ny, nz). ``structure`` holds lattice (rows, Å), fractional
-    positions, species, counts, labels, zvals; ``augmentation/<block>/<real|imaginary>/<ion>`` and ``moments`` are as in
-    the CHGCAR. Units and provenance are attributes.
+    positions, species, counts, labels, zvals, channels; ``augmentation/<block>/<real|imaginary>/<ion>`` and ``moments``
+    are as in the CHGCAR. Units and provenance are attributes.
     """
     import h5py
 
@@ -279,6 +304,8 @@ def _write_structure(group: Any, difference: DifferenceDensity) -> None:
     group["zvals"] = np.array(difference.zvals)
     for name, values in (("species", structure.species), ("labels", difference.labels)):
         group[name] = [value.encode() for value in values]
+    if difference.channels:
+        group["channels"] = [" ".join(map(str, channels)).encode() for channels in difference.channels]
     group.attrs["comment"] = structure.comment
 
 
@@ -316,8 +343,15 @@ def read(path: str | Path) -> DifferenceDensity:
             electrons=float(file.attrs["electrons"]),
             augmentation=_read_augmentation(file),
             moments=list(file["moments"][()]) if "moments" in file else [],
+            channels=_read_channels(group),
             provenance={key: str(value) for key, value in file.attrs.items() if key not in reserved},
         )
+
+
+def _read_channels(group: Any) -> tuple[tuple[int, ...], ...]:
+    """l of the projectors of each group of atoms, as written: "0 0 1 1"; () in files without."""
+    texts = group["channels"][()] if "channels" in group else ()
+    return tuple(tuple(int(ell) for ell in text.split()) for text in texts)
 
 
 def _read_augmentation(file: Any) -> list[Augmentation]:

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from chgtools.atoms.choice import Choice, Source, choose
-from chgtools.augmentation import atomic_augmentation
 from chgtools.errors import SettingsError
 from chgtools.magnetisation import start_magnetisation
 from chgtools.models.basis import expand
 from chgtools.settings import GridOptions, GridSettings, SpinSettings, grid_settings, spin_settings
+from chgtools.start_occupancies import start_occupancies
 from chgtools.structure import as_structure
 from chgtools.superposition import saed as superpose
 from chgtools.volumetric import VolumetricData
@@ -30,12 +30,13 @@ if TYPE_CHECKING:
     from chgtools.formats.incar import Incar
     from chgtools.models.model import DensityModel, Estimate
 
+LMAXMIX = 2  # VASP's default
 LITTLE_DAMPING = 0.8  # a DCD that is damped to less is said to be
 
 
 @dataclass(frozen=True)
 class RunSettings:
-    """What a run will use: atoms, their densities, grids and spin, and sentences on what was assumed."""
+    """What a run will use: atoms, their densities, grids, spin and LMAXMIX, and sentences on what was assumed."""
 
     structure: Structure
     choice: Choice
@@ -43,6 +44,7 @@ class RunSettings:
     spin: SpinSettings
     nelect: float | None
     assumptions: tuple[str, ...]
+    lmaxmix: int = LMAXMIX
 
 
 @dataclass(frozen=True)
@@ -103,7 +105,8 @@ def settings_for(
     if electrons is not None and electrons <= 0:
         raise SettingsError(f"found NELECT = {electrons:g}; wanted a positive number of electrons")
     assumed = (*assumptions, *choice.assumptions, *grids.assumptions, *spin.assumptions)
-    return RunSettings(atoms, choice, grids, spin, electrons, assumed)
+    lmaxmix = tags.integer("LMAXMIX") if tags is not None else None
+    return RunSettings(atoms, choice, grids, spin, electrons, assumed, LMAXMIX if lmaxmix is None else lmaxmix)
 
 
 def predict(
@@ -114,6 +117,7 @@ def predict(
     grid: GridOptions | None = None,
     nelect: float | None = None,
     model: str | Path | DensityModel = "auto",
+    occupancies: str = "auto",
     dtype: Any = np.float64,
 ) -> Prediction:
     """The start density of a VASP run, ready to be written as its CHGCAR.
@@ -126,6 +130,8 @@ def predict(
     nelect : electrons of a charged cell; by default the INCAR's NELECT, else ΣZVAL
     model : weights of the learned DCD: "auto" (packaged ones by the elements), "none", "si", "base", the path of a
         file, or a DensityModel
+    occupancies : "auto" (those that belong to the grid), "learned", "mean", "atoms" or "none"; see
+        chgtools.start_occupancies
     dtype : of the blocks, np.float64 or np.float32
     Raises ChgtoolsError (see chgtools.atoms.choice and chgtools.settings) when the input contradicts itself.
     """
@@ -159,21 +165,20 @@ def predict(
         assumptions += _where_the_moments_come_from(chosen.model, start.learned)
         # VASP writes one moment per ion before each further block
         moments = [np.ascontiguousarray(component) for component in np.atleast_2d(magmom.T)]
-    augmentation = atomic_augmentation(densities, atoms.counts, atomic_moments)
-    if augmentation is None:
-        assumptions += (
-            "no augmentation occupancies (a POTCAR has the atoms', by --potcar): VASP stops on this file with "
-            "ICHARG = 11 and falls back to its own atoms with ICHARG = 1",
-        )
-    data = VolumetricData("CHGCAR", atoms, [b.astype(dtype, copy=False) for b in blocks], augmentation or [], moments)
-    occupancies = "none" if augmentation is None else "of the POTCAR's atoms"
+    start_records = start_occupancies(
+        atoms, densities, wanted=occupancies, model=chosen.model, moments=atomic_moments, lmaxmix=settings.lmaxmix
+    )
+    assumptions += start_records.sentences
+    data = VolumetricData(
+        "CHGCAR", atoms, [b.astype(dtype, copy=False) for b in blocks], start_records.blocks or [], moments
+    )
     return Prediction(
         data,
         settings,
         assumptions,
         zval_sum,
         float(data.total.min()),
-        occupancies,
+        start_records.source,
         chosen.name,
         chosen.reason,
         estimate,

@@ -12,7 +12,11 @@ from click.testing import CliRunner
 from synthetic_potcar import form_factor, write_synthetic_potcar
 
 from chgtools.atoms.library import DensityLibrary
+from chgtools.augmentation import occupancies_of_record
+from chgtools.cell import Structure
 from chgtools.cli import main
+from chgtools.formats import chgcar
+from chgtools.volumetric import Augmentation, VolumetricData
 
 SETS = [("Fe_pv", 14, (1, 1, 2, 2, 0, 0)), ("O", 6, (0, 0, 1, 1))]
 TABLE = """# chgtools atomic density
@@ -70,6 +74,48 @@ def test_build_replaces_only_by_force(run, library, table):
     assert library.read_bytes() == before
     assert run("build", "-o", library, "--table", table, "--force").exit_code == 0
     assert list(DensityLibrary.open(library)) == ["C_x"]
+
+
+def test_build_with_mean_occupancies(run, tmp_path):
+    reference = tmp_path / "run" / "CHGCAR"
+    reference.parent.mkdir()
+    records = [np.random.default_rng(n).normal(size=n) for n in (138, 33, 33)]
+    atoms = Structure(4 * np.eye(3), ("Fe", "O"), (1, 2), np.arange(9).reshape(3, 3) / 9)
+    chgcar.write(VolumetricData("CHGCAR", atoms, [np.ones((2, 2, 2), order="F")], [Augmentation(records)]), reference)
+    potcar, output = write_synthetic_potcar(tmp_path / "POTCAR", SETS), tmp_path / "new.h5"
+    result = run("build", "-o", output, "--potcar", potcar, "--occupancies-from", tmp_path / "run")
+    assert result.exit_code == 0, result.stderr
+    assert result.stdout.splitlines() == [
+        f"{output}: 2 densities: Fe_pv, O",
+        "mean occupancies: Fe_pv (1 atom), O (2 atoms)",
+    ]
+    mean = DensityLibrary.open(output)["Fe_pv"].mean_occupancies
+    np.testing.assert_allclose(mean, occupancies_of_record((1, 1, 2, 2, 0, 0), records[0]), rtol=1e-6)
+    shown = run("show", "O", output).stdout
+    assert "s s p p (with atomic occupancies, with mean occupancies of reference CHGCARs)" in shown
+    assert "mean_atoms           2\n" in shown
+    assert json.loads(run("list", output, "--json").stdout)[0]["has_mean_occupancies"] is True
+    again = run("build", "-o", output, "--potcar", potcar, "--occupancies-from", reference, "--json", "--force")
+    assert json.loads(again.stdout)["mean_occupancies_atoms"] == {"Fe_pv": 1, "O": 2}
+
+
+def test_build_refuses_references_that_do_not_fit(run, tmp_path):
+    reference, output = tmp_path / "CHGCAR", tmp_path / "new.h5"
+    potcar = write_synthetic_potcar(tmp_path / "sets" / "POTCAR", SETS)
+    atoms = Structure(4 * np.eye(3), ("O",), (1,), np.zeros((1, 3)))
+    chgcar.write(
+        VolumetricData("CHGCAR", atoms, [np.ones((2, 2, 2), order="F")], [Augmentation([np.ones(15)])]), reference
+    )
+    result = run("build", "-o", output, "--potcar", potcar, "--occupancies-from", reference)
+    assert result.exit_code == 1
+    assert result.stderr == (
+        f"Error: {reference}: no entry of the library for O has channels for the 15 numbers in the records of O; "
+        "put the POTCAR of its run beside it\n"
+    )
+    assert not output.exists()
+    result = run("build", "-o", output, "--potcar", potcar, "--occupancies-from", tmp_path / "gone")
+    assert result.exit_code == 1
+    assert "gone" in result.stderr
 
 
 def test_build_without_source_is_wrong_usage(run, tmp_path):

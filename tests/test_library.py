@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 
 import h5py
 import numpy as np
@@ -169,9 +170,39 @@ def test_refuses_newer_versions(tmp_path):
     path = tmp_path / "lib.h5"
     DensityLibrary([atom()]).write(path)
     with h5py.File(path, "a") as file:
-        file.attrs["format_version"] = 2
-    with pytest.raises(FormatError, match="format version 2, this chgtools reads up to 1; update chgtools"):
+        file.attrs["format_version"] = 3
+    with pytest.raises(FormatError, match="format version 3, this chgtools reads up to 2; update chgtools"):
         DensityLibrary.open(path)
+
+
+def test_mean_occupancies_are_kept_and_make_it_version_2(tmp_path, potcar):
+    """A release that knows version 1 refuses a library with means, and reads one without."""
+    library = DensityLibrary.from_potcar(potcar)
+    mean = np.add.outer(np.arange(4.0), np.arange(4.0))
+    library.add(replace(library["O"], mean_occupancies=mean, provenance={"mean_atoms": 12}))
+    path = tmp_path / "lib.h5"
+    library.write(path)
+    back = DensityLibrary.open(path)
+    np.testing.assert_array_equal(back["O"].mean_occupancies, mean)
+    np.testing.assert_array_equal(back["O"].occupancies, library["O"].occupancies)
+    assert back["O"].provenance == {"mean_atoms": 12}
+    assert back["Fe"].mean_occupancies is None
+    with h5py.File(path) as file:
+        assert file.attrs["format_version"] == 2
+        assert file["PBE/O/mean_occupancies"].shape == (4, 4)
+    DensityLibrary.from_potcar(potcar).write(path)
+    with h5py.File(path) as file:
+        assert file.attrs["format_version"] == 1
+    assert DensityLibrary.builtin()["Si"].mean_occupancies is None  # an older library
+
+
+def test_mean_occupancies_of_another_size_are_refused():
+    with pytest.raises(
+        ChgtoolsError, match=r"density of Si: mean occupancies of shape \(3, 3\), channels want \(4, 4\)"
+    ):
+        atom(channels=(0, 0, 1, 1), mean_occupancies=np.eye(3))
+    with pytest.raises(ChgtoolsError, match=r"mean occupancies of shape \(3, 3\), channels want \(0, 0\)"):
+        atom(mean_occupancies=np.eye(3))
 
 
 def test_a_file_cut_short(tmp_path):

@@ -45,7 +45,7 @@ def test_a_complete_file(run):
     assert data.electrons == pytest.approx(14, rel=1e-12)
     assert (data.shape, len(data.blocks), data.moments) == ((12, 10, 16), 1, [])
     assert data.augmentation[0].lengths == [33, 33, 33]
-    assert made.occupancies == "of the POTCAR's atoms"
+    assert made.occupancies == "of the atoms"
     chgcar.write(data, run / "CHGCAR")
     again = chgcar.read(run / "CHGCAR")
     np.testing.assert_allclose(again.total, data.total, rtol=1e-10)

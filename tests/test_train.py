@@ -288,7 +288,7 @@ def test_evaluation_of_a_known_error():
     class Half:
         basis, target, name = BASIS, "dcd", "half"
 
-        def predict(self, structure, total=0.0):
+        def predict(self, structure, total=0.0, directions=None):
             from chgtools.models.model import Estimate
 
             c = np.zeros((2, BASIS.n_lm, BASIS.n_max))
@@ -319,7 +319,7 @@ def test_defaults_are_a_config(tmp_path):
         ("data: [a.h5]\nstep: 5\n", "unknown name step"),
         ("data: [a.h5]\nencoder: {width: 5}\n", "unknown name encoder.width"),
         ("data: [a.h5]\nsteps: many\n", "steps: found 'many'; wanted a whole number"),
-        ("data: [a.h5]\nsteps: 0\n", "steps = 0; wanted 1 or more"),
+        ("data: [a.h5]\nsteps: -1\n", "steps = -1; wanted 0 or more"),
         ("data: [a.h5]\ntarget: spin\n", "wanted one of dcd, tcd"),
         ("data: [a.h5]\nencoder: 4\n", "wanted names and values"),
         ("data: [a.h5]\nencoder: {l_max: 3}\n", "they must be equal"),

@@ -33,6 +33,7 @@ class AtomicDensity:
     xc : "PBE", "LDA", ... or ""
     channels : l of each PAW projector in POTCAR order, or None
     occupancies : (n_channels, n_channels) atomic occupancies of the channels ("uccopancies in atom"), or None
+    mean_occupancies : (n_channels, n_channels) the same as a mean of reference CHGCARs (chgtools.occupancies), or None
     enmax, eaug : eV (the POTCAR's ENMAX and EAUG), or None
     provenance : what else is known of how it was made, such as {"configuration": "3d7 4s1"}
     Raises ChgtoolsError for a mesh that is not uniform from 0, numbers that are not finite, form[0] that is not zval.
@@ -50,6 +51,7 @@ class AtomicDensity:
     enmax: float | None = None
     eaug: float | None = None
     provenance: Mapping[str, str | float] = field(default_factory=dict)
+    mean_occupancies: NDArray[np.float64] | None = None
 
     def __post_init__(self) -> None:
         q, form = np.asarray(self.q, dtype=float), np.ascontiguousarray(self.form, dtype=float)
@@ -63,13 +65,15 @@ class AtomicDensity:
             raise ChgtoolsError(f"{name}: q is not uniform from 0 ({q[0]:g}, {q[1]:g}, ... {q[-1]:g} 1/Å)")
         if not self.zval > 0 or abs(form[0] - self.zval) > CHARGE * max(self.zval, 1.0):
             raise ChgtoolsError(f"{name}: f(0) = {form[0]:.8g} electrons, ZVAL = {self.zval:.8g}; they must be equal")
-        if self.occupancies is not None:
+        for field_name in ("occupancies", "mean_occupancies"):
+            values = getattr(self, field_name)
+            if values is None:
+                continue
             wanted = (len(self.channels or ()),) * 2
-            if np.shape(self.occupancies) != wanted:
-                raise ChgtoolsError(
-                    f"{name}: occupancies of shape {np.shape(self.occupancies)}, channels want {wanted}"
-                )
-            object.__setattr__(self, "occupancies", np.ascontiguousarray(self.occupancies, dtype=float))
+            if np.shape(values) != wanted:
+                words = field_name.replace("_", " ")
+                raise ChgtoolsError(f"{name}: {words} of shape {np.shape(values)}, channels want {wanted}")
+            object.__setattr__(self, field_name, np.ascontiguousarray(values, dtype=float))
         if self.channels is not None:
             object.__setattr__(self, "channels", tuple(int(ell) for ell in self.channels))
         object.__setattr__(self, "zval", float(self.zval))

@@ -30,15 +30,16 @@ if TYPE_CHECKING:
     from chgtools.atoms.density import AtomicDensity
 
 FILE = "ground_states.h5"
+OWN_CONFIGURATION = ("UPF", "GPAW")  # sources of densities that count from the ground state already
 
 
 def ground_state_change(density: AtomicDensity) -> tuple[AtomicDensity, AtomicDensity] | None:
     """Two built-in PBE atoms: in the ground state, and as labelled. Their difference takes ``density`` to the former.
 
-    None where the label's atom is in its ground state, where the label is unknown, and for a density of a UPF file,
-    which has a configuration of its own (that of the training potentials is the ground state).
+    None where the label's atom is in its ground state, where the label is unknown, and for a density of a UPF file or
+    a GPAW setup, which has a configuration of its own (that of the training potentials is the ground state).
     """
-    if density.source.startswith("UPF"):
+    if density.source.startswith(OWN_CONFIGURATION):
         return None
     ground = _ground_states()
     if density.label not in ground:

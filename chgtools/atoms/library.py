@@ -7,6 +7,9 @@
                          provenance_<name>
     /PBE/Fe_pv/form      (n_q,) float64, electrons, f(q) at q = 0, q_step, 2 q_step, ...; equal tables are one data set
     /PBE/Fe_pv/occupancies   (n_channels, n_channels), where known
+    /PBE/Fe_pv/mean_occupancies   (n_channels, n_channels), mean of reference CHGCARs, where made; since version 2
+
+A library without mean_occupancies is written as version 1, which older releases read; they refuse one that has them.
 
 A user's library and the built-in one (which holds PBE and LDA) have the same layout.
 """
@@ -37,7 +40,7 @@ if TYPE_CHECKING:
     import h5py
 
 FORMAT_NAME = "chgtools atomic densities"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2  # the newest that is read
 BUILTIN_FILE = "atomic_densities.h5"
 _NO_XC = "unknown"
 _UNITS = {"unit_q": "1/angstrom", "unit_form": "electrons", "unit_energy": "eV"}
@@ -182,9 +185,7 @@ def write_densities(
 
     tables: dict[bytes, h5py.Dataset] = {}
     with replacing(path) as temporary, h5py.File(temporary, "w", libver="latest") as file:
-        file.attrs.update(
-            {"format": FORMAT_NAME, "format_version": FORMAT_VERSION, "chgtools_version": package_version()}
-        )
+        file.attrs.update({"format": FORMAT_NAME, "format_version": 1, "chgtools_version": package_version()})
         file.attrs.update({**_UNITS, **(attributes or {})})
         for density in densities:
             if not density.label or "/" in density.label:
@@ -196,6 +197,8 @@ def write_densities(
                 )
             group = file.create_group(name)
             _write_facts(group, density)
+            if density.mean_occupancies is not None:
+                file.attrs["format_version"] = 2
             key = density.form.tobytes()
             if key in tables:
                 group["form"] = tables[key]
@@ -211,8 +214,9 @@ def _write_facts(group: h5py.Group, density: AtomicDensity) -> None:
             group.attrs[name] = getattr(density, name)
     for name, value in density.provenance.items():
         group.attrs[f"provenance_{name}"] = value
-    if density.occupancies is not None:
-        group["occupancies"] = density.occupancies
+    for name in ("occupancies", "mean_occupancies"):
+        if getattr(density, name) is not None:
+            group[name] = getattr(density, name)
 
 
 def _opened(path: str | Path) -> h5py.File:
@@ -260,6 +264,7 @@ def _read(file: h5py.File, name: str, path: Path) -> AtomicDensity:
             xc="" if xc == _NO_XC else xc,
             channels=None if "channels" not in facts else tuple(facts["channels"]),
             occupancies=group["occupancies"][()] if "occupancies" in group else None,
+            mean_occupancies=group["mean_occupancies"][()] if "mean_occupancies" in group else None,
             enmax=facts.get("enmax"),
             eaug=facts.get("eaug"),
             provenance={k.removeprefix("provenance_"): v for k, v in facts.items() if k.startswith("provenance_")},

@@ -36,6 +36,9 @@ def densities() -> None:
               help="POTCAR, or a folder tree of POTCARs; may be given several times.")  # fmt: skip
 @click.option("--upf", "upfs", type=PATH, multiple=True, metavar="DIR", help="Folder of UPF files.")
 @click.option("--table", "tables", type=PATH, multiple=True, metavar="FILE", help="Text table of one density.")
+@click.option("--occupancies-from", "references", type=PATH, multiple=True, metavar="CHGCAR",
+              help="CHGCAR of a finished run, or a folder tree of runs: each label keeps the mean of its augmentation "
+              "occupancies; may be given several times.")  # fmt: skip
 @force_option
 @json_option
 def build(
@@ -43,10 +46,15 @@ def build(
     potcars: tuple[Path, ...],
     upfs: tuple[Path, ...],
     tables: tuple[Path, ...],
+    references: tuple[Path, ...],
     force: bool,
     as_json: bool,
 ) -> None:
-    """Build a library from POTCARs, UPF files and tables."""
+    """Build a library from POTCARs, UPF files and tables.
+
+    With --occupancies-from each label keeps the mean augmentation occupancies of its atoms in reference CHGCARs. Their
+    labels come from the POTCAR beside each, or are told by element and length of the records.
+    """
     from chgtools.atoms.library import DensityLibrary
     from chgtools.formats.table import read_table
 
@@ -62,11 +70,27 @@ def build(
             library.add(density)
     for path in tables:
         library.add(read_table(path))
+    atoms = _add_means(library, references) if references else {}
     library.write(output)
     if as_json:
-        click.echo(json.dumps({"file": str(output), "labels": sorted(library)}))
+        means = {"mean_occupancies_atoms": atoms} if references else {}
+        click.echo(json.dumps({"file": str(output), "labels": sorted(library), **means}))
     else:
         click.echo(f"{output}: {len(library)} densities: {', '.join(sorted(library))}")
+        if atoms:
+            listed = ", ".join(
+                f"{label} ({count} atom{'s' if count > 1 else ''})" for label, count in sorted(atoms.items())
+            )
+            click.echo(f"mean occupancies: {listed}")
+
+
+def _add_means(library: DensityLibrary, references: tuple[Path, ...]) -> dict[str, int]:
+    from chgtools.occupancies import with_mean_occupancies
+
+    made, atoms = with_mean_occupancies(library, references)
+    for label in atoms:
+        library.add(made[label])
+    return atoms
 
 
 @densities.command("list")
@@ -136,6 +160,7 @@ def facts(density: AtomicDensity) -> dict[str, Any]:
         "eaug": density.eaug,
         "channels": None if density.channels is None else list(density.channels),
         "has_occupancies": density.occupancies is not None,
+        "has_mean_occupancies": density.mean_occupancies is not None,
         "q_max": float(density.q[-1]),
         "q_points": int(density.q.size),
         "source": density.source,
@@ -148,6 +173,8 @@ def _described(known: dict[str, Any]) -> str:
     """The facts as lines of text."""
     channels = "unknown" if known["channels"] is None else " ".join("spdfg"[ell] for ell in known["channels"]) or "none"
     occupancies = "with atomic occupancies" if known["has_occupancies"] else "no atomic occupancies"
+    if known["has_mean_occupancies"]:
+        occupancies += ", with mean occupancies of reference CHGCARs"
     lines = [
         f"{known['label']}: {known['source']}",
         f"element              {known['element']}",

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from chgtools.cell import Structure
+    from chgtools.models.occupancies import LabelReading
 
 
 @dataclass(frozen=True)
@@ -85,6 +86,8 @@ class DensityModel:
     target : "dcd", or "tcd" for total densities
     card : what it was made from and how well it does, for people
     spins : elements that had start moments in the training data; without any, no magnetisation was learned
+    occupancies : POTCAR label to the readings of its augmentation occupancies; {} where none were learned
+    labels : POTCAR labels whose CHGCARs the density was trained on: their cores are in it, as that code has them
     """
 
     name: str
@@ -96,6 +99,8 @@ class DensityModel:
     trust: Trust = field(default_factory=Trust)
     card: Mapping[str, Any] = field(default_factory=dict)
     spins: tuple[str, ...] = ()
+    occupancies: Mapping[str, LabelReading] = field(default_factory=dict)
+    labels: tuple[str, ...] = ()
 
     def predict(
         self, structure: Structure, total: float = 0.0, directions: NDArray[np.float64] | None = None
@@ -109,12 +114,11 @@ class DensityModel:
         """
         symbols = structure.elements
         unseen = tuple(sorted(set(symbols) - set(self.elements)))
-        known = np.array([symbol not in unseen for symbol in symbols])
+        part, known = self.known_part(structure)
         coefficients = np.zeros((structure.n_atoms, self.basis.n_lm, self.basis.n_max))
         spread = np.zeros(structure.n_atoms)
         if not known.any():
             return Estimate(coefficients, float("nan"), spread, 0.0, unseen, float("nan"), 0.0)
-        part = structure if known.all() else _without(structure, known)
         if directions is not None:
             magnetic = np.array([symbol in self.spins for symbol in symbols])
             directions = (directions * magnetic[:, None])[known]
@@ -137,6 +141,11 @@ class DensityModel:
         coefficients[known] = with_charge(damping * mean, self.basis, total)
         error = self.trust.error(spread_percent)
         return Estimate(coefficients, error, spread, damping, unseen, spread_percent, norm_percent, magnetisation)
+
+    def known_part(self, structure: Structure) -> tuple[Structure, NDArray[np.bool_]]:
+        """The atoms of elements that the model knows, and (n_atoms,) which they are."""
+        known = np.array([symbol in self.elements for symbol in structure.elements])
+        return (structure if known.all() else _without(structure, known)), known
 
     def coefficients(self, structure: Structure, total: float = 0.0) -> NDArray[np.float64]:
         """(n_members, n_atoms, n_lm, n_max) of each member, with the charge ``total``; all elements must be known."""

@@ -2,8 +2,9 @@
 
 Tensors are named MEMBER.PARAMETER, float32. The metadata has one key, ``chgtools_model``, with JSON:
 ``format_version``, ``name``, ``target``, ``elements``, ``zvals``, ``properties``, ``basis``, ``encoder``, ``members``,
-``trust`` and ``card``, and ``spins`` where a magnetisation was learned. A file with a newer version, an unknown key
-among the settings, or tensors that do not fit is refused.
+``trust`` and ``card``, and where a magnetisation, CHGCARs' densities or occupancies were learned ``spins``, ``labels``
+and ``occupancies`` (their tensors are occupancies.LABEL.L). A file with a newer version, an unknown key among the
+settings, or tensors that do not fit is refused.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from chgtools.errors import ChgtoolsError, FormatError
 from chgtools.models.basis import RadialBasis
 from chgtools.models.encoder import Encoder
 from chgtools.models.model import DensityModel, Trust
+from chgtools.models.occupancies import LabelReading
 from chgtools.models.settings import EncoderSettings
 from chgtools.version import package_version
 
@@ -33,8 +35,10 @@ FORMAT_VERSION = 1
 _KEY = "chgtools_model"
 _KNOWN = {
     "format_version", "chgtools_version", "name", "target", "elements", "zvals", "properties", "basis", "encoder",
-    "members", "trust", "card", "spins",
+    "members", "trust", "card", "spins", "labels", "occupancies",
 }  # fmt: skip
+_OPTIONAL = {"chgtools_version", "spins", "labels", "occupancies"}
+_READINGS = "occupancies."
 PACKAGED = ("si", "base")
 
 
@@ -77,7 +81,7 @@ def read_facts(name: str | Path) -> dict[str, Any]:
         raise FormatError(f"has format version {version}, this chgtools reads up to {FORMAT_VERSION}: upgrade it", path)
     if unknown := sorted(set(facts) - _KNOWN):
         raise FormatError(f"has the unknown keys {', '.join(unknown)}: was it made by a newer chgtools?", path)
-    if missing := sorted(_KNOWN - set(facts) - {"chgtools_version", "spins"}):
+    if missing := sorted(_KNOWN - set(facts) - _OPTIONAL):
         raise FormatError(f"lacks {', '.join(missing)} on its card; it is damaged", path)
     return dict(facts)
 
@@ -121,6 +125,8 @@ def read_weights(name: str | Path) -> DensityModel:
         trust=trust,
         card=facts["card"],
         spins=tuple(facts.get("spins", ())),
+        occupancies=_read_readings(facts, tensors, path),
+        labels=tuple(facts.get("labels", ())),
     )
 
 
@@ -145,15 +151,53 @@ def write_weights(model: DensityModel, path: str | Path) -> None:
         "trust": asdict(model.trust),
         "card": dict(model.card),
     }
-    if model.spins:  # weights without magnetisation stay readable by versions that know of none
+    # what a model does not have is left out, so that versions which know nothing of it can read the file
+    if model.spins:
         facts["spins"] = list(model.spins)
+    if model.labels:
+        facts["labels"] = list(model.labels)
+    if model.occupancies:
+        facts["occupancies"] = {
+            label: {
+                "channels": list(reading.channels),
+                "mean": reading.mean.tolist(),
+                "atoms": reading.atoms,
+                "error_percent": None if reading.error_percent != reading.error_percent else reading.error_percent,
+            }
+            for label, reading in model.occupancies.items()
+        }
     tensors = {
         f"{index}.{key}": value.detach().float().contiguous().cpu()
         for index, member in enumerate(model.members)
         for key, value in member.state_dict().items()
     }
+    for label, reading in model.occupancies.items():
+        for big_l, weights in reading.weights.items():
+            tensors[f"{_READINGS}{label}.{big_l}"] = torch.tensor(weights, dtype=torch.float32)
     with replacing(Path(path)) as temporary:
         save_file(tensors, temporary, metadata={_KEY: json.dumps(facts)})
+
+
+def _read_readings(facts: Mapping[str, Any], tensors: Mapping[str, Any], path: Path) -> dict[str, LabelReading]:
+    found = {}
+    for label, values in facts.get("occupancies", {}).items():
+        start = f"{_READINGS}{label}."
+        weights = {
+            int(key[len(start) :]): value.double().numpy()
+            for key, value in tensors.items()
+            if key.startswith(start) and key[len(start) :].isdigit()
+        }
+        if not all(np.isfinite(value).all() for value in weights.values()):
+            raise FormatError(f"holds readings of the occupancies of {label} that are not finite numbers", path)
+        error = values["error_percent"]
+        found[label] = LabelReading(
+            channels=tuple(values["channels"]),
+            mean=np.array(values["mean"], dtype=float),
+            weights=weights,
+            atoms=int(values["atoms"]),
+            error_percent=float("nan") if error is None else float(error),
+        )
+    return found
 
 
 def _without_defaults(encoder: EncoderSettings) -> dict[str, Any]:

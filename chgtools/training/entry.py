@@ -14,6 +14,7 @@ from chgtools.cell import Structure
 from chgtools.errors import FormatError
 from chgtools.half_sphere import half_sphere, to_grid
 from chgtools.units import BOHR_ANGSTROM
+from chgtools.volumetric import Augmentation
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -38,6 +39,8 @@ class Entry:
     dcd : (n,) complex128, V·n_G of the difference density, electrons
     dcd_0 : V·n_0, electrons: NELECT − ΣZVAL of a charged cell, else 0
     magnetisation : (1 or 3, n) complex128, V·m_G in μ_B, or None; magnetisation_0 : (1 or 3,) μ_B
+    records : augmentation records of each block, or [] where the file had none
+    channels : of each group, l of the projectors its records belong to; () where they are not known
     attributes : what else the file says: formula, kind, source, nelectrons, saed_eps_mae_percent, ...
     """
 
@@ -50,6 +53,8 @@ class Entry:
     dcd_0: float = 0.0
     magnetisation: NDArray[np.complex128] | None = None
     magnetisation_0: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
+    records: list[Augmentation] = field(default_factory=list)
+    channels: tuple[tuple[int, ...], ...] = ()
     attributes: Mapping[str, Any] = field(default_factory=dict)
 
     def on_grid(self, shape: Sequence[int] | None = None) -> NDArray[np.float64]:
@@ -83,10 +88,38 @@ def fill_group(group: Any, entry: Entry) -> None:
         pairs = _pairs(entry.magnetisation)
         group.create_dataset("magnetisation", data=pairs[0] if len(pairs) == 1 else pairs, **compressed)
         group.attrs["magnetisation_0"] = entry.magnetisation_0
+    if entry.records:
+        group["records_length"] = np.array(entry.records[0].lengths)
+        group["channels"] = [" ".join(map(str, channels)).encode() for channels in entry.channels]
+        for name, parts in (("records", [b.real for b in entry.records]), ("records_imaginary", _imaginary(entry))):
+            if parts:
+                values = np.array([np.concatenate(part) for part in parts], dtype=np.float32)
+                group.create_dataset(name, data=values, **compressed)
     group.attrs["g_max"] = entry.g_max * BOHR_ANGSTROM
     group.attrs["dcd_0"] = entry.dcd_0
     for key, value in entry.attributes.items():
         group.attrs[key] = value
+
+
+def _imaginary(entry: Entry) -> list[list[NDArray[np.float64]]]:
+    return [block.imaginary for block in entry.records if block.imaginary is not None]
+
+
+def _read_records(group: Any) -> list[Augmentation]:
+    if "records" not in group:
+        return []
+    ends = np.cumsum(group["records_length"][()])[:-1]
+    real, imaginary = (
+        [np.split(row.astype(float), ends) for row in group[name][()]] if name in group else None
+        for name in ("records", "records_imaginary")
+    )
+    assert real is not None
+    return [Augmentation(part, None if imaginary is None else imaginary[i]) for i, part in enumerate(real)]
+
+
+def _read_channels(group: Any) -> tuple[tuple[int, ...], ...]:
+    texts = group["channels"][()] if "channels" in group else ()
+    return tuple(tuple(int(ell) for ell in text.split()) for text in texts)
 
 
 def _pairs(values: NDArray[np.complex128]) -> NDArray[np.float32]:
@@ -120,6 +153,8 @@ def read_entry(group: Any, path: str | Path) -> Entry:
         dcd_0=float(attributes.pop("dcd_0", 0.0)),
         magnetisation=magnetisation,
         magnetisation_0=magnetisation_0,
+        records=_read_records(group),
+        channels=_read_channels(group),
         attributes=attributes,
     )
 

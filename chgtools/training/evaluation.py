@@ -16,8 +16,11 @@ from chgtools.atoms.choice import Source, choose
 from chgtools.comparison import coulomb_self_energy
 from chgtools.models.basis import expand
 from chgtools.superposition import saed
+from chgtools.training.spins import start_directions
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from chgtools.cell import Structure
     from chgtools.models.basis import RadialBasis
     from chgtools.models.model import Estimate
@@ -31,7 +34,9 @@ class Predictor(Protocol):
     def basis(self) -> RadialBasis: ...
     @property
     def target(self) -> str: ...
-    def predict(self, structure: Structure, total: float = 0.0) -> Estimate: ...
+    def predict(
+        self, structure: Structure, total: float = 0.0, directions: NDArray[np.float64] | None = None
+    ) -> Estimate: ...
 
 
 @dataclass(frozen=True)
@@ -41,6 +46,8 @@ class Row:
     eps_mae, eps_rms : percent; coulomb : Coulomb self-energy of the error, meV/atom; each for the model and the SAED
     expected : the model's own estimate of eps_mae, percent (NaN without an ensemble)
     minimum : smallest value of the predicted density, electrons/Å³
+    magnetisation, magnetisation_none : ∫|m - m_ref| and ∫|m_ref|, percent of the electrons; moment, moment_ref :
+        |∫m| and |∫m_ref|, μ_B; NaN where the entry or the model has no magnetisation
     """
 
     name: str
@@ -58,6 +65,10 @@ class Row:
     expected: float
     damping: float
     unseen: tuple[str, ...]
+    magnetisation: float = float("nan")
+    magnetisation_none: float = float("nan")
+    moment: float = float("nan")
+    moment_ref: float = float("nan")
 
     @property
     def better(self) -> bool:
@@ -81,7 +92,7 @@ def evaluate_entry(model: Predictor, entry: Entry) -> Row:
         estimate = model.predict(structure, zvals + entry.dcd_0)
         predicted = expand(structure, estimate.coefficients, model.basis, shape) - atoms
     else:
-        estimate = model.predict(structure, entry.dcd_0)
+        estimate = model.predict(structure, entry.dcd_0, start_directions(entry))
         predicted = expand(structure, estimate.coefficients, model.basis, shape)
     electrons = float(entry.attributes["nelectrons"])
     error = predicted - wanted
@@ -104,7 +115,23 @@ def evaluate_entry(model: Predictor, entry: Entry) -> Row:
         expected=estimate.error_percent,
         damping=estimate.damping,
         unseen=estimate.unseen,
+        **_magnetic(model, entry, estimate, per_percent),
     )
+
+
+def _magnetic(model: Predictor, entry: Entry, estimate: Estimate, per_percent: float) -> dict[str, float]:
+    """The fields of a Row on the magnetisation."""
+    if estimate.magnetisation is None or entry.magnetisation is None:
+        return {}
+    wanted = np.array(entry.magnetisation_on_grid())
+    predicted = np.array([expand(entry.structure, c, model.basis, entry.shape) for c in estimate.magnetisation])
+    moment = [float((c[:, 0] @ model.basis.charges).sum()) for c in estimate.magnetisation]
+    return {
+        "magnetisation": per_percent * float(np.linalg.norm(predicted - wanted, axis=0).sum()),
+        "magnetisation_none": per_percent * float(np.linalg.norm(wanted, axis=0).sum()),
+        "moment": float(np.linalg.norm(moment)),
+        "moment_ref": float(np.linalg.norm(entry.magnetisation_0)),
+    }
 
 
 def summary(rows: Sequence[Row]) -> dict[str, list[dict[str, Any]]]:
@@ -120,6 +147,23 @@ def summary(rows: Sequence[Row]) -> dict[str, list[dict[str, Any]]]:
     return {
         "kinds": [_line(name, group) for name, group in groups.items()],
         "elements": [_line(name, group) for name, group in by_element.items()],
+    }
+
+
+def magnetic_summary(rows: Sequence[Row]) -> dict[str, float] | None:
+    """Number of structures with a magnetisation, means of its error and of what there was, of the moments' errors.
+
+    None where there are none.
+    """
+    chosen = [row for row in rows if row.magnetisation == row.magnetisation]
+    if not chosen:
+        return None
+    return {
+        "structures": len(chosen),
+        "mean": float(np.mean([row.magnetisation for row in chosen])),
+        "none_mean": float(np.mean([row.magnetisation_none for row in chosen])),
+        "moment_mae": float(np.mean([abs(row.moment - row.moment_ref) for row in chosen])),
+        "moment_mean": float(np.mean([row.moment_ref for row in chosen])),
     }
 
 

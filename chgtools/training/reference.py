@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from chgtools.atoms.ground_state import change_of_form
+from chgtools.atoms.ground_state import OWN_CONFIGURATION, change_of_form
 from chgtools.cell import reciprocal
 
 if TYPE_CHECKING:
@@ -29,6 +29,9 @@ def from_ground_state(entry: Entry) -> Entry:
     from chgtools.atoms.library import DensityLibrary
 
     library = DensityLibrary.builtin("PBE")
+    sources = entry.attributes.get("density_sources", [""] * len(labels))
+    if any(str(source).startswith(OWN_CONFIGURATION) for source in sources):
+        return entry
     names = [label.split("/")[0] for label in labels]
     q = np.linalg.norm(entry.miller @ reciprocal(entry.structure.lattice), axis=1)
     known = [library[name] for name in names if name in library]

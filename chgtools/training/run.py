@@ -26,6 +26,7 @@ from chgtools.training.checkpoint import digest, read_checkpoint, write_checkpoi
 from chgtools.training.curves import write_curves
 from chgtools.training.data import Data, read_data
 from chgtools.training.free_atoms import fit_free_atoms
+from chgtools.training.occupancies import fit_occupancies, has_records
 from chgtools.training.samples import sample_of
 from chgtools.training.spins import start_directions
 from chgtools.training.trainer import Progress, Trainer, device_of
@@ -68,6 +69,8 @@ def train(
     Raises SettingsError, FormatError (see chgtools.training.data, chgtools.training.checkpoint).
     """
     listener = listener or Listener()
+    if settings.steps == 0 and start is None:
+        raise SettingsError("found steps = 0 and no weights to begin with; wanted --from, or 1 step or more")
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     if settings.threads:
@@ -170,7 +173,11 @@ def _model(
         target=settings.target,
         members=[member.double().eval() for member in members],
         spins=_spins(members[0], data, start),
+        labels=_labels(settings, data, start),
     )
+    if settings.occupancies and any(has_records(entry) for entry in data.train):
+        model.occupancies = fit_occupancies(model, data.train)
+        listener.says(f"occupancies of {len(model.occupancies)} labels: {', '.join(model.occupancies)}")
     if start is not None:
         model.trust = start.trust
     aside = [*data.validation, *data.held_out]
@@ -196,6 +203,14 @@ def _model(
         "validation_eps_mae_percent": errors,
     }
     return model
+
+
+def _labels(settings: TrainSettings, data: Data, start: DensityModel | None) -> tuple[str, ...]:
+    """Labels whose CHGCARs taught the density, in this run and those before."""
+    found = set() if start is None else set(start.labels)
+    if settings.steps:
+        found |= {label.split("/")[0] for entry in data.train for label in entry.structure.labels if label}
+    return tuple(sorted(found))
 
 
 def _spins(member: Encoder, data: Data, start: DensityModel | None) -> tuple[str, ...]:

@@ -48,7 +48,9 @@ class TrainSettings:
     target : "dcd" or "tcd" (total densities, with the built-in atoms)
     fraction : share of the training structures that is used, for learning curves
     waves : most Fourier coefficients of one structure; of more, so many are drawn
-    steps, batch, learning_rate, weight_decay, clip : of AdamW with a cosine schedule and gradients of at most ``clip``
+    steps : of each member; 0 leaves weights that were begun with as they are, and fits the occupancies alone
+    batch, learning_rate, weight_decay, clip : of AdamW with a cosine schedule and gradients of at most ``clip``
+    occupancies : whether readings of the augmentation occupancies are fitted, where the data have records and labels
     trained : parts of the network that are trained, such as [sphere, embedding] in a fine-tuning on few structures; the
         others stay as they begin; none means all
     ema : of the weights' running mean, which is what is evaluated and kept
@@ -72,6 +74,7 @@ class TrainSettings:
     learning_rate: float = 3e-3
     weight_decay: float = 1.0
     clip: float = 1.0
+    occupancies: bool = True
     trained: tuple[str, ...] = ()
     ema: float = 0.99
     evaluations: int = 20
@@ -87,12 +90,12 @@ class TrainSettings:
         one_of("validation.by", self.validation.by, BY)
         one_of("device", self.device, ("auto", "cpu", "cuda"))
         one_of("precision", self.precision, ("float32", "bf16"))
-        for name in ("waves", "steps", "batch", "members", "evaluations"):
+        for name in ("waves", "batch", "members", "evaluations"):
             _at_least(name, getattr(self, name), 1)
         for name in ("learning_rate", "clip"):
             if not getattr(self, name) > 0:
                 raise SettingsError(f"found {name} = {getattr(self, name):g}; wanted a number above 0")
-        for name in ("weight_decay", "patience", "threads"):
+        for name in ("steps", "weight_decay", "patience", "threads"):
             _at_least(name, getattr(self, name), 0)
         for name, value in (
             ("fraction", self.fraction),

@@ -3,14 +3,19 @@
     /                    attributes format, format_version, chgtools_version, units; the rule of the splits
     /NAME                attributes formula, kind, source, g_max (1/bohr), nelectrons, truncation_percent,
                          saed_eps_mae_percent, dcd_0 and magnetisation_0 (V·n_0 in electrons and μ_B, 0 where absent),
-                         source_sha256, split, and counts, labels, zvals of the groups of atoms where they are known
+                         source_sha256, split, and counts, labels, zvals, density_sources of the groups of
+                         atoms where they are known
     /NAME/lattice        (3, 3) Å, rows
     /NAME/species        (n_atoms,) bytes, one element per atom
     /NAME/fractional     (n_atoms, 3)
     /NAME/shape          (3,) nx, ny, nz of the grid the density came on
     /NAME/dcd            (n, 2) float32: real and imaginary part of V·[n_SCF − n_SAED]_G in electrons over
                          half_sphere(lattice, g_max), G = 0 left out
-    /NAME/magnetisation  (n, 2) or (3, n, 2) likewise, in μ_B, where spin-polarised
+    /NAME/magnetisation  (n, 2) or (3, n, 2) likewise, in μ_B, where spin-polarised; then the attribute start_moments
+                         (1 or 3, n_atoms) μ_B, where the file said them
+    /NAME/records        (n_blocks, n) float32 augmentation records, one atom's behind the other's, where the CHGCAR
+                         had them; records_imaginary likewise; records_length (n_atoms,); channels: "0 0 1 1" for each
+                         group of atoms, "" where they are not known
 
 Stores of other programs with this layout and without attributes at the root are read as well. g_max is in 1/bohr in
 the file and in 1/Å everywhere else; ``entry.g_max_per_angstrom`` is that border.

@@ -65,10 +65,13 @@ def entry_of(difference: DifferenceDensity, name: str, truncation: float = TRUNC
     moments = {"start_moments": np.array(difference.moments)} if difference.moments else {}
     return replace(
         entry,
+        records=difference.augmentation,
+        channels=difference.channels,
         attributes={
             "formula": _reduced_formula(structure.elements),
             "counts": np.array(structure.counts),
             "labels": list(difference.labels),
+            "density_sources": [difference.provenance.get(f"density_{label}", "") for label in difference.labels],
             "zvals": np.array(difference.zvals),
             "nelectrons": electrons,
             "truncation_percent": lost,

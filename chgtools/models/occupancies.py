@@ -1,0 +1,113 @@
+"""Learned augmentation occupancies: linear readings, a set for each label, of what an encoder knows of an atom.
+
+A record is parted into groups (a, b, L) of 2L + 1 numbers that turn among themselves as the harmonics of L do. Each
+group is the label's mean, which only L = 0 has, plus a linear reading of equivariant features of the same L:
+
+    R(a, b, L, M) = mean + Σ_f w_f(a, b, L) x_f,LM
+
+with x the encoder's features and the coefficients of the difference density that it predicts, and a constant for
+L = 0. So a record turns with the atom's surroundings, exactly. The readings are fitted by least squares
+(chgtools.training.occupancies), for each member of the ensemble; the prediction is the mean of the members.
+Groups of an L that the encoder does not have (f with f, L = 6) keep their mean, which is 0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from chgtools.augmentation import record_entries, spherical_record
+from chgtools.models.batch import graph
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from chgtools.cell import Structure
+    from chgtools.models.basis import RadialBasis
+    from chgtools.models.batch import Batch
+    from chgtools.models.encoder import Encoder
+    from chgtools.models.model import DensityModel
+
+
+@dataclass(frozen=True, eq=False)
+class LabelReading:
+    """The readings of one label.
+
+    channels : l of its projectors, in order
+    mean : (n_channels, n_channels) occupancies of the training atoms
+    weights : L to (n_members, n_features, n_groups), of the groups in the record's order; {} where the training atoms
+        were too few to learn more than their mean
+    atoms : how many there were
+    error_percent : of records kept aside in the fit, in percent of the records' own departure from the mean; NaN
+        where nothing was fitted
+    """
+
+    channels: tuple[int, ...]
+    mean: NDArray[np.float64]
+    weights: Mapping[int, NDArray[np.float64]]
+    atoms: int
+    error_percent: float = float("nan")
+
+    def record(self, features: Mapping[int, NDArray[np.float64]]) -> NDArray[np.float64]:
+        """(length,) of an atom; features : L to (n_members, n_features, 2L + 1)"""
+        record = spherical_record(self.channels, self.mean)
+        for big_l, index in groups(self.channels).items():
+            if big_l in self.weights:
+                values = np.einsum("kfm,kfg->kgm", features[big_l], self.weights[big_l]).mean(axis=0)
+                record[index] += values
+        return record
+
+
+def predict_records(
+    model: DensityModel, structure: Structure, labels: Sequence[str]
+) -> list[NDArray[np.float64] | None]:
+    """A record for each atom; None for atoms whose label has no reading or whose element the model never saw.
+
+    labels : POTCAR label of each atom
+    """
+    able = [
+        label in model.occupancies and symbol in model.elements
+        for label, symbol in zip(labels, structure.elements, strict=True)
+    ]
+    if not any(able):
+        return [None] * structure.n_atoms
+    part, known = model.known_part(structure)
+    batch = graph(part, model.elements, model.members[0].settings, torch.float64)
+    features = features_of(model.members, batch, model.basis)
+    place = np.cumsum(known) - 1
+    return [
+        model.occupancies[label].record({big_l: values[:, place[atom]] for big_l, values in features.items()})
+        if able[atom]
+        else None
+        for atom, label in enumerate(labels)
+    ]
+
+
+def groups(channels: Sequence[int]) -> dict[int, NDArray[np.intp]]:
+    """L to the (n_groups, 2L + 1) places of its numbers in a record."""
+    found: dict[int, list[range]] = {}
+    position = 0
+    for _, _, big_l in record_entries(channels):
+        found.setdefault(big_l, []).append(range(position, position + 2 * big_l + 1))
+        position += 2 * big_l + 1
+    return {big_l: np.array(ranges) for big_l, ranges in found.items()}
+
+
+def features_of(members: Sequence[Encoder], batch: Batch, basis: RadialBasis) -> dict[int, NDArray[np.float64]]:
+    """L to (n_members, n_atoms, n_features, 2L + 1): what the readings read."""
+    found: dict[int, list[NDArray[np.float64]]] = {}
+    for member in members:
+        with torch.no_grad():
+            described = member.describe(batch)
+            coefficients = member.density(described, batch)
+        known = torch.cat([described.features, coefficients.transpose(1, 2)], 1).double()
+        for big_l in range(basis.l_max + 1):
+            values = known[:, :, big_l**2 : (big_l + 1) ** 2]
+            if big_l == 0:
+                values = torch.cat([values, torch.ones(len(values), 1, 1, dtype=values.dtype)], 1)
+            found.setdefault(big_l, []).append(values.numpy())
+    return {big_l: np.stack(values) for big_l, values in found.items()}
