@@ -44,7 +44,13 @@ def evaluate(
     from chgtools.errors import SettingsError
     from chgtools.models.model import load_model
     from chgtools.training.calibration import rank_correlation
-    from chgtools.training.evaluation import as_dict, evaluate_entry, magnetic_summary, summary
+    from chgtools.training.evaluation import (
+        as_dict,
+        evaluate_entry,
+        magnetic_summary,
+        occupancies_summary,
+        summary,
+    )
     from chgtools.training.reference import from_ground_state
     from chgtools.training.store import Store
 
@@ -73,14 +79,20 @@ def evaluate(
             if not (short or as_json):
                 click.echo(_line(rows[-1]))
     trust = rank_correlation([row.expected for row in rows], [row.eps_mae for row in rows])
-    tables, magnetic = summary(rows), magnetic_summary(rows)
+    tables, magnetic, occupancies = summary(rows), magnetic_summary(rows), occupancies_summary(rows)
     if pictures is not None:
         from chgtools.training.evaluation_pictures import draw
 
         for path in draw(rows, pictures):
             click.echo(f"note: {path} written", err=True)
     if as_json:
-        facts = {"model": weights.name, "rows": [as_dict(row) for row in rows], **tables, "magnetisation": magnetic}
+        facts = {
+            "model": weights.name,
+            "rows": [as_dict(row) for row in rows],
+            **tables,
+            "magnetisation": magnetic,
+            "occupancies": occupancies,
+        }
         click.echo(json.dumps(facts | {"trust_rank_correlation": None if trust != trust else trust}))
         return
     for title, table in tables.items():
@@ -97,6 +109,11 @@ def evaluate(
             f"magnetisation of {magnetic['structures']:.0f}: ∫|Δm| {magnetic['mean']:.3f} % of the electrons "
             f"(∫|m| {magnetic['none_mean']:.3f} %), moment off by {magnetic['moment_mae']:.3f} μ_B "
             f"(mean {magnetic['moment_mean']:.3f})"
+        )
+    if occupancies is not None:
+        click.echo(
+            f"occupancies of {occupancies['structures']:.0f}: off by {occupancies['mean']:.2f} % of the records "
+            f"(the labels' mean by {occupancies['labels_mean']:.2f} %)"
         )
     if trust == trust:
         click.echo(f"rank correlation of expected and true error: {trust:.2f}")

@@ -16,6 +16,7 @@ from chgtools.atoms.choice import Source, choose
 from chgtools.comparison import coulomb_self_energy
 from chgtools.models.basis import expand
 from chgtools.superposition import saed
+from chgtools.training.occupancies import has_records
 from chgtools.training.spins import start_directions
 
 if TYPE_CHECKING:
@@ -48,6 +49,8 @@ class Row:
     minimum : smallest value of the predicted density, electrons/Å³
     magnetisation, magnetisation_none : ∫|m - m_ref| and ∫|m_ref|, percent of the electrons; moment, moment_ref :
         |∫m| and |∫m_ref|, μ_B; NaN where the entry or the model has no magnetisation
+    occupancies, occupancies_mean : root of Σ|ΔR|² over Σ|R|² of the atoms' records, percent, learned and with the
+        mean of their labels; NaN where the entry has no records or the model no readings of their labels
     """
 
     name: str
@@ -69,6 +72,8 @@ class Row:
     magnetisation_none: float = float("nan")
     moment: float = float("nan")
     moment_ref: float = float("nan")
+    occupancies: float = float("nan")
+    occupancies_mean: float = float("nan")
 
     @property
     def better(self) -> bool:
@@ -116,6 +121,7 @@ def evaluate_entry(model: Predictor, entry: Entry) -> Row:
         damping=estimate.damping,
         unseen=estimate.unseen,
         **_magnetic(model, entry, estimate, per_percent),
+        **_occupancies(model, entry),
     )
 
 
@@ -132,6 +138,26 @@ def _magnetic(model: Predictor, entry: Entry, estimate: Estimate, per_percent: f
         "moment": float(np.linalg.norm(moment)),
         "moment_ref": float(np.linalg.norm(entry.magnetisation_0)),
     }
+
+
+def _occupancies(model: Predictor, entry: Entry) -> dict[str, float]:
+    """The fields of a Row on the occupancies."""
+    readings = getattr(model, "occupancies", None)
+    if not readings or not has_records(entry):
+        return {}
+    from chgtools.augmentation import spherical_record
+    from chgtools.models.occupancies import predict_records
+
+    labels = [entry.structure.labels[group].split("/")[0] for group in entry.structure.group_of_atom]
+    learned = predict_records(model, entry.structure, labels)  # type: ignore[arg-type]
+    sums = np.zeros(3)
+    for label, wanted, found in zip(labels, entry.records[0].real, learned, strict=True):
+        if found is None or len(found) != len(wanted):
+            return {}
+        mean = spherical_record(readings[label].channels, readings[label].mean)
+        sums += [((found - wanted) ** 2).sum(), ((mean - wanted) ** 2).sum(), (wanted**2).sum()]
+    errors = 100 * np.sqrt(sums[:2] / sums[2])
+    return {"occupancies": float(errors[0]), "occupancies_mean": float(errors[1])}
 
 
 def summary(rows: Sequence[Row]) -> dict[str, list[dict[str, Any]]]:
@@ -164,6 +190,18 @@ def magnetic_summary(rows: Sequence[Row]) -> dict[str, float] | None:
         "none_mean": float(np.mean([row.magnetisation_none for row in chosen])),
         "moment_mae": float(np.mean([abs(row.moment - row.moment_ref) for row in chosen])),
         "moment_mean": float(np.mean([row.moment_ref for row in chosen])),
+    }
+
+
+def occupancies_summary(rows: Sequence[Row]) -> dict[str, float] | None:
+    """Number of structures with learned occupancies, means of their error and of that of the labels' mean; or None."""
+    chosen = [row for row in rows if row.occupancies == row.occupancies]
+    if not chosen:
+        return None
+    return {
+        "structures": len(chosen),
+        "mean": float(np.mean([row.occupancies for row in chosen])),
+        "labels_mean": float(np.mean([row.occupancies_mean for row in chosen])),
     }
 
 
