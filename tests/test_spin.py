@@ -9,8 +9,10 @@ from test_model import FRAC, LATTICE, rotation, wigner
 from test_train import BASIS as SMALL_BASIS
 from test_train import ENCODER, an_entry
 
+from chgtools.atoms.density import AtomicDensity
 from chgtools.cell import Structure
 from chgtools.errors import FormatError
+from chgtools.magnetisation import start_magnetisation
 from chgtools.models.basis import RadialBasis, expand, waves
 from chgtools.models.descriptors import properties
 from chgtools.models.encoder import Encoder
@@ -97,6 +99,65 @@ def test_weights_keep_it(tmp_path):
     assert back.spins == ("Fe",)
     found = back.predict(cell(), 0.0, UP).magnetisation
     assert np.abs(found - learned(UP)).max() < 1e-5 * np.abs(found).max()
+
+
+def start(magmom, model, species=("Fe", "O", "Fe", "Si"), damping=None):
+    """The start magnetisation of a cell whose atoms have Gaussian densities."""
+    structure = cell(species=species)
+    q = np.linspace(0, 20, 201)
+    atoms = [AtomicDensity(s, s, 5.0, q, 5.0 * np.exp(-(q**2) / 6), "test") for s in species]
+    estimate = model.predict(structure, 0.0, directions(magmom))
+    if damping is not None:
+        estimate = replace(estimate, damping=damping)
+    return start_magnetisation(structure, (20, 21, 24), atoms, np.asarray(magmom), model, estimate), structure
+
+
+def test_the_file_gets_the_learned_magnetisation_and_moments():
+    model = magnetic(members=1)
+    found, structure = start([2.0, 0.0, -3.0, 0.0], model)
+    coefficients = learned_single(UP, model)
+    assert found.learned
+    assert np.allclose(found.blocks[0], expand(structure, coefficients, BASIS, (20, 21, 24)))
+    assert np.allclose(found.moments, coefficients[:, 0] @ BASIS.charges)
+    assert found.blocks[0].mean() * structure.volume == pytest.approx(found.moments.sum(), abs=1e-6)
+
+
+def learned_single(spin, model):
+    return model.predict(cell(), 0.0, spin).magnetisation[0]
+
+
+def test_what_is_damped_is_that_of_magmom():
+    model = magnetic(members=1)
+    magmom = [2.0, 0.0, -3.0, 0.0]
+    whole, structure = start(magmom, model)
+    half, _ = start(magmom, model, damping=0.5)
+    none, _ = start(magmom, model, damping=0.0)
+    assert none.blocks[0].mean() * structure.volume == pytest.approx(-1.0, abs=1e-6)
+    assert np.allclose(none.moments, magmom)
+    assert np.allclose(half.blocks[0], 0.5 * (whole.blocks[0] + none.blocks[0]), atol=1e-9)
+
+
+def test_atoms_of_unknown_elements_keep_magmom():
+    model = magnetic(members=1)
+    found, structure = start([2.0, 0.5, 1.0, 0.7], model, species=("Fe", "O", "Gd", "Si"))
+    assert found.moments[2] == pytest.approx(1.0)
+    assert found.blocks[0].mean() * structure.volume == pytest.approx(found.moments.sum(), abs=1e-6)
+
+
+def test_without_elements_that_have_moments_it_is_magmom_alone():
+    found, structure = start([1.0, 1.0, 1.0, 1.0], magnetic(members=1), species=("Si", "O", "O", "Si"))
+    assert not found.learned
+    assert found.blocks[0].mean() * structure.volume == pytest.approx(4.0, abs=1e-6)
+
+
+def test_a_non_collinear_file_has_three_blocks_that_turn():
+    model, turn = magnetic(members=1), rotation(2)
+    magmom = np.array([[0.0, 0, 2], [0, 0, 0], [0, 0, -3], [0, 0, 0]])
+    along, _ = start(magmom, model)
+    turned, _ = start(magmom @ turn.T, model)
+    assert len(along.blocks) == 3
+    assert np.allclose(turned.moments, along.moments @ turn.T, atol=1e-9)
+    assert np.allclose(np.array(turned.blocks), np.einsum("ij,jxyz->ixyz", turn, np.array(along.blocks)), atol=1e-9)
 
 
 def test_directions():
