@@ -239,7 +239,8 @@ def parse_fixed(text, stop, out, done, width, decimals, columns, scale, powers):
         for column in range(count):
             start = position + column * width
             value, found = _field(text, start, min(start + width, last), width, decimals, powers)
-            if not found:
+            # a number that fills its field touches the one before it, and a list-directed read fails on both
+            if not found or (column > 0 and text[start] != BLANK):
                 return position, done, lines, BAD
             out[done + column] = value * scale
         done += count

@@ -1,0 +1,167 @@
+"""A file against the INCAR: whether VASP will read it at all, its grid, and its blocks."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from chgtools.check.codes import finding
+from chgtools.check.findings import DROPPED, MISREAD, NOTE, Finding
+from chgtools.check.inputs import READS_CHGCAR
+from chgtools.errors import ChgtoolsError
+
+if TYPE_CHECKING:
+    from chgtools.check.inputs import Inputs, Settings
+    from chgtools.check.scan import Scan
+
+_CHARGE_FROM = {
+    0: "takes the density from the WAVECAR's orbitals",
+    2: "starts from superposed atoms",
+    4: "reads the POT file's potential",
+    5: "reads an external density or occupations (DMFT)",
+    10: "keeps the density of the WAVECAR's orbitals fixed",
+    12: "keeps the superposed atoms fixed",
+}
+
+
+def check(result: Scan, inputs: Inputs, not_checked: list[str]) -> list[Finding]:
+    """Findings of an INCAR with which VASP reads the file not at all, or not as it is meant."""
+    if inputs.settings is None:
+        return []
+    settings = inputs.settings
+    findings = _icharg(settings, inputs) + _grid(result, inputs, not_checked) + _blocks(result, settings)
+    return findings + _zero(result, settings) + _taucar(settings, inputs)
+
+
+def _icharg(settings: Settings, inputs: Inputs) -> list[Finding]:
+    """ICHARG that does not read the CHGCAR."""
+    if settings.icharg in READS_CHGCAR:
+        return []
+    if settings.icharg is None:
+        wavecar = (inputs.folder / "WAVECAR").is_file()
+        istart = inputs.incar.text("ISTART") if inputs.incar is not None else None
+        if wavecar and istart != "0":
+            found = "ICHARG is not set and a WAVECAR lies in the folder, so that ICHARG = 0"
+            effect = "VASP takes the density from the WAVECAR's orbitals and ignores the CHGCAR"
+            return [finding("icharg", settings.path, found, effect=effect)]
+        found, does = "ICHARG is not set, so that it is 2", _CHARGE_FROM[2]
+    else:
+        found = f"ICHARG = {settings.icharg}"
+        does = _CHARGE_FROM.get(settings.icharg, "is not known to read the CHGCAR")
+    return [finding("icharg", settings.place("ICHARG"), found, effect=f"VASP {does} and ignores the CHGCAR")]
+
+
+def _grid(result: Scan, inputs: Inputs, not_checked: list[str]) -> list[Finding]:
+    """The grid VASP will use, by the INCAR's tags or VASP's rule."""
+    import warnings
+
+    from chgtools.errors import AssumptionWarning
+
+    wanted = None
+    try:
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always", AssumptionWarning)
+            wanted, basis, certain = _wanted_grid(result, inputs)
+    except ChgtoolsError as error:
+        not_checked.append(f"the grid: {error}")
+        return []
+    certain = certain and not caught
+    basis += "".join(f"; {warning.message}" for warning in caught)
+    assert result.shape is not None
+    if wanted == result.shape:
+        return []
+    n = " x ".join(map(str, result.shape))
+    found = f"the grid is {n}, VASP will use {' x '.join(map(str, wanted))} ({basis})"
+    severity = None if certain else NOTE
+    place = f"{result.path}:{result.grid_line}"
+    return [finding("grid", place, found, icharg=inputs.icharg, severity=severity, mend=_grid_mend(result.shape))]
+
+
+def _grid_mend(shape: tuple[int, int, int]) -> str:
+    from chgtools.grid import fft_friendly
+
+    if all(fft_friendly(n) == n for n in shape):
+        tags = "; ".join(f"NG{axis}F = {n}" for axis, n in zip("XYZ", shape, strict=True))
+        return f"Set {tags} in the INCAR, or make the density on VASP's grid (`chgtools predict`)"
+    return "Make the density on VASP's grid (`chgtools predict`): no VASP run has a grid of this size"
+
+
+def _wanted_grid(result: Scan, inputs: Inputs) -> tuple[tuple[int, int, int], str, bool]:
+    """(grid, what it stands on, whether that is certain). Raises ChgtoolsError where it cannot be settled."""
+    from chgtools.errors import SettingsError
+    from chgtools.settings import ENCUT_OF_PREC, GridOptions, grid_settings
+
+    incar = inputs.incar
+    structure = inputs.structure if inputs.structure is not None else result.structure
+    assert incar is not None
+    assert structure is not None
+    tags = [incar.integer(tag) for tag in ("NGXF", "NGYF", "NGZF")]
+    if None not in tags:
+        options, certain, basis = GridOptions(encut=1.0), True, "NGXF, NGYF, NGZF"
+        if _needs_enaug(incar.text("PREC")):
+            options = GridOptions(encut=1.0, enaug=1.0)
+        return grid_settings(structure, (), incar, options).ngf, basis, certain
+    options, certain = GridOptions(), True
+    potcar = inputs.potcar or []
+    if incar.number("ENCUT") is None and not potcar:
+        labels = inputs.labels
+        if not labels or None in labels:
+            raise SettingsError("no ENCUT in the INCAR and no POTCAR with ENMAX, so that VASP's grid is not known")
+        enmax = max(facts.enmax for facts in labels if facts is not None)
+        factor = ENCUT_OF_PREC.get((incar.text("PREC") or "Normal").lower()[:1], 1.0)
+        options, certain = GridOptions(encut=factor * enmax), False
+    if not potcar and _needs_enaug(incar.text("PREC")) and incar.number("ENAUG") is None:
+        raise SettingsError(f"PREC = {incar.text('PREC')} needs ENAUG, and there is no POTCAR")
+    settings = grid_settings(structure, potcar, incar, options)
+    known = list(settings.assumptions)
+    known += [f"{tag} = {incar.text(tag)}" for tag in ("PREC", "ENCUT") if incar.text(tag)]
+    if not certain:
+        known.append("ENMAX of the label, which differs from set to set")
+    if inputs.structure is None:
+        known.append("the header's lattice")
+    return settings.ngf, ", ".join(known), certain
+
+
+def _needs_enaug(prec: str | None) -> bool:
+    return (prec or "n").strip().lower()[:1] in ("h", "l", "m")
+
+
+def _blocks(result: Scan, settings: Settings) -> list[Finding]:
+    """Blocks of the file against ISPIN, LNONCOLLINEAR and LSORBIT."""
+    blocks, wanted = len(result.blocks), settings.blocks
+    if blocks == wanted or blocks not in (1, 2, 4):
+        return []
+    place = f"{result.path}:{result.grid_line}"
+    run = "LNONCOLLINEAR or LSORBIT" if settings.noncollinear else f"ISPIN = {settings.ispin}"
+    found = f"the file has {blocks} block{'s' * (blocks > 1)}, a run with {run} has {wanted}"
+    if wanted == 1:
+        return [finding("magnetisation-unused", place, found)]
+    if blocks == 1:
+        severity = MISREAD if settings.fixed_density else NOTE
+        return [finding("magnetisation-missing", place, found, severity=severity)]
+    if blocks == 2:
+        return [finding("magnetisation-collinear", place, found)]
+    return [finding("magnetisation-blocks", place, found, severity=DROPPED)]
+
+
+def _zero(result: Scan, settings: Settings) -> list[Finding]:
+    """A magnetisation that is zero everywhere, where the run is meant to be magnetic."""
+    magnetic = settings.magmom is None or any(settings.magmom)
+    if settings.blocks == 1 or len(result.blocks) < 2 or not magnetic:
+        return []
+    if not all(block.zero for block in result.blocks[1:]):
+        return []
+    moments = "not set (1 for each atom)" if settings.magmom is None else "not zero"
+    found = f"the magnetisation is zero everywhere, MAGMOM is {moments}"
+    return [finding("magnetisation-zero", f"{result.path}:{result.grid_line}", found)]
+
+
+def _taucar(settings: Settings, inputs: Inputs) -> list[Finding]:
+    if settings.metagga is None or settings.metagga.upper() in ("NONE", "--") or settings.icharg not in READS_CHGCAR:
+        return []
+    if (inputs.folder / "TAUCAR").is_file():
+        return []
+    found = f"METAGGA = {settings.metagga} with ICHARG = {settings.icharg}, and no TAUCAR in the folder"
+    if settings.fixed_density:
+        return [finding("taucar", settings.place("METAGGA"), found)]
+    effect = "VASP starts without a kinetic energy density, until it is first updated after NELMDL steps"
+    return [finding("taucar", settings.place("METAGGA"), found, severity=NOTE, effect=effect)]

@@ -1,0 +1,150 @@
+"""Mend what can be mended in a CHGCAR without a guess; numbers of the density and occupancies are never touched."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+import numpy as np
+
+from chgtools.check.charge_file import check_file, examine
+from chgtools.check.findings import Finding, Report
+from chgtools.check.inputs import Inputs
+from chgtools.check.scan import Scan
+from chgtools.check.walk import Edit
+from chgtools.errors import ChgtoolsError
+from chgtools.formats.streams import LineReader, writing
+
+DEFAULT_MOMENT = 1.0  # VASP's default of MAGMOM, which VASP writes there without one
+
+
+@dataclass(frozen=True)
+class Mending:
+    """What was mended.
+
+    output : the file that was written, None when there was nothing to mend
+    mended : findings that are gone
+    notes : sentences on what was put in
+    report : the check of the mended file (of the old one where nothing was written)
+    """
+
+    output: str | None
+    mended: tuple[Finding, ...]
+    notes: tuple[str, ...]
+    report: Report
+
+
+def mend_file(
+    path: Path | str,
+    output: Path | str,
+    *,
+    poscar: Path | str | None = None,
+    potcar: Path | str | None = None,
+    incar: Path | str | None = None,
+) -> Mending:
+    """Write a mended copy of a CHGCAR, and check it.
+
+    output : may be ``path`` itself; it appears under its name when it is complete, compressed by its suffix
+    Mends the columns of record headers, missing lines of moments (MAGMOM of the INCAR; without one VASP's default, 1
+    for each ion), blank lines, carriage returns, trailing text. Raises ChgtoolsError for a file that cannot be read.
+    """
+    named = {"poscar": poscar, "potcar": potcar, "incar": incar}
+    before, result, inputs = examine(path, **named)
+    fixable = [finding for finding in before.findings if finding.fixable]
+    if not fixable:
+        return Mending(None, (), (), before)
+    notes: list[str] = []
+    pieces = [_moments(result, inputs, edit, notes) if edit.text is None else edit for edit in result.edits]
+    with LineReader(path) as reader, writing(output) as file:
+        _copy(reader, file, sorted(pieces, key=lambda edit: (edit.begin, -edit.end)), result.carriage_returns)
+    # The output may lie elsewhere, without the inputs beside it
+    for name, text in zip(("poscar", "incar", "potcar"), ("POSCAR", "INCAR", "POTCAR"), strict=True):
+        named[name] = named[name] or next((_path(used) for used in inputs.used if used.startswith(f"{text}: ")), None)
+    after = check_file(output, **named)
+    left = {finding.code for finding in after.findings if finding.fixable}
+    return Mending(str(output), tuple(f for f in fixable if f.code not in left), tuple(notes), after)
+
+
+def _path(used: str) -> str:
+    return used.partition(": ")[2].removesuffix(" (beside the file)")
+
+
+def _moments(result: Scan, inputs: Inputs, edit: Edit, notes: list[str]) -> Edit:
+    """The edit that puts in the moments before a block."""
+    from chgtools.formats.chgcar_writer import _reals
+
+    assert result.structure is not None
+    n_atoms, blocks = result.structure.n_atoms, len(result.blocks)
+    given = None if inputs.settings is None else inputs.settings.magmom
+    per_atom = 3 if blocks == 4 else 1
+    if given is not None and len(given) >= per_atom * n_atoms:
+        assert inputs.settings is not None
+        values = np.array(given[: per_atom * n_atoms]).reshape(n_atoms, per_atom)[:, min(edit.block, per_atom) - 1]
+        origin = f"MAGMOM ({inputs.settings.place('MAGMOM')})"
+    else:
+        values = np.full(n_atoms, DEFAULT_MOMENT)
+        origin = f"{DEFAULT_MOMENT:g} for each ion, VASP's default of MAGMOM (it reads the line and does not use it)"
+        if given is not None:
+            origin += f"; the MAGMOM given has {len(given)} values, {n_atoms} ions need {per_atom * n_atoms}"
+    notes.append(f"moments before block {edit.block + 1}: {origin}")
+    return Edit(edit.begin, edit.end, _reals(values.astype(float), 20, 12), edit.code, edit.block)
+
+
+def _copy(reader: LineReader, file: IO[bytes], edits: list[Edit], carriage_returns: bool) -> None:
+    """Copy the decompressed file with its edits; with ``carriage_returns`` all of them before a newline go."""
+    held = b""
+
+    def put(text: bytes) -> None:
+        nonlocal held
+        if not carriage_returns:
+            file.write(text)
+            return
+        text = held + text
+        held = b"\r" if text.endswith(b"\r") else b""
+        file.write(text[: len(text) - len(held)].replace(b"\r\n", b"\n"))
+
+    position = 0
+    for edit in edits:
+        if edit.end <= position and edit.begin < position:  # done with the stretch that was put in another order
+            continue
+        if edit.begin < position:
+            raise ChgtoolsError(f"{reader.path}: two edits overlap at byte {edit.begin}; nothing was written")
+        _take(reader, edit.begin - position, put)
+        old: list[bytes] = []
+        _take(reader, edit.end - edit.begin, old.append)
+        put(_reordered(b"".join(old), edit, edits) if edit.order else edit.text or b"")
+        position = edit.end
+    _take(reader, None, put)
+    file.write(held)
+
+
+def _reordered(text: bytes, edit: Edit, edits: list[Edit]) -> bytes:
+    """The bytes of an edit in their new order, each stretch with its own edits."""
+    begins = [each.begin for each in edits]
+    pieces = []
+    for begin, end in edit.order:
+        position = begin
+        for inner in edits[bisect_left(begins, begin) : bisect_left(begins, end)]:
+            if not inner.order:
+                pieces += [text[position - edit.begin : inner.begin - edit.begin], inner.text or b""]
+                position = inner.end
+        pieces.append(text[position - edit.begin : end - edit.begin])
+    return b"".join(pieces)
+
+
+def _take(reader: LineReader, count: int | None, put: Callable[[bytes], object]) -> None:
+    """Hand ``count`` bytes of the file (None: the rest) to ``put``, without the newline that the reader may add."""
+    while count is None or count > 0:
+        if reader.start == reader.stop and not reader.fill():
+            return
+        real = reader.stop - reader.start - (reader.lacks_newline and reader.ended)
+        size = real if count is None else min(count, real)
+        put(reader.buffer[reader.start : reader.start + size].tobytes())
+        reader.consume(size, 0)
+        if count is not None:
+            count -= size
+        if size == 0:
+            return

@@ -1,0 +1,146 @@
+"""Numbers read as a Fortran program reads a list, on past damage: what cannot be read is reported and stepped over."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from chgtools.formats.streams import LineReader
+
+# What a list-directed read takes for a real: letterless exponents too
+REAL = re.compile(rb"[+-]?(?:\d+\.?\d*|\.\d+)(?:[EeDd][+-]?\d+|[+-]\d+)?")
+_EXPONENT = re.compile(rb"(?<=[\d.])([+-]\d+)$")
+_TOUCHING = re.compile(rb"[\d.][+-]\d*\.")  # 0.1E+00-0.2E+00: one word to Fortran, and no number
+
+# (code, line, what was found)
+Report = Callable[[str, int, str], None]
+
+
+@dataclass(frozen=True)
+class Form:
+    """Fixed fields: width and decimals of each, numbers to a line; decimals are significant digits for G format."""
+
+    width: int
+    decimals: int
+    columns: int
+
+    def holds(self, line: bytes) -> bool:
+        """Whether a line is made of such fields, however many."""
+        text = line.rstrip()
+        if self.width == 12:
+            from chgtools.formats.grid_block import _is_g_line
+
+            return _is_g_line(text)
+        number = rb" *[+-]?\d?\.\d{%d}(?:[EeDd][+-]\d\d|[+-]\d{3})" % self.decimals
+        fields = [text[i : i + self.width] for i in range(0, len(text), self.width)]
+        return all(len(field) == self.width and re.fullmatch(number, field) for field in fields)
+
+
+def shown(line: bytes | None, length: int = 40) -> str:
+    """A line for a message."""
+    if line is None:
+        return "the end of the file"
+    text = line.decode("ascii", "replace").strip()
+    return repr(text if len(text) <= length else text[: length - 3] + "...")
+
+
+def is_numbers(line: bytes) -> bool:
+    """Whether a line consists of numbers a list-directed read accepts."""
+    words = line.split()
+    return bool(words) and all(REAL.fullmatch(word) for word in words)
+
+
+def real(word: bytes) -> float | None:
+    """The number a Fortran word stands for, None where it is none; may be infinite or NaN."""
+    if word.lstrip(b"+-").lower() in (b"nan", b"inf", b"infinity"):
+        return math.nan
+    if not REAL.fullmatch(word):
+        return None
+    lowered = word.lower().replace(b"d", b"e")
+    return float(lowered if b"e" in lowered else _EXPONENT.sub(rb"e\1", lowered))
+
+
+def read_list(
+    reader: LineReader,
+    values: NDArray[np.float64],
+    form: Form | None,
+    ends: Callable[[bytes], bool],
+    report: Report,
+) -> int:
+    """Fill ``values`` from whole lines; returns how many numbers there were, with the reader behind them.
+
+    form : fields that the numbers must keep to (a number that has lost a digit is still a number), or None
+    ends : whether a line belongs to the next section
+    What is no number counts as one, because that is how far a reader that counts would have come; it is reported as
+    damaged-number, not-finite, number-field, surplus-numbers, stray-blank-line or layout.
+    """
+    from chgtools.kernels.fields import POWERS
+    from chgtools.kernels.parse import DONE, NEED_MORE, parse_fixed, parse_free
+
+    done = 0
+    tidy = form is not None
+    while done < values.size:
+        text, stop = reader.buffer[reader.start :], reader.stop - reader.start
+        if form is None:
+            used, done, lines, status = parse_free(text, stop, values, done, 1.0, POWERS, False)
+            _report_touching(text[:used].tobytes(), reader.line, report)
+        else:
+            used, done, lines, status = parse_fixed(
+                text, stop, values, done, form.width, form.decimals, form.columns, 1.0, POWERS
+            )
+        reader.consume(used, lines)
+        if status == DONE:
+            break
+        if status == NEED_MORE:
+            if not reader.fill():
+                break
+            continue
+        line = reader.peek()
+        if line is None or ends(line):
+            break
+        done, good = _by_hand(line, reader.line + 1, values, done, form, report)
+        if good and tidy:
+            report("layout", reader.line + 1, f"other numbers to a line than VASP prints: {shown(line)}")
+        tidy = False  # behind a damage the lines may end elsewhere
+        reader.readline()
+    return done
+
+
+def _report_touching(text: bytes, line: int, report: Report) -> None:
+    for match in _TOUCHING.finditer(text):
+        report("damaged-number", line + 1 + text.count(b"\n", 0, match.start()), "two numbers that touch")
+
+
+def _by_hand(
+    line: bytes, number: int, values: NDArray[np.float64], done: int, form: Form | None, report: Report
+) -> tuple[int, bool]:
+    """Take the words of a line that a kernel refused: (numbers so far, whether nothing is wrong with them)."""
+    words = line.split()
+    if not words:
+        report("stray-blank-line", number, "")
+        return done, False
+    troubles: set[str] = set()
+    for word in words:
+        if done == values.size:
+            troubles.add("surplus-numbers")
+            break
+        value = real(word)
+        if value is None:
+            troubles.add("damaged-number")
+        elif not math.isfinite(value):
+            troubles.add("not-finite")
+        values[done] = math.nan if value is None else value
+        done += 1
+    if not troubles and form is not None and not form.holds(line):
+        troubles.add("number-field")
+    for code in sorted(troubles):
+        report(code, number, shown(line))
+    return done, not troubles
