@@ -17,7 +17,7 @@ import h5py
 import numpy as np
 from pymatgen.core import Lattice, Structure
 
-SPACING = 0.40  # of k-points, 1/Å with 2π
+SPACING = 0.50  # of k-points, 1/Å with 2π
 DISTORTED = 0.75  # share
 
 
@@ -96,12 +96,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("store", type=Path)
     parser.add_argument("--count", type=int, default=25, help="of each family")
+    parser.add_argument("--families", nargs="+", default=list(families()))
     parser.add_argument("--seed", type=int, default=1)
     arguments = parser.parse_args()
     rng = np.random.default_rng(arguments.seed)
     with h5py.File(arguments.store, "w") as file:
         for number in range(arguments.count):
-            for family, members in families().items():
+            for family in arguments.families:
+                members = families()[family]
                 source, start = members[number % len(members)]
                 structure, distorted = changed(start.get_sorted_structure(), rng)
                 group = file.create_group(f"{family}-{source}-f{arguments.seed}n{number}")
