@@ -42,7 +42,9 @@ def test_the_channels_are_those_of_the_files():
 
 def headers(lines: list[str]) -> list[str]:
     """What stands between the numbers of a file: the grid lines and the headers of records, in order."""
-    grid = next(line for line in lines if len(line.split()) == 3 and line.replace(" ", "").isdigit() and len(line) == 15)
+    grid = next(
+        line for line in lines if len(line.split()) == 3 and line.replace(" ", "").isdigit() and len(line) == 15
+    )
     return [line for line in lines if line.startswith("augmentation") or line == grid]
 
 

@@ -1,10 +1,13 @@
-"""``chgtools predict``: a start density for VASP."""
+"""``chgtools predict``: a start density for VASP, or many."""
 
 from __future__ import annotations
 
 import json
+import sys
+from collections import Counter
+from contextlib import nullcontext
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -20,12 +23,37 @@ from chgtools.cli.options import (
     refuse_to_replace,
 )
 
+if TYPE_CHECKING:
+    from chgtools.batch_files import Shard
+
+
+def _shard(ctx: click.Context, parameter: click.Parameter, value: str | None) -> Shard | None:
+    """Shard(3, 8) of "3/8"."""
+    if value is None:
+        return None
+    from chgtools.batch_files import Shard
+    from chgtools.errors import SettingsError
+
+    try:
+        return Shard.parse(value)
+    except SettingsError as error:
+        raise click.BadParameter(str(error)) from error
+
 
 @click.command()
-@click.argument("poscar", type=PATH)
-@output_option(help="CHGCAR to write (.gz and others compress).")
+@click.argument("poscar", type=PATH, required=False)
+@output_option(required=False, help="CHGCAR to write (.gz and others compress); with --batch a folder.")
+@click.option("--batch", "structures", type=PATH, metavar="LIST",
+              help="File with a POSCAR or run folder to a line, in place of POSCAR.")  # fmt: skip
+@click.option("--shard", callback=_shard, metavar="I/N", help="With --batch: do part I of N, for job arrays.")
+@click.option("--manifest", type=PATH, metavar="FILE",
+              help="With --batch: what is done, one JSON line each; by default LIST.manifest.jsonl.")  # fmt: skip
+@click.option("--retry-failed", is_flag=True, help="With --batch: try again what has failed in an earlier call.")
 @click.option("--model", default="auto", show_default=True, metavar="auto|si|base|none|PATH",
               help="Weights of the learned difference density; none writes the SAED.")  # fmt: skip
+@click.option("--occupancies", default="auto", show_default=True,
+              type=click.Choice(["auto", "learned", "mean", "atoms", "none"]),
+              help="Augmentation occupancies; auto takes those that belong to the grid.")  # fmt: skip
 @incar_option
 @click.option("--nelect", type=click.FloatRange(min=0, min_open=True), metavar="N", help="Electrons of a charged cell.")
 @grid_options
@@ -33,27 +61,49 @@ from chgtools.cli.options import (
 @float32_option
 @force_option
 @json_option
+@click.pass_context
 def predict(
-    poscar: Path,
-    output: Path,
-    model: str,
-    incar: Path | None,
-    nelect: float | None,
-    float32: bool,
+    ctx: click.Context,
+    poscar: Path | None,
+    output: Path | None,
+    structures: Path | None,
+    shard: Shard | None,
+    manifest: Path | None,
+    retry_failed: bool,
     force: bool,
     as_json: bool,
     **options: Any,
 ) -> None:
     """Write the start density of POSCAR as a CHGCAR: SAED + learned difference density, with the INCAR's spin blocks.
 
-    INCAR and POTCAR beside POSCAR are used unless others are named. With a POTCAR the file holds the atoms'
-    augmentation occupancies too.
+    INCAR and POTCAR beside POSCAR are used unless others are named. With a POTCAR the file holds augmentation
+    occupancies too. The file is checked as `chgtools check` does it; what that finds is printed on stderr.
+
+    With --batch LIST in place of POSCAR: a CHGCAR beside each POSCAR of the list (or, with -o, in that folder). A
+    batch that was stopped goes on when it is called again; a structure that fails stops no other.
     """
+    if structures is not None:
+        if poscar is not None:
+            raise click.UsageError(f"found both POSCAR ({poscar}) and --batch {structures}; give one of the two")
+        _many(structures, output, shard, manifest, retry_failed, force, as_json, options)
+        return
+    if shard is not None or manifest is not None or retry_failed:
+        raise click.UsageError("--shard, --manifest and --retry-failed go with --batch LIST")
+    if poscar is None:
+        raise click.MissingParameter(ctx=ctx, param_hint="'POSCAR'", param_type="argument")
+    if output is None:
+        raise click.MissingParameter(ctx=ctx, param_hint="'-o' / '--output'", param_type="option")
+    _one(poscar, output, force, as_json, options)
+
+
+def _one(poscar: Path, output: Path, force: bool, as_json: bool, options: dict[str, Any]) -> None:
     refuse_to_replace(output, force)
     import time
 
     import numpy as np
 
+    from chgtools.batch import facts_of
+    from chgtools.check.own_file import check_written
     from chgtools.cli.run_options import grid_of, print_notes, source_of
     from chgtools.formats import chgcar
     from chgtools.prediction import predict as make
@@ -62,34 +112,22 @@ def predict(
     prediction = make(
         poscar,
         source=source_of(options),
-        incar=incar,
+        incar=options["incar"],
         grid=grid_of(options),
-        nelect=nelect,
-        model=model,
-        dtype=np.float32 if float32 else np.float64,
+        nelect=options["nelect"],
+        model=options["model"],
+        occupancies=options["occupancies"],
+        dtype=np.float32 if options["float32"] else np.float64,
     )
     print_notes(prediction.assumptions)
     chgcar.write(prediction.data, output, kind="CHGCAR")
+    findings = check_written(output, poscar, source_of(options), options["incar"])
+    for finding in findings:
+        if finding.code != "record-missing" or prediction.data.augmentation:  # a note has said so
+            click.echo(f"check: {finding}", err=True)
     seconds = time.perf_counter() - started
-    estimate = prediction.estimate
-    facts = {
-        "file": str(output),
-        "model": prediction.model,
-        "model_reason": prediction.model_reason,
-        "expected_eps_mae_percent": None if estimate is None else _number(estimate.error_percent),
-        "atom_spread_electrons": None if estimate is None else [round(float(x), 6) for x in estimate.atom_spread],
-        "damping": None if estimate is None else estimate.damping,
-        "elements_not_seen": [] if estimate is None else list(estimate.unseen),
-        "grid": prediction.settings.grid.ngf,
-        "blocks": len(prediction.data.blocks),
-        "electrons_of_atoms": prediction.electrons_of_atoms,
-        "electrons": prediction.data.electrons,
-        "minimum": prediction.minimum,
-        "labels": prediction.settings.choice.labels,
-        "augmentation_occupancies": prediction.occupancies,
-        "assumptions": prediction.assumptions,
-        "seconds": round(seconds, 3),
-    }
+    facts = {"file": str(output), **facts_of(prediction), "check": [f.as_dict() for f in findings]}
+    facts["seconds"] = round(seconds, 3)
     if as_json:
         click.echo(json.dumps(facts))
         return
@@ -104,6 +142,56 @@ def predict(
     )
 
 
-def _number(value: float) -> float | None:
-    """None for NaN, which JSON has not."""
-    return round(value, 4) if value == value else None
+def _many(
+    structures: Path,
+    output: Path | None,
+    shard: Shard | None,
+    manifest: Path | None,
+    retry_failed: bool,
+    force: bool,
+    as_json: bool,
+    options: dict[str, Any],
+) -> None:
+    if output is not None and output.exists() and not output.is_dir():
+        raise click.UsageError(f"{output} is a file; with --batch, -o names a folder")
+    from chgtools.batch import DONE, FAILED, FAILED_BEFORE, PRESENT, Batch, BatchOptions
+    from chgtools.batch_files import Shard
+    from chgtools.cli.run_options import grid_of, source_of
+
+    batch = Batch(
+        structures,
+        BatchOptions(
+            output=output,
+            manifest=manifest,
+            shard=shard or Shard(),
+            force=force,
+            retry_failed=retry_failed,
+            source=source_of(options),
+            grid=grid_of(options),
+            **{name: options[name] for name in ("incar", "nelect", "model", "occupancies", "float32")},
+        ),
+    )
+    counts: Counter[str] = Counter()
+    bar: Any = nullcontext()
+    if shown := sys.stderr.isatty():
+        bar = click.progressbar(length=len(batch.entries), label=str(structures), file=sys.stderr)
+    with bar:
+        for outcome in batch.run():
+            counts[outcome.status] += 1
+            if outcome.status == FAILED:
+                # off the line of the bar
+                click.echo(("\n" if shown else "") + f"Error: {outcome.error}", err=True)
+            if as_json:
+                click.echo(json.dumps({**outcome.record, "outcome": outcome.status}))
+            if shown:
+                bar.update(1)
+    if not as_json:
+        click.echo(
+            f"{structures}: {counts[DONE]} done, {counts[PRESENT]} there already, "
+            f"{counts[FAILED] + counts[FAILED_BEFORE]} failed; {batch.manifest.path} says what each was made with"
+        )
+    if failed := counts[FAILED] + counts[FAILED_BEFORE]:
+        before = counts[FAILED_BEFORE]
+        earlier = f", {before} of them in an earlier call (--retry-failed tries them again)" if before else ""
+        click.echo(f"Error: {failed} of {len(batch.entries)} structures failed{earlier}; the others are done", err=True)
+        sys.exit(1)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from chgtools.models.weights import PACKAGED, packaged, read_facts, read_weights
+from chgtools.models.weights import PACKAGED, find_weights, packaged, read_facts, read_weights
 
 if TYPE_CHECKING:
     from chgtools.cell import Structure
@@ -41,7 +42,7 @@ def choose_model(structure: Structure, wanted: str | Path | DensityModel = AUTO)
     if str(wanted) == NONE:
         return ModelChoice(None, "asked for")
     if str(wanted) != AUTO:
-        return ModelChoice(read_weights(wanted), "asked for")
+        return ModelChoice(_loaded(wanted), "asked for")
     symbols = structure.elements
     best, most, width = "", 0, 0
     for name in PACKAGED:
@@ -54,6 +55,18 @@ def choose_model(structure: Structure, wanted: str | Path | DensityModel = AUTO)
     if not best:
         return ModelChoice(None, "no packaged weights know an element of this structure")
     if width == 1:
-        return ModelChoice(read_weights(best), f"the structure is all {symbols[0]}")
+        return ModelChoice(_loaded(best), f"the structure is all {symbols[0]}")
     reason = "it knows all elements" if most == len(symbols) else f"it knows {most} of {len(symbols)} atoms' elements"
-    return ModelChoice(read_weights(best), reason)
+    return ModelChoice(_loaded(best), reason)
+
+
+def _loaded(name: str | Path) -> DensityModel:
+    """Weights, read once for as long as their file stays the same: a batch asks for them once for each structure."""
+    path = find_weights(name)
+    facts = path.stat()
+    return _read(path, facts.st_mtime_ns, facts.st_size)
+
+
+@lru_cache(maxsize=len(PACKAGED) + 1)
+def _read(path: Path, mtime_ns: int, size: int) -> DensityModel:
+    return read_weights(path)

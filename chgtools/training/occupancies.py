@@ -134,7 +134,11 @@ def _ridge(
 
 
 def _solve(rows: NDArray[np.float64], wanted: NDArray[np.float64]) -> list[NDArray[np.float64]]:
-    """Weights for each of RIDGES, by one singular value decomposition."""
-    u, s, vt = np.linalg.svd(rows, full_matrices=False)
-    projected = u.T @ wanted
-    return [vt.T @ ((s / (s**2 + ridge * len(rows)))[:, None] * projected) for ridge in RIDGES]
+    """Weights for each of RIDGES, by one diagonalisation of the smaller of the two Gram matrices."""
+    if len(rows) < rows.shape[1]:
+        squares, vectors = np.linalg.eigh(rows @ rows.T)
+        projected, back = vectors.T @ wanted, rows.T @ vectors
+    else:
+        squares, vectors = np.linalg.eigh(rows.T @ rows)
+        projected, back = vectors.T @ (rows.T @ wanted), vectors
+    return [back @ (projected / (squares + ridge * len(rows))[:, None]) for ridge in RIDGES]

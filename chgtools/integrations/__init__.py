@@ -1,0 +1,1 @@
+"""What other programs' frameworks load: custodian (extra ``custodian``), jobflow and atomate2 (extra ``jobflow``)."""

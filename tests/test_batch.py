@@ -1,0 +1,398 @@
+"""Many structures: what is written where, what is done again, and a batch that is killed."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from synthetic_potcar import write_synthetic_potcar
+
+import chgtools
+from chgtools.batch import Batch, BatchOptions
+from chgtools.batch_files import Manifest, Shard, read_list
+from chgtools.cell import Structure
+from chgtools.cli import main
+from chgtools.errors import AssumptionWarning, ChgtoolsError, FormatError, MismatchError, SettingsError
+from chgtools.formats import chgcar, poscar
+
+ROOT = Path(__file__).resolve().parents[1]
+GRID = chgtools.GridOptions(ngf=(6, 6, 6))
+
+
+def silicon(path: Path, a: float = 5.431, symbol: str = "Si") -> Path:
+    """A cell of two atoms whose size tells it from others."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lattice = a / 2 * np.array([[0.0, 1, 1], [1, 0, 1], [1, 1, 0]])
+    poscar.write(Structure(lattice, (symbol,), (2,), np.array([[0.0, 0, 0], [0.25, 0.25, 0.25]])), path)
+    return path
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    """A current folder with the run folders a, b, c and a list of them."""
+    monkeypatch.chdir(tmp_path)
+    for index, name in enumerate("abc"):
+        silicon(Path(name) / "POSCAR", 5.4 + 0.01 * index)
+    Path("list").write_text("# three\na\n\n  b/POSCAR\nc\n")
+    return tmp_path
+
+
+def run(path="list", **options):
+    options.setdefault("model", "none")
+    return {o.entry.name: o for o in Batch(Path(path), BatchOptions(grid=GRID, **options)).run()}
+
+
+def statuses(outcomes):
+    return [outcome.status for outcome in outcomes.values()]
+
+
+def records(path="list.manifest.jsonl"):
+    return [json.loads(line) for line in Path(path).read_text().splitlines()]
+
+
+def command(*arguments):
+    return CliRunner().invoke(main, ["predict", "--model", "none", "--ngf", "6", "6", "6", *map(str, arguments)])
+
+
+def test_each_density_lies_beside_its_poscar_and_has_its_line(here):
+    outcomes = run()
+    assert list(outcomes) == ["a", "b/POSCAR", "c"]
+    assert statuses(outcomes) == ["done"] * 3
+    import hashlib
+
+    for record, name in zip(records(), "abc", strict=True):
+        content = (here / name / "CHGCAR").read_bytes()
+        assert record["file"] == f"{name}/CHGCAR"
+        assert (record["sha256"], record["bytes"]) == (hashlib.sha256(content).hexdigest(), len(content))
+        assert (record["model"], record["augmentation_occupancies"]) == ("none", "none")
+        assert record["seconds"] >= 0
+        again = chgtools.predict(here / name / "POSCAR", grid=GRID, model="none")
+        np.testing.assert_allclose(chgcar.read(here / name / "CHGCAR").total, again.data.total, rtol=1e-10)
+    assert not list(here.rglob(".CHGCAR*"))
+
+
+def test_a_second_call_does_nothing(here):
+    run()
+    before = {path: path.stat().st_mtime_ns for path in here.rglob("*") if path.is_file()}
+    assert statuses(run()) == ["present"] * 3
+    assert {path: path.stat().st_mtime_ns for path in here.rglob("*") if path.is_file()} == before
+
+
+def test_what_was_deleted_is_made_again_and_what_vasp_wrote_over_is_kept(here):
+    run()
+    Path("a/CHGCAR").unlink()
+    Path("b/CHGCAR").write_text("the self-consistent density\n")
+    assert statuses(run()) == ["done", "present", "present"]
+    assert Path("a/CHGCAR").is_file()
+    assert Path("b/CHGCAR").read_text() == "the self-consistent density\n"
+
+
+def test_a_density_of_others_is_replaced_with_force_only(here):
+    Path("b/CHGCAR").write_text("precious\n")
+    outcomes = run()
+    assert statuses(outcomes) == ["done", "failed", "done"]
+    assert "b/CHGCAR exists and this batch did not write it" in outcomes["b/POSCAR"].error
+    assert Path("b/CHGCAR").read_text() == "precious\n"
+    assert statuses(run(force=True)) == ["present", "failed before", "present"]
+    assert statuses(run(force=True, retry_failed=True)) == ["present", "done", "present"]
+    assert Path("b/CHGCAR").read_text() != "precious\n"
+    assert statuses(run()) == ["present"] * 3
+
+
+def test_one_bad_structure_stops_nothing_and_is_tried_again_when_asked(here):
+    good = Path("b/POSCAR").read_text()
+    Path("b/POSCAR").write_text("no structure\n")
+    outcomes = run()
+    assert statuses(outcomes) == ["done", "failed", "done"]
+    assert outcomes["b/POSCAR"].error.startswith("b/POSCAR")
+    Path("b/POSCAR").write_text(good)
+    assert statuses(run()) == ["present", "failed before", "present"]
+    assert statuses(run(retry_failed=True)) == ["present", "done", "present"]
+    assert [record["status"] for record in records()] == ["done", "failed", "done", "done"]
+
+
+def test_an_error_that_nobody_foresaw_stops_nothing(here, monkeypatch):
+    import chgtools.prediction
+
+    real = chgtools.prediction.predict
+
+    def predict(path, **options):
+        if path.parent.name == "b":
+            raise ZeroDivisionError("division by\nzero")
+        return real(path, **options)
+
+    monkeypatch.setattr(chgtools.prediction, "predict", predict)
+    outcomes = run()
+    assert statuses(outcomes) == ["done", "failed", "done"]
+    assert "did not foresee: ZeroDivisionError: division by zero" in outcomes["b/POSCAR"].error
+
+
+def test_incar_and_potcar_of_each_folder_are_used(here):
+    write_synthetic_potcar(Path("a/POTCAR"), [("Si", 4, (0, 0, 1, 1))])
+    Path("b/INCAR").write_text("ISPIN = 2\nMAGMOM = 2*1\n")
+    run()
+    assert [r["blocks"] for r in records()] == [1, 2, 1]
+    assert [r["augmentation_occupancies"] for r in records()][1:] == ["none", "none"]
+    assert records()[0]["augmentation_occupancies"] != "none"
+
+
+def test_files_of_other_names(here):
+    silicon(here / "cells" / "x.vasp")
+    silicon(here / "cells" / "POSCAR.17")
+    Path("list").write_text("cells/x.vasp\ncells/POSCAR.17\na/../a\n")
+    assert [str(entry.output) for entry in read_list(Path("list"))] == [
+        "cells/CHGCAR.x.vasp", "cells/CHGCAR.17", "a/CHGCAR",
+    ]  # fmt: skip
+
+
+def test_an_output_folder_holds_every_density_apart(here, tmp_path):
+    outside = silicon(tmp_path / "elsewhere" / "a" / "POSCAR")
+    Path("list").write_text(f"a\nb\n{outside}\n../{tmp_path.name}/c\n")
+    run(output=Path("out"))
+    made = {path.relative_to(here / "out") for path in (here / "out").rglob("CHGCAR")}
+    inside = tmp_path.relative_to("/")
+    assert made == {Path("a/CHGCAR"), Path("b/CHGCAR"), inside / "elsewhere/a/CHGCAR", inside / "c/CHGCAR"}
+    assert not list(here.glob("?/CHGCAR"))
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("a\nb\na/POSCAR\n", r"list:3: a/POSCAR would be written to a/CHGCAR, as line 1 is"),
+        ("# nothing\n\n", "list: names no structure"),
+    ],
+)
+def test_lists_that_are_refused(here, text, message):
+    Path("list").write_text(text)
+    with pytest.raises(FormatError, match=message):
+        run()
+    with pytest.raises(FormatError, match="no such file; wanted a list"):
+        run("nowhere")
+
+
+def test_shards_are_the_whole_and_do_not_meet(here):
+    names = [f"s{index}" for index in range(10)]
+    for name in names:
+        silicon(Path(name) / "POSCAR")
+    Path("list").write_text("\n".join(names))
+    parts = [
+        [e.name for e in Batch(Path("list"), BatchOptions(model="none", shard=Shard(i, 3))).entries] for i in (1, 2, 3)
+    ]
+    assert sorted(name for part in parts for name in part) == names
+    assert [len(part) for part in parts] == [4, 3, 3]
+    run(shard=Shard(2, 3))
+    assert [r["structure"] for r in records("list.manifest.2-of-3.jsonl")] == ["s1", "s4", "s7"]
+    # another number of shards, or none, knows what is done
+    assert statuses(run()).count("present") == 3
+
+
+def test_of_two_shards_the_newer_line_counts(here):
+    good = Path("b/POSCAR").read_text()
+    Path("b/POSCAR").write_text("no structure\n")
+    run(shard=Shard(2, 3))
+    Path("b/POSCAR").write_text(good)
+    assert statuses(run(shard=Shard(2, 2), retry_failed=True)) == ["done"]
+    assert statuses(run()) == ["done", "present", "done"]
+
+
+@pytest.mark.parametrize("text", ["0/3", "4/3", "1", "1/0", "a/b", "1/2/3", "-1/3"])
+def test_shards_that_are_none(text):
+    with pytest.raises(SettingsError, match="wanted I/N"):
+        Shard.parse(text)
+
+
+def test_half_a_line_of_a_killed_job_is_passed_over(here):
+    run()
+    manifest = Path("list.manifest.jsonl")
+    content = manifest.read_bytes()
+    manifest.write_bytes(content[:-40])
+    Path("c/CHGCAR").unlink()
+    with pytest.warns(AssumptionWarning, match=r"list.manifest.jsonl:3: is half a line"):
+        assert statuses(run()) == ["present", "present", "done"]
+    with pytest.warns(AssumptionWarning, match=r":3: is half a line"):
+        assert statuses(run()) == ["present"] * 3
+    manifest.write_bytes(content[:7])  # killed in the very first line
+    with pytest.warns(AssumptionWarning, match=r":1: is half a line"):
+        Manifest(manifest, Shard())
+
+
+def test_a_file_that_is_no_manifest_is_left_alone(here):
+    before = Path("a/POSCAR").read_bytes()
+    with pytest.raises(FormatError, match="is no manifest"):
+        run(manifest=Path("a/POSCAR"))
+    assert Path("a/POSCAR").read_bytes() == before
+    with pytest.raises(ChgtoolsError, match="the folder nowhere does not exist"):
+        run(manifest=Path("nowhere/m.jsonl"))
+
+
+def test_other_weights_are_not_mixed_in(here):
+    run()
+    with pytest.raises(MismatchError, match=r"a was done with --model none, now si is asked for"):
+        run(model="si")
+    assert statuses(run(model="si", manifest=Path("m.jsonl"), output=Path("out"))) == ["done"] * 3
+
+
+def test_a_kill_between_the_line_and_the_rename_is_mended(here):
+    run()
+    before = Path("b/CHGCAR").stat().st_ino
+    Path("b/CHGCAR").rename("b/.CHGCAR.batch")
+    assert statuses(run()) == ["present"] * 3
+    assert Path("b/CHGCAR").stat().st_ino == before
+    assert not Path("b/.CHGCAR.batch").exists()
+
+
+def test_leftovers_of_a_kill_are_removed(here):
+    Path("a/.CHGCAR.batch").write_text("half")
+    Path("a/..CHGCAR.batch.k2j3").write_text("half")
+    assert statuses(run()) == ["done"] * 3
+    assert sorted(path.name for path in Path("a").iterdir()) == ["CHGCAR", "POSCAR"]
+
+
+def test_the_weights_are_read_once(here, monkeypatch):
+    import chgtools.models.choice
+
+    real, read = chgtools.models.choice.read_weights, []
+
+    def counting(name):
+        read.append(str(name))
+        return real(name)
+
+    monkeypatch.setattr(chgtools.models.choice, "read_weights", counting)
+    chgtools.models.choice._read.cache_clear()
+    assert statuses(run(model="auto")) == ["done"] * 3
+    assert [Path(name).stem for name in read] == ["si"]
+    assert {r["model_reason"] for r in records()} == {"the structure is all Si"}
+    assert all(r["expected_eps_mae_percent"] > 0 for r in records())
+
+
+def test_weights_that_are_not_there_stop_the_batch_before_it_begins(here):
+    with pytest.raises(ChgtoolsError, match="no weights 'nowhere'"):
+        run(model="nowhere")
+    assert not Path("list.manifest.jsonl").exists()
+
+
+def test_the_command(here):
+    done = command("--batch", "list")
+    assert done.exit_code == 0, done.output
+    assert done.stdout == "list: 3 done, 0 there already, 0 failed; list.manifest.jsonl says what each was made with\n"
+    assert done.stderr == ""  # no terminal, no bar
+    Path("c/CHGCAR").unlink()
+    Path("c/POSCAR").unlink()
+    done = command("--batch", "list", "--json")
+    assert done.exit_code == 1
+    lines = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [line["outcome"] for line in lines] == ["present", "present", "failed"]
+    assert "Error: c/POSCAR: no such file" in done.stderr
+    assert "Error: 1 of 3 structures failed; the others are done" in done.stderr
+    done = command("--batch", "list")
+    assert done.exit_code == 1
+    assert "1 of them in an earlier call (--retry-failed tries them again)" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("a/POSCAR", "--batch", "list"), "found both POSCAR (a/POSCAR) and --batch list"),
+        (("--batch", "list", "--shard", "3/2"), "found shard 3/2; wanted I/N"),
+        (("--batch", "list", "-o", "a/POSCAR"), "a/POSCAR is a file"),
+        (("a/POSCAR", "-o", "CHGCAR", "--shard", "1/2"), "go with --batch LIST"),
+        (("a/POSCAR", "-o", "CHGCAR", "--retry-failed"), "go with --batch LIST"),
+        (("-o", "CHGCAR"), "Missing argument 'POSCAR'"),
+        (("a/POSCAR",), "Missing option '-o' / '--output'"),
+    ],
+)
+def test_wrong_usage(here, arguments, message):
+    done = command(*arguments)
+    assert done.exit_code == 2
+    assert message in done.stderr
+    assert not list(here.rglob("CHGCAR"))
+
+
+COUNT = 200
+BATCH = [sys.executable, "-m", "chgtools", "predict", "--batch", "list", "--model", "none", "--ngf", "6", "6", "6"]
+
+
+@pytest.mark.timeout(900)
+def test_200_structures_killed_half_way_lose_and_repeat_nothing(tmp_path):
+    for index in range(COUNT):
+        silicon(tmp_path / f"run{index:03d}" / "POSCAR", 5.2 + 0.002 * index)
+    (tmp_path / "list").write_text("".join(f"run{index:03d}\n" for index in range(COUNT)))
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    manifest = tmp_path / "list.manifest.jsonl"
+    process = subprocess.Popen(
+        BATCH, cwd=tmp_path, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    try:
+        deadline = time.monotonic() + 400
+        while not manifest.exists() or manifest.read_bytes().count(b"\n") < COUNT // 2:
+            assert process.poll() is None, "the batch ended before it was killed"
+            assert time.monotonic() < deadline
+            time.sleep(0.002)
+        process.send_signal(signal.SIGKILL)
+    finally:
+        process.kill()
+        process.wait()
+    first = [line["structure"] for line in records(manifest)]
+    files = {path: (path.stat().st_ino, path.stat().st_mtime_ns) for path in tmp_path.glob("*/CHGCAR")}
+    for path in files:
+        chgcar.read(path)  # whole, every one
+    assert COUNT // 2 <= len(first) < COUNT
+    assert len(files) in (len(first), len(first) - 1)  # the last one may wait for its name
+    done = subprocess.run(
+        BATCH, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=400, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert f"{COUNT - len(first)} done, {len(first)} there already, 0 failed" in done.stdout
+    names = [line["structure"] for line in records(manifest)]
+    lost = {f"run{index:03d}" for index in range(COUNT)} - set(names)
+    repeated = len(names) - len(set(names))
+    print(
+        f"killed after {len(first)} of {COUNT}; restarted: {COUNT - len(first)} more; lost {len(lost)}, repeated {repeated}"
+    )
+    assert (lost, repeated) == (set(), 0)
+    assert len(list(tmp_path.glob("*/CHGCAR"))) == COUNT
+    assert not [path for path in tmp_path.rglob(".*") if path.is_file()]
+    assert {path: (path.stat().st_ino, path.stat().st_mtime_ns) for path in files} == files  # none was written again
+
+
+READ_ONLY = 'mount --bind "$0" "$0" && mount -o remount,ro,bind "$0" && ! touch "$0/.written" 2>/dev/null && exec "$@"'
+
+
+def read_only_run(folder: Path, **environment: str) -> subprocess.CompletedProcess:
+    """`predict` where the checkout and the home cannot be written, as on a compute node."""
+    if subprocess.run(["unshare", "-m", "true"], capture_output=True, check=False).returncode:
+        pytest.skip("needs the right to mount a folder read-only (unshare -m)")
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "HOME": "/proc/none", **environment}
+    environment.pop("XDG_CACHE_HOME", None)
+    arguments = [sys.executable, "-m", "chgtools", "predict", "POSCAR", "-o", "CHGCAR", *BATCH[6:]]
+    return subprocess.run(
+        ["unshare", "-m", "sh", "-c", READ_ONLY, str(ROOT), *arguments],
+        cwd=folder, env=environment, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+
+
+def test_read_only_package_and_home_with_a_cache_folder(tmp_path):
+    """The kernels go to the folder named, and the packaged library is read without a lock."""
+    silicon(tmp_path / "POSCAR")
+    done = read_only_run(tmp_path, NUMBA_CACHE_DIR=str(tmp_path / "cache"))
+    assert done.returncode == 0, done.stderr
+    assert list((tmp_path / "cache").rglob("*.nbi"))
+    assert "compiled kernels" not in done.stderr
+
+
+def test_read_only_everything_is_slower_and_said(tmp_path):
+    silicon(tmp_path / "POSCAR")
+    (tmp_path / "tmp").mkdir()
+    done = read_only_run(tmp_path, NUMBA_CACHE_DIR="/proc/none/cache", TMPDIR=str(tmp_path / "tmp"))
+    assert done.returncode == 0, done.stderr
+    assert "note: no folder for compiled kernels can be written" in done.stderr
+    assert (tmp_path / "CHGCAR").is_file()
+    assert not list((tmp_path / "tmp").iterdir())  # nothing is left behind
