@@ -33,17 +33,21 @@ def main() -> None:
     arguments = parser.parse_args()
     model, store = load_model(arguments.weights), Store.open(arguments.store)
     keys = [Path(str(f["source"])).parent.name for name, f in store.facts() if _kept_aside(model.card, store[name])]
+    arguments.output.mkdir(parents=True, exist_ok=True)
+    incar = arguments.output / "INCAR"
+    incar.write_text("LMAXMIX = 4\n")  # GPAW's matrices have all L; VASP's default would leave out those above 2
     for key in keys:
         run = arguments.runs / key
         real = chgcar.read(run / "CHGCAR")
         made = predict(
             run / "POSCAR",
             source=Source(library=arguments.library),
+            incar=incar,
             grid=GridOptions(like=run / "CHGCAR"),
             model=model,
             occupancies="learned",
         )
-        (arguments.output / key).mkdir(parents=True, exist_ok=True)
+        (arguments.output / key).mkdir(exist_ok=True)
         chgcar.write(made.data, arguments.output / key / "CHGCAR")
         wanted, found = (np.concatenate(d.augmentation[0].real) for d in (real, made.data))
         off = 100 * np.linalg.norm(found - wanted) / np.linalg.norm(wanted)

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from chgtools.training.entry import Entry
 
 FEWEST = 8
-DAMPINGS = (0.0, 0.5, 1.0, 1.5, 2.0)
+DAMPINGS = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.7, 1.0, 1.5, 2.0)
 
 
 @dataclass(frozen=True)

@@ -191,6 +191,8 @@ def _model(
                 f"{rank_correlation([o.spread for o in observations], [o.errors[-1] for o in observations]):.2f}"
             )
         errors = _errors(model, aside, observations)
+    elif start is not None:
+        errors = dict(start.card.get("validation_eps_mae_percent", {}))  # nothing is aside now: what held before
     model.card = {
         "description": f"learned {settings.target} of {len(elements)} elements, {len(members)} members",
         "functional": "PBE",
