@@ -182,7 +182,7 @@ def compact(path: Path, output: Path) -> int:
     import h5py
     from compute_data import ROUNDING
 
-    with opened(path) as file, h5py.File(output, "w", libver="latest") as target:
+    with opened(path) as file, h5py.File(output, "w", libver=("earliest", "v110")) as target:
         for name, group in file.items():
             file.copy(group, target, name)
             if name == "setups":

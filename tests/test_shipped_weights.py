@@ -142,4 +142,4 @@ def test_structures_of_real_runs_are_predicted(folder, tmp_path):
     assert result.exit_code == 0, result.output
     facts = json.loads(result.stdout)
     assert chgcar.read(output).electrons == pytest.approx(facts["electrons"], rel=1e-7)
-    assert facts["model"] == ("none" if "Ni" in folder else "base")
+    assert facts["model"] == "base"
