@@ -12,9 +12,9 @@ import argparse
 from pathlib import Path
 
 import numpy as np
+from predicted import seen
 
 from chgtools.atoms.choice import Source
-from chgtools.cli.evaluate import _kept_aside
 from chgtools.comparison import compare
 from chgtools.formats import chgcar
 from chgtools.models.model import load_model
@@ -32,7 +32,7 @@ def main() -> None:
     parser.add_argument("-o", "--output", type=Path, required=True)
     arguments = parser.parse_args()
     model, store = load_model(arguments.weights), Store.open(arguments.store)
-    keys = [Path(str(f["source"])).parent.name for name, f in store.facts() if _kept_aside(model.card, store[name])]
+    keys = [Path(str(f["source"])).parent.name for name, f in store.facts() if not seen(model.card, store[name])]
     arguments.output.mkdir(parents=True, exist_ok=True)
     incar = arguments.output / "INCAR"
     incar.write_text("LMAXMIX = 4\n")  # GPAW's matrices have all L; VASP's default would leave out those above 2
