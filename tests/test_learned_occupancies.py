@@ -22,7 +22,7 @@ from chgtools.training.run import train
 from chgtools.training.store import Store, writable, write_entry
 from chgtools.volumetric import Augmentation
 
-CHANNELS = {"Na_pv": (1, 1, 0, 0), "Si": (0, 0, 1, 1), "O": (0, 1, 2)}
+CHANNELS = {"Na_pv": (1, 1, 0, 0), "Si": (0, 0, 1, 1, 3), "O": (0, 1, 2)}
 MEANS = {label: np.diag(np.arange(1.0, len(c) + 1)) for label, c in CHANNELS.items()}
 
 
@@ -38,7 +38,7 @@ def with_readings(model, seed=1):
     """The model with random readings."""
     rng = np.random.default_rng(seed)
     features = features_of(
-        model.members, graph(cell(), model.elements, model.members[0].settings, torch.float64), model.basis
+        model.members, graph(cell(), model.elements, model.members[0].settings, torch.float64), model.basis, 6
     )
     model.occupancies = {
         label: LabelReading(

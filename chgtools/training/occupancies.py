@@ -16,7 +16,7 @@ import torch
 
 from chgtools.augmentation import occupancies_of_record, spherical_record
 from chgtools.models.batch import graph
-from chgtools.models.occupancies import LabelReading, features_of, groups
+from chgtools.models.occupancies import LabelReading, features_of, groups, highest_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -67,7 +67,7 @@ def _atoms(model: DensityModel, entries: Sequence[Entry]) -> dict[str, list[Atom
         if not set(structure.elements) <= set(model.elements):
             continue
         batch = graph(structure, model.elements, model.members[0].settings, torch.float64)
-        features = features_of(model.members, batch, model.basis)
+        features = features_of(model.members, batch, model.basis, highest_of(entry.channels))
         for index, group in enumerate(structure.group_of_atom):
             channels = entry.channels[group]
             if channels:
