@@ -107,6 +107,8 @@ def test_interruption_gives_130(raising):
 def test_a_signal_gives_130():
     code = (
         "import click, os, signal; from chgtools.cli import main\n"
+        # a job in the background of a shell inherits an ignored SIGINT, and Python leaves it so
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         f"action = lambda: os.kill(os.getpid(), {int(signal.SIGINT)})\n"
         "main.get_command = lambda ctx, name: click.Command('info', callback=action)\n"
         "main(['info'])"
