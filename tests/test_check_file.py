@@ -148,7 +148,7 @@ HARMLESS = {
     "no newline at the end": (1, lambda text: text[:-1], "final-newline"),
     "carriage returns": (2, lambda text: text.replace(b"\n", b"\r\n"), "crlf"),
     "more digits in the records": (1, lambda text: more_digits(text), None),
-    "moments as they come": (2, edit(grid(-1, 1), whole(b" 1 -1.0\n 0.5")), None),
+    "moments as they come": (2, edit(grid(-1, 1), whole(b" 1 -1.0\n 0.5")), "layout"),
     "a blank line before the moments": (2, edit(grid(-1, 1), lambda x: [b"", x]), "stray-blank-line"),
     "a blank line behind the moments": (2, edit(grid(0, 1), lambda x: [b"", x]), "stray-blank-line"),
     "a header one blank short, which falls in the same columns": (1, edit(record(0, 1), replaced(b"cies ", b"cies")), None),
@@ -363,6 +363,16 @@ def test_an_absurd_grid_line_is_found_without_the_memory(originals, tmp_path):
     assert "grid-line" in {finding.code for finding in check_file(path).findings}
     path, _ = damaged(originals, 1, edit(grid(0), whole(b" 99999 99999 99999")), tmp_path)
     assert {finding.code for finding in check_file(path).findings} >= {"short-block"}
+
+
+def test_moments_that_are_shifted_are_a_note(originals, tmp_path):
+    """Fortran reads them; the ordinary reader, which wants VASP's fields, does not."""
+    text, _ = originals[2]
+    place = text.rindex(b"\n", 0, text.index(GRID, text.index(GRID) + 1) - 1)
+    (tmp_path / "CHGCAR").write_bytes(text[: place + 1] + text[place + 2 :])
+    report = check_file(tmp_path / "CHGCAR")
+    assert report.ok
+    assert [finding.code for finding in report.findings] == ["layout"]
 
 
 def test_a_fifth_block_is_text_to_vasp(originals, tmp_path):

@@ -9,15 +9,22 @@ from chgtools.check.scan_block import Shape, is_grid_line
 from chgtools.check.scan_records import is_record
 from chgtools.check.walk import Edit, Walk
 
+MOMENT_WIDTH = 20  # 5E20.12
+MOST_BLOCKS = 4
+
 
 @dataclass
 class Numbers:
-    """Lines of numbers between sections: how many, where and how they begin; whether the last line is surplus."""
+    """Lines of numbers between sections: how many, where and how they begin; whether the last line is surplus.
+
+    in_fields : whether they stand in the 20 columns each that VASP prints moments in
+    """
 
     count: int = 0
     line: int = 0
     text: str = ""
     enough_before_last: bool = False
+    in_fields: bool = True
 
 
 class Between:
@@ -36,6 +43,7 @@ class Between:
                 seen.line, seen.text = reader.line + 1, shown(line)
             seen.enough_before_last = seen.count >= n_atoms
             seen.count += len(line.split())
+            seen.in_fields &= len(line.rstrip()) == MOMENT_WIDTH * len(line.split())
             reader.readline()
         return seen
 
@@ -103,6 +111,8 @@ class Between:
                 walk.report("moments-count", before.line, found)
             else:
                 self.surplus(before)
+        elif not before.in_fields and walk.block + 2 <= MOST_BLOCKS:
+            walk.report("layout", before.line, f"the moments do not stand in VASP's fields: {before.text}")
 
     def surplus(self, before: Numbers) -> None:
         found = f"numbers go on behind block {self.walk.block + 1}: {before.text}"
