@@ -38,6 +38,17 @@ def record_entries(channels: Sequence[int]) -> Iterator[tuple[int, int, int]]:
                 yield a, b, big_l
 
 
+@lru_cache(maxsize=64)
+def record_groups(channels: tuple[int, ...]) -> dict[int, NDArray[np.intp]]:
+    """L to the (n_groups, 2L + 1) positions of its numbers in a record, the groups (a, b) in the record's order."""
+    groups: dict[int, list[range]] = {}
+    position = 0
+    for _, _, big_l in record_entries(channels):
+        groups.setdefault(big_l, []).append(range(position, position + 2 * big_l + 1))
+        position += 2 * big_l + 1
+    return {big_l: np.array(ranges) for big_l, ranges in groups.items()}
+
+
 def record_length(channels: Sequence[int]) -> int:
     """Numbers in a record: 33 for s, s, p, p; 138 for 2s 2p 2d."""
     return sum(2 * big_l + 1 for _, _, big_l in record_entries(channels))
@@ -89,7 +100,7 @@ def rotate_record(channels: Sequence[int], record: ArrayLike, rotation: ArrayLik
     """
     channels = tuple(channels)
     turned = _checked(channels, record).copy()
-    groups = _groups(channels)
+    groups = record_groups(channels)
     matrices = rotation_matrices(max(groups, default=0), rotation)
     for big_l, index in groups.items():
         turned[..., index] = turned[..., index] @ matrices[big_l].T
@@ -123,7 +134,7 @@ def zero_above(channels: Sequence[int], record: ArrayLike, lmaxmix: int) -> NDAr
     """Records (..., length) with the entries of L > LMAXMIX at exactly 0, as VASP writes them."""
     channels = tuple(channels)
     kept = _checked(channels, record).copy()
-    for big_l, index in _groups(channels).items():
+    for big_l, index in record_groups(channels).items():
         if big_l > lmaxmix:
             kept[..., index] = 0.0
     return kept
@@ -247,17 +258,6 @@ def _packing(channels: tuple[int, ...]) -> tuple[Any, Any]:
         backward[columns, rows, entries] = inverse.transpose(1, 0, 2)
         position += 2 * big_l + 1
     return csr_array(forward.reshape(length, size * size)), csr_array(backward.reshape(size * size, length))
-
-
-@lru_cache(maxsize=64)
-def _groups(channels: tuple[int, ...]) -> dict[int, NDArray[np.intp]]:
-    """L to the (n_groups, 2L + 1) positions of its numbers in a record."""
-    groups: dict[int, list[range]] = {}
-    position = 0
-    for _, _, big_l in record_entries(channels):
-        groups.setdefault(big_l, []).append(range(position, position + 2 * big_l + 1))
-        position += 2 * big_l + 1
-    return {big_l: np.array(ranges) for big_l, ranges in groups.items()}
 
 
 def _sphere(degree: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -180,18 +180,14 @@ def pair_files(files: Sequence[Path]) -> list[tuple[Path, Path | None]]:
 
 def _channels(data: VolumetricData, atoms: Structure, choice: Choice) -> tuple[tuple[int, ...], ...]:
     """Of each group: its density's, or those known of its label, if the file's records have their length."""
-    from chgtools.atoms.labels import label_facts
+    from chgtools.atoms.labels import known_facts
 
     if not data.augmentation:
         return ()
     found, first = [], 0
     for density, count in zip(choice.densities, atoms.counts, strict=True):
-        channels = density.channels
-        if channels is None:
-            try:
-                channels = label_facts(density.label).channels
-            except KeyError:
-                channels = None
+        facts = known_facts(density.label)
+        channels = density.channels if density.channels is not None or facts is None else facts.channels
         lengths = set(data.augmentation[0].lengths[first : first + count])
         fits = channels is not None and lengths == {record_length(channels)}
         found.append(channels if channels is not None and fits else ())

@@ -59,16 +59,12 @@ class SpinSettings:
 
 def _enmax(densities: Sequence[AtomicDensity]) -> tuple[float, str]:
     """Largest ENMAX, and the label it belongs to, from the densities or the packaged facts on labels."""
-    from chgtools.atoms.labels import label_facts
+    from chgtools.atoms.labels import known_facts
 
     best = (0.0, "")
     for density in densities:
-        enmax = density.enmax
-        if enmax is None:
-            try:
-                enmax = label_facts(density.label).enmax
-            except KeyError:
-                enmax = None
+        facts = known_facts(density.label)
+        enmax = density.enmax if density.enmax is not None or facts is None else facts.enmax
         if enmax is None:
             raise SettingsError(f"no ENMAX is known for {density.label}; give the cutoff by --encut or in an INCAR")
         best = max(best, (enmax, density.label))

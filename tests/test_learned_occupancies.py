@@ -9,12 +9,12 @@ from test_model import LATTICE, rotation, small
 from test_train import an_entry, settings
 
 from chgtools.atoms.density import AtomicDensity
-from chgtools.augmentation import record_length, rotate_record, spherical_record
+from chgtools.augmentation import record_groups, record_length, rotate_record, spherical_record
 from chgtools.cell import Structure
 from chgtools.errors import SettingsError
 from chgtools.models.batch import graph
 from chgtools.models.model import load_model, save_model
-from chgtools.models.occupancies import LabelReading, features_of, groups, predict_records
+from chgtools.models.occupancies import LabelReading, features_of, predict_records
 from chgtools.start_occupancies import start_occupancies
 from chgtools.training.entry import Entry
 from chgtools.training.occupancies import fit_occupancies, has_records
@@ -44,7 +44,7 @@ def with_readings(model, seed=1):
         label: LabelReading(
             channels, MEANS[label],
             {big_l: 0.3 * rng.normal(size=(len(model.members), features[big_l].shape[2], len(index)))
-             for big_l, index in groups(channels).items() if big_l in features},
+             for big_l, index in record_groups(channels).items() if big_l in features},
             9, 12.5,
         )
         for label, channels in CHANNELS.items()
@@ -128,7 +128,7 @@ def test_large_l_that_lmaxmix_left_out_is_not_learned_as_zero():
             cut = [record.copy() for record in entry.records[0].real]
             for atom in (2, 3):
                 for big_l in (3, 4):
-                    cut[atom][groups((0, 1, 2))[big_l]] = 0
+                    cut[atom][record_groups((0, 1, 2))[big_l]] = 0
             entry = replace(entry, records=[Augmentation(cut)])
         entries.append(entry)
     whole = fit_occupancies(small(members=1), [e for i, e in enumerate(entries) if i % 2 == 0])
@@ -250,7 +250,7 @@ def test_channels_of_another_potcar_are_not_mixed_up():
 def test_lmaxmix_zeroes_what_vasp_would_not_read():
     model = with_readings(small())
     model.labels = tuple(CHANNELS)
-    big = groups((0, 1, 2))
+    big = record_groups((0, 1, 2))
     for lmaxmix, zero in ((2, (3, 4)), (4, ())):
         record = start_occupancies(cell(), densities(), model=model, lmaxmix=lmaxmix).blocks[0].real[2]
         for big_l, index in big.items():

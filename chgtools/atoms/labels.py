@@ -80,6 +80,11 @@ def all_labels() -> tuple[str, ...]:
 
 
 @cache
+def known_facts(label: str) -> LabelFacts | None:
+    """Facts on a label; None for one that no POTCAR set has, such as a library's own."""
+    return label_facts(label) if label in _entries() else None
+
+
 def label_facts(label: str) -> LabelFacts:
     """Facts on a label. Raises UnknownLabelError (a MissingDensityError and KeyError) that names near ones."""
     entry = _entries().get(label)

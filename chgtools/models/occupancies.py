@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from chgtools.augmentation import record_entries, spherical_record
+from chgtools.augmentation import record_groups, spherical_record
 from chgtools.models.angular import gaunt
 from chgtools.models.batch import graph
 
@@ -56,7 +56,7 @@ class LabelReading:
     def record(self, features: Mapping[int, NDArray[np.float64]]) -> NDArray[np.float64]:
         """(length,) of an atom; features : L to (n_members, n_features, 2L + 1)"""
         record = spherical_record(self.channels, self.mean)
-        for big_l, index in groups(self.channels).items():
+        for big_l, index in record_groups(self.channels).items():
             if big_l in self.weights:
                 values = np.einsum("kfm,kfg->kgm", features[big_l], self.weights[big_l]).mean(axis=0)
                 record[index] += values
@@ -87,16 +87,6 @@ def predict_records(
         else None
         for atom, label in enumerate(labels)
     ]
-
-
-def groups(channels: Sequence[int]) -> dict[int, NDArray[np.intp]]:
-    """L to the (n_groups, 2L + 1) places of its numbers in a record."""
-    found: dict[int, list[range]] = {}
-    position = 0
-    for _, _, big_l in record_entries(channels):
-        found.setdefault(big_l, []).append(range(position, position + 2 * big_l + 1))
-        position += 2 * big_l + 1
-    return {big_l: np.array(ranges) for big_l, ranges in found.items()}
 
 
 def features_of(

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from chgtools.augmentation import occupancies_of_record, spherical_record
+from chgtools.augmentation import occupancies_of_record, record_groups, spherical_record
 from chgtools.models.batch import graph
-from chgtools.models.occupancies import LabelReading, features_of, groups, highest_of
+from chgtools.models.occupancies import LabelReading, features_of, highest_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -85,7 +85,7 @@ def _fit(atoms: list[Atom]) -> LabelReading:
     start = spherical_record(channels, mean)
     weights: dict[int, NDArray[np.float64]] = {}
     missed, whole = 0.0, 0.0
-    for big_l, index in groups(channels).items():
+    for big_l, index in record_groups(channels).items():
         usable = [a for a in atoms if big_l <= UNMIXED or a.record[index].any()]
         if big_l not in atoms[0].features or len({atom.structure for atom in usable}) < FEWEST_STRUCTURES:
             continue
