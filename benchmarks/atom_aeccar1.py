@@ -16,9 +16,9 @@ from pathlib import Path
 import numpy as np
 
 from chgtools.atoms.labels import label_facts
-from chgtools.atoms.library import DensityLibrary
-from chgtools.atoms.valence import solve_label
 from chgtools.formats import read
+from chgtools.libraries.library import DensityLibrary
+from chgtools.radial_atom.valence import solve_label
 
 FILES = {
     "mp_workshop__Si8-8": {"Si": "Si"},

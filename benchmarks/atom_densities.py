@@ -19,8 +19,8 @@ from pathlib import Path
 
 import numpy as np
 
-from chgtools.atoms.configurations import atomic_number
-from chgtools.atoms.kohn_sham import Shell, solve_atom
+from chgtools.radial_atom.configurations import atomic_number
+from chgtools.radial_atom.solver import Shell, solve_atom
 
 
 def section(text: str, tag: str) -> np.ndarray:

@@ -17,10 +17,10 @@ from pathlib import Path
 
 import numpy as np
 
-from chgtools.atoms.configurations import Shell, ground_state
-from chgtools.atoms.kohn_sham import solve_atom
-from chgtools.atoms.radial_mesh import RadialMesh
 from chgtools.elements import SYMBOLS
+from chgtools.radial_atom.configurations import Shell, ground_state
+from chgtools.radial_atom.mesh import RadialMesh
+from chgtools.radial_atom.solver import solve_atom
 
 REFERENCE = Path(__file__).resolve().parents[2] / "shared" / "atoms_lda.json"
 

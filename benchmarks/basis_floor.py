@@ -1,7 +1,7 @@
 """How well the basis of a learned density can do at best: least squares on stored difference densities.
 
 For each structure and basis: ε_mae in percent of the fitted density, evaluated on the store's grid by
-chgtools.models.basis.expand and added to the SAED, against stored DCD + SAED. The fit takes the waves between the
+chgtools.fourier.basis.expand and added to the SAED, against stored DCD + SAED. The fit takes the waves between the
 store's g_max and the basis' q_max as zero; without that, errors in the fitted sphere are smaller, but the density on a
 grid is wrong. Prints the table, coefficients per atom, and the cheapest basis that keeps the median, and all, within
 0.1 %. Then the radial functions are contracted: principal components of the fitted coefficients of all atoms, one set
@@ -18,9 +18,9 @@ from pathlib import Path
 import numpy as np
 
 from chgtools.formats.upf import read_upf
-from chgtools.models.basis import RadialBasis, expand, fit
-from chgtools.superposition import saed
-from chgtools.training.store import Entry, Store
+from chgtools.fourier.basis import RadialBasis, expand, fit
+from chgtools.start.superposition import superpose
+from chgtools.stores.store import Entry, Store
 
 STRUCTURES = (
     ("si", "Si2-diamond-s1n2"),
@@ -58,7 +58,7 @@ def load(data: Path) -> list[tuple[Entry, np.ndarray]]:
     for name, key in STRUCTURES:
         entry = Store.open(data / f"{name}.h5")[key]
         atoms = [read_upf(data / "upf" / f"{species}.upf.gz") for species in entry.structure.species]
-        loaded.append((entry, entry.on_grid() + saed(entry.structure, entry.shape, atoms)))
+        loaded.append((entry, entry.on_grid() + superpose(entry.structure, entry.shape, atoms)))
     return loaded
 
 

@@ -4,7 +4,8 @@
 
 SET: si, compounds, crystals, molecules (the generators of ``--tools``), silicon-beyond (silicon_structures.py: defects,
 surfaces, networks, liquids), molecules-beyond (molecule_structures.py: substituted molecules), compounds-beyond
-(compound_structures.py: vacancies, surfaces, mixed and random cells). ``tools`` holds density.py, structures.py and
+(compound_structures.py: vacancies, surfaces, mixed and random cells), materials (structures/materials.py: families of
+materials that people run, with all 70 elements). ``tools`` holds density.py, structures.py and
 run_qe.py, whose method this is: PBE, norm-conserving, the cutoffs and k-meshes given there. Needs pw.x on the PATH and
 chgnet beside what chgtools needs. Coefficients are rounded to a step that costs 5e-4 of the difference density's root
 mean square, which makes the files half as large.
@@ -105,6 +106,11 @@ def generator(arguments: argparse.Namespace) -> Iterator:
         from compound_structures import compounds
 
         return compounds(arguments.seed, elements)
+    if arguments.set == "materials":
+        sys.path.insert(0, str(Path(__file__).parent / "structures"))
+        from materials import materials
+
+        return materials(arguments.seed)
     if arguments.set == "compounds":
         return structures.compounds(arguments.seed, elements=elements, symmetric_share=arguments.symmetric)
     if arguments.set not in structures.SETS:

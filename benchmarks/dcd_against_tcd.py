@@ -17,8 +17,8 @@ from pathlib import Path
 
 import numpy as np
 
-from chgtools.models.model import load_model
 from chgtools.models.settings import EncoderSettings
+from chgtools.models.weights import load_model
 from chgtools.training.data import read_data
 from chgtools.training.evaluation import evaluate
 from chgtools.training.run import train

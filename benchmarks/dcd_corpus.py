@@ -16,11 +16,11 @@ from pathlib import Path
 
 import numpy as np
 
-from chgtools.atoms.choice import Source, choose
 from chgtools.atoms.labels import label_facts, labels_of
 from chgtools.cell import Structure
 from chgtools.formats import chgcar
-from chgtools.superposition import saed
+from chgtools.libraries.choice import Source, choose
+from chgtools.start.superposition import superpose
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "corpus"
 
@@ -77,7 +77,7 @@ def main() -> None:
             print(f"{record['path']:46s} no labels give {data.electrons:.3f} electrons")
             continue
         choice = choose(structure, Source(labels=labels, xc=arguments.xc))
-        reference = saed(structure, data.shape, choice.densities)
+        reference = superpose(structure, data.shape, choice.densities)
         difference = np.abs(data.total - reference)
         distance = distance_to_nuclei(structure, data.shape)
         figures = []

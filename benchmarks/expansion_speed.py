@@ -1,4 +1,4 @@
-"""Time and memory of chgtools.models.basis.expand: 100 atoms on 120³ and 1000 atoms on 240³, at 10 Å³ per atom.
+"""Time and memory of chgtools.fourier.basis.expand: 100 atoms on 120³ and 1000 atoms on 240³, at 10 Å³ per atom.
 
 Each case runs in a fresh process: seconds of the tables (once per basis), CPU and wall seconds of ``expand`` after one
 call to compile, and the peak memory of the process beyond what it held before (Linux). Then the time for 25 to 200
@@ -19,7 +19,7 @@ import time
 import numpy as np
 
 from chgtools.cell import Structure
-from chgtools.models.basis import RadialBasis, expand, holding_shape, sum_on_grid
+from chgtools.fourier.basis import RadialBasis, expand, holding_shape, sum_on_grid
 
 BASIS = RadialBasis()
 

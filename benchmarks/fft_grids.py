@@ -12,7 +12,7 @@ import json
 from collections import Counter
 from pathlib import Path
 
-from chgtools.grid import fft_grid
+from chgtools.fourier.grids import fft_grid
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "fft_grids.json"
 

@@ -25,17 +25,16 @@ import h5py
 import numpy as np
 from predicted import seen
 
-from chgtools.atoms.choice import Source, choose
 from chgtools.comparison import coulomb_self_energy
-from chgtools.grid import coefficients
-from chgtools.half_sphere import take
-from chgtools.models.basis import expand
-from chgtools.models.model import load_model
-from chgtools.models.weights import find_weights
-from chgtools.superposition import saed
+from chgtools.fourier.basis import expand
+from chgtools.fourier.half_sphere import take
+from chgtools.fourier.resampling import coefficients
+from chgtools.libraries.choice import Source, choose
+from chgtools.models.weights import find_weights, load_model
+from chgtools.start.superposition import superpose
+from chgtools.stores.entry import Entry
+from chgtools.stores.store import Store
 from chgtools.training.calibration import rank_correlation
-from chgtools.training.entry import Entry
-from chgtools.training.store import Store
 from chgtools.units import BOHR_ANGSTROM
 
 SMALLEST_GAP_EV = 0.05  # what is less may be the mesh of k-points of a metal
@@ -133,7 +132,7 @@ def one(path: str, entry: Entry, models: dict, damped: float | None, forces: boo
 
         def predicted(shape, model=model, estimate=estimate):
             grid = expand(structure, estimate.coefficients, model.basis, shape)
-            return grid - saed(structure, shape, densities) if model.target == "tcd" else grid
+            return grid - superpose(structure, shape, densities) if model.target == "tcd" else grid
 
         makers[name] = predicted
     candidates = {name: plus(make(fine)) for name, make in makers.items()}
@@ -149,7 +148,7 @@ def one(path: str, entry: Entry, models: dict, damped: float | None, forces: boo
     finally:
         method.bands = read
     true_bands = bands[0][0]
-    total = saed(structure, entry.shape, densities) + entry.on_grid()
+    total = superpose(structure, entry.shape, densities) + entry.on_grid()
     for row, (values, _, _) in zip(rows, bands[1:], strict=True):
         row["gap_error_mev"] = gap_error(true_bands, float(entry.attributes["nelectrons"]), values)
         if row["name"] in makers:

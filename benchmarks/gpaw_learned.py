@@ -14,13 +14,13 @@ from pathlib import Path
 import numpy as np
 from predicted import seen
 
-from chgtools.atoms.choice import Source
 from chgtools.comparison import compare
 from chgtools.formats import chgcar
-from chgtools.models.model import load_model
-from chgtools.prediction import predict
-from chgtools.settings import GridOptions
-from chgtools.training.store import Store
+from chgtools.libraries.choice import Source
+from chgtools.models.weights import load_model
+from chgtools.run.grid import GridOptions
+from chgtools.start.prediction import predict
+from chgtools.stores.store import Store
 
 
 def main() -> None:

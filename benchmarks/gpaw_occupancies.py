@@ -9,7 +9,7 @@ to gpaw_fixed_density.py of ``--tools``, which the system's python runs. Rows, g
     scf + stored           the store's density matrices: float32 and a looser SCF than the one compared with
     scf + records          these by way of VASP's records: what packing loses
     scf + atoms            the starting atoms'
-    scf + mean             mean of the label over ``--references`` without the structures tested (chgtools.occupancies)
+    scf + mean             mean of the label over ``--references`` without the structures tested (chgtools.paw.means)
     run + records          the complete CHGCAR of the store, grid and records
     atoms + atoms          free atoms, no difference density
     dcd + atoms, + mean, + scf     chgtools.predict's grid (GPAW's free atoms and the difference density learned with
@@ -43,13 +43,13 @@ from gpaw_paw import (
 )
 from predicted import write_json
 
-from chgtools.atoms.choice import Source
 from chgtools.atoms.density import AtomicDensity
-from chgtools.augmentation import atomic_augmentation, mean_augmentation
 from chgtools.formats import chgcar
-from chgtools.occupancies import with_mean_occupancies
-from chgtools.prediction import predict
-from chgtools.settings import GridOptions
+from chgtools.libraries.choice import Source
+from chgtools.paw.means import with_mean_occupancies
+from chgtools.paw.records import atomic_augmentation, mean_augmentation
+from chgtools.run.grid import GridOptions
+from chgtools.start.prediction import predict
 from chgtools.volumetric import VolumetricData
 
 NAMES = {

@@ -8,7 +8,7 @@
 
 The grid nt + nhat of a store (shared/dft/GPAW.md has its layout) plays a CHGCAR's grid, its atomic density matrices D
 play the augmentation occupancies. Labels are elements; a setup's waves are the channels, in their order; a wave's
-m = -l..l has the order of chgtools' harmonics. A record is real Gaunt coefficients times D (chgtools.augmentation), so
+m = -l..l has the order of chgtools' harmonics. A record is real Gaunt coefficients times D (chgtools.paw.records), so
 the part of D that adds nothing to a density is lost: of two waves of equal l what is antisymmetric in m and m', of p
 and d what couples to L = 2, and so on. FILE.h5 holds one matrix per atom, as gpaw_fixed_density.py reads it.
 """
@@ -24,13 +24,13 @@ from pathlib import Path
 import numpy as np
 
 from chgtools.atoms.density import AtomicDensity
-from chgtools.atoms.library import DensityLibrary
-from chgtools.augmentation import matrix_from_record, occupancies_of_record, record_from_matrix
 from chgtools.errors import MismatchError
 from chgtools.formats import chgcar, poscar
-from chgtools.half_sphere import to_grid
-from chgtools.training.entry import Entry
-from chgtools.training.store import Store, opened
+from chgtools.fourier.half_sphere import to_grid
+from chgtools.libraries.library import DensityLibrary
+from chgtools.paw.records import matrix_from_record, occupancies_of_record, record_from_matrix
+from chgtools.stores.entry import Entry
+from chgtools.stores.store import Store, opened
 from chgtools.units import BOHR_ANGSTROM
 from chgtools.volumetric import Augmentation, VolumetricData
 

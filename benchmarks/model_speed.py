@@ -22,8 +22,9 @@ import numpy as np
 import torch
 
 from chgtools.cell import Structure
-from chgtools.models.basis import expand
-from chgtools.models.model import DensityModel, load_model
+from chgtools.fourier.basis import expand
+from chgtools.models.model import DensityModel
+from chgtools.models.weights import load_model
 
 
 def crystal(repeat: tuple[int, int, int], leave: int = 0) -> Structure:

@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 from dcd_corpus import distance_to_nuclei
 
-from chgtools.atomic_write import replacing
 from chgtools.cell import Structure
+from chgtools.files import replacing
+from chgtools.stores.entry import Entry
 from chgtools.training.data import split_of
-from chgtools.training.entry import Entry
 from chgtools.training.settings import TrainSettings, Validation
 
 RADII = (0.0, 0.6, 1.0)  # Å, from every nucleus; 0 is the whole cell

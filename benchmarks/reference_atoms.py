@@ -5,7 +5,7 @@
 The weights learn SCF − SAED with the atoms of the training potentials (PP_RHOATOM) and are added to other atoms. What
 differs is 100 Σ|SAED_UPF − SAED_built-in| / electrons, in the whole cell (the cores are made smooth in different ways)
 and farther than 0.6 Å and 1 Å from every nucleus: with the labels' own configurations, and with ground states (see
-chgtools.atoms.ground_state), as a prediction has them. Structures without a label of the same ZVAL are left out.
+chgtools.libraries.ground_state), as a prediction has them. Structures without a label of the same ZVAL are left out.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from pathlib import Path
 import numpy as np
 from dcd_corpus import distance_to_nuclei
 
-from chgtools.atoms.choice import Source, choose
-from chgtools.atoms.ground_state import ground_state_change
 from chgtools.atoms.labels import label_facts, labels_of
-from chgtools.superposition import saed
-from chgtools.training.store import Store
+from chgtools.libraries.choice import Source, choose
+from chgtools.libraries.ground_state import ground_state_change
+from chgtools.start.superposition import superpose
+from chgtools.stores.store import Store
 
 
 def main() -> None:
@@ -42,7 +42,7 @@ def main() -> None:
             built_in = choose(structure, Source(labels=labels)).densities
             changes = [ground_state_change(density) for density in built_in]
             ground = [d if change is None else change[0] for d, change in zip(built_in, changes, strict=True)]
-            a, b, c = (saed(structure, entry.shape, densities) for densities in (own, built_in, ground))
+            a, b, c = (superpose(structure, entry.shape, densities) for densities in (own, built_in, ground))
             distance = distance_to_nuclei(structure, entry.shape)
             errors = []
             for other in (b, c):

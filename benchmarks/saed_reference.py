@@ -25,7 +25,7 @@ import numpy as np
 from chgtools.cell import Structure
 from chgtools.comparison import eps_mae
 from chgtools.formats.upf import read_upf
-from chgtools.superposition import saed
+from chgtools.start.superposition import superpose
 from chgtools.units import BOHR_ANGSTROM
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
@@ -81,7 +81,7 @@ def main() -> None:
                 for element in structure.species:
                     tables.setdefault(element, read_upf(dft / "upf" / f"{element}.upf.gz"))
                 densities = [tables[element] for element in structure.species]
-                own = saed(structure, entry["shape"], densities)
+                own = superpose(structure, entry["shape"], densities)
                 electrons = sum(d.zval * n for d, n in zip(densities, structure.counts, strict=True))
                 errors = {
                     "box": eps_mae(own, box_sum(other, entry, atoms) / BOHR_ANGSTROM**3),

@@ -26,7 +26,7 @@ import numpy as np
 
 from chgtools.atoms.density import AtomicDensity
 from chgtools.cell import Structure, reciprocal
-from chgtools.superposition import saed
+from chgtools.start.superposition import superpose
 
 CASES = ((48, 8, 8), (120, 100, 100), (200, 460, 10))  # points, atoms, atoms the reference is timed with
 
@@ -97,10 +97,10 @@ def status(key: str) -> float:
 def measure_memory(points: int, n_atoms: int, kind: str, method: str) -> None:
     """Print the MiB that a superposition needs at most beyond what the process held before."""
     structure = case(n_atoms)
-    saed(structure, (16, 16, 16), KINDS[kind], method=method)
+    superpose(structure, (16, 16, 16), KINDS[kind], method=method)
     Path("/proc/self/clear_refs").write_text("5")  # forget the peak so far
     before = status("VmRSS")
-    saed(structure, (points,) * 3, KINDS[kind], method=method)
+    superpose(structure, (points,) * 3, KINDS[kind], method=method)
     print(status("VmHWM") - before)
 
 
@@ -127,8 +127,8 @@ def main() -> None:
         print(f"{points:5d}³{n_atoms:7d}  {'NumPy':20s}{wall:9.3f}{cpu:9.3f}{note}", flush=True)
         for kind, method in (("smooth", "reciprocal"), ("hard", "reciprocal"), ("smooth", "real"), ("smooth", "auto")):
             atoms = KINDS[kind]
-            saed(structure, (8, 8, 8), atoms, method=method)
-            own = timed(partial(saed, structure, shape, atoms, method=method), arguments.repeat)
+            superpose(structure, (8, 8, 8), atoms, method=method)
+            own = timed(partial(superpose, structure, shape, atoms, method=method), arguments.repeat)
             run = [sys.executable, __file__, "--memory", str(points), str(n_atoms), kind, method]
             memory = float(subprocess.run(run, capture_output=True, text=True, check=True).stdout)
             print(

@@ -29,14 +29,15 @@ import numpy as np
 from predicted import Regions, cells, seen, write_json
 
 from chgtools.cell import reciprocal
-from chgtools.half_sphere import to_grid
-from chgtools.models.basis import expand
+from chgtools.fourier.basis import expand
+from chgtools.fourier.half_sphere import to_grid
 from chgtools.models.choice import choose_model
-from chgtools.models.model import DensityModel, load_model
-from chgtools.training.entry import Entry
+from chgtools.models.model import DensityModel
+from chgtools.models.weights import load_model
+from chgtools.stores.entry import Entry
+from chgtools.stores.store import Store, opened, writable, write_entry
 from chgtools.training.run import train
 from chgtools.training.settings import TrainSettings, Validation
-from chgtools.training.store import Store, opened, writable, write_entry
 from chgtools.units import BOHR_ANGSTROM
 
 TUNED = ("sphere", "embedding")  # parts of the network that few structures can teach

@@ -26,16 +26,16 @@ import numpy as np
 from dcd_corpus import DATA, labels_by_electrons
 from predicted import Regions, cells, write_json
 
-from chgtools.atoms.choice import Choice, Source, choose
 from chgtools.atoms.density import AtomicDensity
 from chgtools.cell import Structure
 from chgtools.errors import ChgtoolsError
 from chgtools.formats import chgcar
+from chgtools.libraries.choice import Choice, Source, choose
 from chgtools.models.choice import choose_model
-from chgtools.prediction import learned_difference
-from chgtools.superposition import saed
-from chgtools.training.entry import Entry
-from chgtools.training.store import Store
+from chgtools.start.learned import learned_difference
+from chgtools.start.superposition import superpose
+from chgtools.stores.entry import Entry
+from chgtools.stores.store import Store
 
 KPOINT_SPACING = 0.20  # 1/Å with 2π, as the silicon of the stores has
 
@@ -105,7 +105,7 @@ def charges(folder: Path, records: list[dict[str, Any]]) -> Iterator[tuple[str, 
         except ChgtoolsError as error:
             print(f"{path:42s} {error}")
             continue
-        yield path, data, saed(data.structure, data.shape, choice.densities), choice
+        yield path, data, superpose(data.structure, data.shape, choice.densities), choice
 
 
 def measure(

@@ -9,37 +9,38 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from chgtools.atoms.choice import Source
     from chgtools.atoms.density import AtomicDensity
-    from chgtools.atoms.library import DensityLibrary
     from chgtools.cell import Structure
     from chgtools.comparison import compare
-    from chgtools.dcd import DifferenceDensity, difference_density
+    from chgtools.dcd.difference import difference_density
     from chgtools.errors import ChgtoolsError
     from chgtools.formats import read, write
-    from chgtools.grid import fft_grid, resample
-    from chgtools.prediction import predict, saed
-    from chgtools.settings import GridOptions
-    from chgtools.structure import as_structure
-    from chgtools.volumetric import VolumetricData
+    from chgtools.formats.structures import as_structure
+    from chgtools.fourier.grids import fft_grid
+    from chgtools.fourier.resampling import resample
+    from chgtools.libraries.choice import Source
+    from chgtools.libraries.library import DensityLibrary
+    from chgtools.run.grid import GridOptions
+    from chgtools.start.prediction import predict, saed
+    from chgtools.volumetric import DifferenceDensity, VolumetricData
 
 _HOME = {
     "AtomicDensity": "chgtools.atoms.density",
     "ChgtoolsError": "chgtools.errors",
-    "DensityLibrary": "chgtools.atoms.library",
-    "DifferenceDensity": "chgtools.dcd",
-    "GridOptions": "chgtools.settings",
-    "Source": "chgtools.atoms.choice",
+    "DensityLibrary": "chgtools.libraries.library",
+    "DifferenceDensity": "chgtools.volumetric",
+    "GridOptions": "chgtools.run.grid",
+    "Source": "chgtools.libraries.choice",
     "Structure": "chgtools.cell",
     "VolumetricData": "chgtools.volumetric",
-    "as_structure": "chgtools.structure",
+    "as_structure": "chgtools.formats.structures",
     "compare": "chgtools.comparison",
-    "difference_density": "chgtools.dcd",
-    "fft_grid": "chgtools.grid",
-    "predict": "chgtools.prediction",
+    "difference_density": "chgtools.dcd.difference",
+    "fft_grid": "chgtools.fourier.grids",
+    "predict": "chgtools.start.prediction",
     "read": "chgtools.formats",
-    "resample": "chgtools.grid",
-    "saed": "chgtools.prediction",
+    "resample": "chgtools.fourier.resampling",
+    "saed": "chgtools.start.prediction",
     "write": "chgtools.formats",
 }
 

@@ -7,10 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from chgtools.errors import ChgtoolsError
+from chgtools.errors import ChgtoolsError, MismatchError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+POSITION_TOLERANCE_ANGSTROM = 1e-3
+LATTICE_TOLERANCE_ANGSTROM = 1e-4
 
 
 def volume(lattice: NDArray[np.float64]) -> float:
@@ -21,6 +24,11 @@ def volume(lattice: NDArray[np.float64]) -> float:
 def reciprocal(lattice: NDArray[np.float64]) -> NDArray[np.float64]:
     """Reciprocal lattice vectors as rows (3, 3), 1/Å, with b_i · a_j = 2π δ_ij."""
     return np.asarray(2 * np.pi * np.linalg.inv(lattice).T, dtype=np.float64)
+
+
+def plane_spacings(lattice: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(3,) Å between opposite faces of a cell: a_i · b_i / |b_i|."""
+    return np.asarray(2 * np.pi / np.linalg.norm(reciprocal(lattice), axis=1))
 
 
 @dataclass(frozen=True)
@@ -93,3 +101,35 @@ class Structure:
         if not all(self.species):
             raise ChgtoolsError("the file names no species (VASP 4); give a structure that does")
         return PymatgenStructure(self.lattice, list(self.elements), self.frac)
+
+
+def require_same(structure: Structure, other: Structure) -> None:
+    """Raise MismatchError unless two structures are the same atoms in the same cell and order.
+
+    ``other`` may be rounded as a CHGCAR's header is (6 decimals). Species are compared where both name them.
+    """
+    ours, theirs = structure.source or "the structure", other.source or "the other structure"
+    if structure.n_atoms != other.n_atoms:
+        raise MismatchError(f"{ours} has {structure.n_atoms} atoms, {theirs} has {other.n_atoms}; they must agree")
+    if structure.counts != other.counts and any(other.species) and any(structure.species):
+        raise MismatchError(
+            f"{ours} is {structure.formula}, {theirs} is {other.formula}; species and their order must agree"
+        )
+    if any(structure.species) and any(other.species) and structure.elements != other.elements:
+        raise MismatchError(
+            f"{ours} is {structure.formula}, {theirs} is {other.formula}; species and their order must agree"
+        )
+    difference = float(np.abs(structure.lattice - other.lattice).max())
+    if difference > LATTICE_TOLERANCE_ANGSTROM:
+        raise MismatchError(
+            f"the lattice vectors of {ours} and {theirs} differ by up to {difference:.4f} Å; give the POSCAR (or "
+            "CONTCAR) of the run that wrote the file"
+        )
+    shift = structure.frac - other.frac
+    distance = np.linalg.norm((shift - np.round(shift)) @ structure.lattice, axis=1)
+    worst = int(np.argmax(distance))
+    if distance[worst] > POSITION_TOLERANCE_ANGSTROM:
+        raise MismatchError(
+            f"atom {worst + 1} ({structure.elements[worst]}) lies {distance[worst]:.4f} Å apart in {ours} and "
+            f"{theirs}; give the POSCAR (or CONTCAR) of the run that wrote the file"
+        )

@@ -15,7 +15,7 @@ import numpy as np
 from chgtools.cell import reciprocal, volume
 from chgtools.errors import MismatchError
 from chgtools.formats import read
-from chgtools.grid import coefficients, resample
+from chgtools.fourier.resampling import coefficients, resample
 from chgtools.units import COULOMB_EV_ANGSTROM
 from chgtools.volumetric import VolumetricData, require_density
 

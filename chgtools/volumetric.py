@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from chgtools.cell import Structure
-from chgtools.errors import ChgtoolsError
+from chgtools.errors import ChgtoolsError, MismatchError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -104,6 +104,58 @@ class VolumetricData:
             for key, block in zip(keys, self.augmentation, strict=False)
         }
         return Chgcar(_poscar(structure, self.structure.comment), data, augmentation or None)
+
+
+@dataclass(frozen=True)
+class DifferenceDensity:
+    """A training target.
+
+    structure : atoms and cell (the POSCAR's full precision where one was given)
+    blocks : [DCD], or with spin [DCD, magnetisation] or [DCD, mx, my, mz]; (nx, ny, nz) Fortran order,
+        electrons/Å³ and μ_B/Å³
+    saed : the SAED that was subtracted, or None where it was not kept
+    labels, zvals : of each group of the structure
+    electrons : of the self-consistent density
+    augmentation, moments : as in the CHGCAR
+    channels : of each group, l of the projectors its records belong to; () where they are not known
+    provenance : source file and hashes, tables and versions
+    assumptions : sentences on what the input left open
+    """
+
+    structure: Structure
+    blocks: list[NDArray[np.floating[Any]]]
+    saed: NDArray[np.floating[Any]] | None
+    labels: tuple[str, ...]
+    zvals: tuple[float, ...]
+    electrons: float
+    augmentation: list[Augmentation] = field(default_factory=list)
+    moments: list[NDArray[np.float64]] = field(default_factory=list)
+    channels: tuple[tuple[int, ...], ...] = ()
+    provenance: dict[str, str] = field(default_factory=dict)
+    assumptions: tuple[str, ...] = ()
+
+    @property
+    def dcd(self) -> NDArray[np.floating[Any]]:
+        """The difference density, (nx, ny, nz), electrons/Å³."""
+        return self.blocks[0]
+
+    @property
+    def eps_mae_of_saed(self) -> float:
+        """ε_mae of the SAED as a prediction, percent: what there is to learn."""
+        if self.saed is None:
+            raise MismatchError("the SAED was not kept with this DCD; make it again without --no-saed")
+        # by planes, so that no second full grid is needed
+        reference = sum(
+            float(np.abs(self.dcd[:, :, k] + self.saed[:, :, k]).sum(dtype=float)) for k in range(self.dcd.shape[2])
+        )
+        return 100 * float(np.abs(self.dcd).sum(dtype=float)) / reference
+
+    def density(self) -> VolumetricData:
+        """The self-consistent density again: SAED + DCD, with records and moments, as a CHGCAR."""
+        if self.saed is None:
+            raise MismatchError("the SAED was not kept with this DCD; make it again without --no-saed")
+        blocks = [self.saed + self.dcd, *self.blocks[1:]]
+        return VolumetricData("CHGCAR", self.structure, blocks, self.augmentation, self.moments)
 
 
 def _poscar(structure: Any, comment: str) -> Any:

@@ -20,7 +20,7 @@ import numpy as np
 import chgtools
 from chgtools.formats import chgcar, poscar
 from chgtools.formats.upf import read_upf
-from chgtools.grid import resample
+from chgtools.fourier.resampling import resample
 from chgtools.units import BOHR_ANGSTROM
 from chgtools.volumetric import VolumetricData
 

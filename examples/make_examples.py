@@ -11,7 +11,7 @@ from ase.build import bulk, make_supercell
 from ase.spacegroup import crystal
 
 from chgtools.formats import poscar
-from chgtools.structure import as_structure
+from chgtools.formats.structures import as_structure
 
 RATTLE_ANGSTROM = 0.05
 SEED = 7

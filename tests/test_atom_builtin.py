@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from chgtools.atoms import builtin
 from chgtools.atoms.labels import all_labels, label_facts
-from chgtools.atoms.library import DensityLibrary, builtin_path
-from chgtools.atoms.valence import WEAK, solve_label
 from chgtools.errors import ChgtoolsError
+from chgtools.libraries import builtin
+from chgtools.libraries.library import DensityLibrary, builtin_path
+from chgtools.radial_atom.valence import WEAK, solve_label
 from chgtools.units import BOHR_ANGSTROM
 
 FEW = ["H.33", "O", "O_h", "Fe_pv", "Rb_pv", "Er_3"]

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from chgtools.atoms.configurations import Shell, ground_state, label_shells, parse_shell
 from chgtools.atoms.labels import all_labels, label_facts
 from chgtools.elements import SYMBOLS
 from chgtools.errors import ChgtoolsError, SettingsError
+from chgtools.radial_atom.configurations import Shell, ground_state, label_shells, parse_shell
 
 
 def words(shells):

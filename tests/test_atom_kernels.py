@@ -7,8 +7,8 @@ import pytest
 from scipy.linalg import eigh
 from scipy.special import eval_genlaguerre
 
-from chgtools.atoms.radial_mesh import RadialMesh
 from chgtools.kernels import radial
+from chgtools.radial_atom.mesh import RadialMesh
 from chgtools.units import ALPHA
 
 MESH = RadialMesh()

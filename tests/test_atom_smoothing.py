@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from chgtools.atoms.labels import label_facts
-from chgtools.atoms.radial_mesh import RadialMesh
-from chgtools.atoms.smoothing import core_radius, density_cutoff, smooth_inside
-from chgtools.atoms.valence import solve_label
 from chgtools.errors import ChgtoolsError
+from chgtools.radial_atom.mesh import RadialMesh
+from chgtools.radial_atom.smoothing import core_radius, density_cutoff, smooth_inside
+from chgtools.radial_atom.valence import solve_label
 from chgtools.units import BOHR_ANGSTROM
 
 LABELS = ["H", "O", "Na", "Si", "Fe_pv", "Ga_d", "Cs_sv", "Er_3", "Pb", "U", "Br_sv_GW", "H.25"]

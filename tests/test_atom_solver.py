@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 from conftest import shared_path
 
-from chgtools.atoms import kohn_sham
-from chgtools.atoms.configurations import Shell, ground_state
-from chgtools.atoms.kohn_sham import UnboundStateError, hartree_potential, solve_atom
-from chgtools.atoms.radial_mesh import RadialMesh
-from chgtools.atoms.xc import exchange_correlation
 from chgtools.elements import SYMBOLS
 from chgtools.errors import ChgtoolsError
+from chgtools.radial_atom import solver as kohn_sham
+from chgtools.radial_atom.configurations import Shell, ground_state
+from chgtools.radial_atom.mesh import RadialMesh
+from chgtools.radial_atom.solver import UnboundStateError, hartree_potential, solve_atom
+from chgtools.radial_atom.xc import exchange_correlation
 
 BENCHMARKS = str(Path(__file__).resolve().parents[1] / "benchmarks")
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from chgtools.atoms import xc
-from chgtools.atoms.radial_mesh import RadialMesh
 from chgtools.errors import SettingsError
+from chgtools.radial_atom import xc
+from chgtools.radial_atom.mesh import RadialMesh
 
 DENSITIES = np.geomspace(1e-6, 1e5, 60)
 LOCAL = [xc.slater_exchange, xc.relativistic_exchange, xc.perdew_zunger, xc.vosko_wilk_nusair, xc.perdew_wang]

@@ -7,7 +7,7 @@ import pytest
 
 from chgtools.atoms.density import AtomicDensity
 from chgtools.atoms.labels import label_facts
-from chgtools.augmentation import Y00, atomic_augmentation, record_entries, record_length, spherical_record
+from chgtools.paw.records import Y00, atomic_augmentation, record_entries, record_length, spherical_record
 
 GAUSSIAN = np.exp(-(np.linspace(0, 10, 101) ** 2) / 8)
 

@@ -11,9 +11,7 @@ from scipy.special import spherical_jn
 
 from chgtools.cell import Structure, reciprocal
 from chgtools.errors import MismatchError, SettingsError
-from chgtools.grid import coefficients as fourier
-from chgtools.kernels.harmonics import harmonics
-from chgtools.models.basis import (
+from chgtools.fourier.basis import (
     RadialBasis,
     expand,
     fit,
@@ -23,6 +21,8 @@ from chgtools.models.basis import (
     waves,
     with_charge,
 )
+from chgtools.fourier.resampling import coefficients as fourier
+from chgtools.kernels.harmonics import harmonics
 
 SKEW = np.array([[4.0, 0.0, 0.0], [1.3, 3.6, 0.0], [-0.7, 0.9, 5.1]])
 FRAC = np.array([[0.31, 0.94, 0.02], [0.71, 0.28, 0.55]])
@@ -161,7 +161,7 @@ def test_charge_is_exact_after_correction(total):
 
 
 def test_fit_recovers_a_known_expansion():
-    from chgtools.half_sphere import half_sphere
+    from chgtools.fourier.half_sphere import half_sphere
 
     structure = Structure(np.diag([9.0, 9.5, 10.0]), ("Si",), (2,), [[0.4, 0.5, 0.5], [0.6, 0.5, 0.45]])
     basis = RadialBasis(n_max=3, l_max=2, cutoff=3.0, scale=0.5, q_max=10.0)
@@ -176,14 +176,14 @@ def test_fit_of_a_real_difference_density_is_within_a_tenth_of_a_percent():
     path = shared_path("dft", "compounds.h5")
     folder = shared_path("dft", "upf")
     from chgtools.formats.upf import read_upf
-    from chgtools.superposition import saed
-    from chgtools.training.store import Store
+    from chgtools.start.superposition import superpose
+    from chgtools.stores.store import Store
 
     entry = Store.open(path)["GaAs-rocksalt-s1n11"]
     atoms = [read_upf(folder / f"{name}.upf.gz") for name in entry.structure.species]
     dcd = entry.on_grid()
     found = expand(entry.structure, fit(entry, FULL), FULL, entry.shape)
-    total = dcd + saed(entry.structure, entry.shape, atoms)
+    total = dcd + superpose(entry.structure, entry.shape, atoms)
     assert 100 * np.abs(found - dcd).sum() / np.abs(total).sum() < 0.04
     assert 100 * np.abs(dcd).sum() / np.abs(total).sum() > 1  # what there was to fit
 

@@ -16,8 +16,7 @@ from click.testing import CliRunner
 from synthetic_potcar import write_synthetic_potcar
 
 import chgtools
-from chgtools.batch import Batch, BatchOptions
-from chgtools.batch_files import Manifest, Shard, read_list
+from chgtools.batch import Batch, BatchOptions, Manifest, Shard, read_list
 from chgtools.cell import Structure
 from chgtools.cli import main
 from chgtools.errors import AssumptionWarning, ChgtoolsError, FormatError, MismatchError, SettingsError
@@ -47,7 +46,7 @@ def here(tmp_path, monkeypatch):
 
 def run(path="list", **options):
     options.setdefault("model", "none")
-    return {o.entry.name: o for o in Batch(Path(path), BatchOptions(grid=GRID, **options)).run()}
+    return {o.item.name: o for o in Batch(Path(path), BatchOptions(grid=GRID, **options)).run()}
 
 
 def statuses(outcomes):
@@ -120,16 +119,16 @@ def test_one_bad_structure_stops_nothing_and_is_tried_again_when_asked(here):
 
 
 def test_an_error_that_nobody_foresaw_stops_nothing(here, monkeypatch):
-    import chgtools.prediction
+    import chgtools.start.writing
 
-    real = chgtools.prediction.predict
+    real = chgtools.start.writing.predict
 
     def predict(path, **options):
         if path.parent.name == "b":
             raise ZeroDivisionError("division by\nzero")
         return real(path, **options)
 
-    monkeypatch.setattr(chgtools.prediction, "predict", predict)
+    monkeypatch.setattr(chgtools.start.writing, "predict", predict)
     outcomes = run()
     assert statuses(outcomes) == ["done", "failed", "done"]
     assert "did not foresee: ZeroDivisionError: division by zero" in outcomes["b/POSCAR"].error
@@ -184,7 +183,7 @@ def test_shards_are_the_whole_and_do_not_meet(here):
         silicon(Path(name) / "POSCAR")
     Path("list").write_text("\n".join(names))
     parts = [
-        [e.name for e in Batch(Path("list"), BatchOptions(model="none", shard=Shard(i, 3))).entries] for i in (1, 2, 3)
+        [e.name for e in Batch(Path("list"), BatchOptions(model="none", shard=Shard(i, 3))).items] for i in (1, 2, 3)
     ]
     assert sorted(name for part in parts for name in part) == names
     assert [len(part) for part in parts] == [4, 3, 3]
@@ -251,7 +250,7 @@ def test_a_kill_between_the_line_and_the_rename_is_mended(here):
 
 def test_leftovers_of_a_kill_are_removed(here):
     Path("a/.CHGCAR.batch").write_text("half")
-    Path("a/..CHGCAR.batch.k2j3").write_text("half")
+    Path("a/.k2j3..CHGCAR.batch").write_text("half")
     assert statuses(run()) == ["done"] * 3
     assert sorted(path.name for path in Path("a").iterdir()) == ["CHGCAR", "POSCAR"]
 
@@ -259,13 +258,13 @@ def test_leftovers_of_a_kill_are_removed(here):
 def test_the_weights_are_read_once(here, monkeypatch):
     import chgtools.models.choice
 
-    real, read = chgtools.models.choice.read_weights, []
+    real, read = chgtools.models.choice.load_model, []
 
     def counting(name):
         read.append(str(name))
         return real(name)
 
-    monkeypatch.setattr(chgtools.models.choice, "read_weights", counting)
+    monkeypatch.setattr(chgtools.models.choice, "load_model", counting)
     chgtools.models.choice._read.cache_clear()
     assert statuses(run(model="auto")) == ["done"] * 3
     assert [Path(name).stem for name in read] == ["si"]
@@ -282,7 +281,10 @@ def test_weights_that_are_not_there_stop_the_batch_before_it_begins(here):
 def test_the_command(here):
     done = command("--batch", "list")
     assert done.exit_code == 0, done.output
-    assert done.stdout == "list: 3 done, 0 there already, 0 failed; list.manifest.jsonl says what each was made with\n"
+    assert done.stdout == (
+        "list: 3 done, 0 there already, 0 failed, 3 not ready for ICHARG = 11; "
+        "list.manifest.jsonl says what each was made with\n"
+    )
     assert done.stderr == ""  # no terminal, no bar
     Path("c/CHGCAR").unlink()
     Path("c/POSCAR").unlink()

@@ -16,7 +16,7 @@ from chgtools.check.codes import DENSITY, FIXABLE, RULES
 from chgtools.check.findings import SEVERITIES
 from chgtools.errors import FormatError
 from chgtools.formats import chgcar
-from chgtools.prediction import predict
+from chgtools.start.prediction import predict
 
 POSCAR = """cell
 1.0
@@ -247,7 +247,7 @@ def test_occupancies_beyond_lmaxmix(folder):
     """A SAED's are spherical, so zero beyond L = 0; a file of a run with LMAXMIX = 2 has numbers to L = 2 only."""
     data = chgcar.read(folder / "CHGCAR")
     with_two_only = np.arange(1, 139) * 0.01  # 2d 2s 2p
-    from chgtools.augmentation import record_entries
+    from chgtools.paw.records import record_entries
 
     position = 0
     for _, _, big_l in record_entries((2, 2, 0, 0, 1, 1)):
@@ -277,7 +277,7 @@ def test_potentials_without_paw_sets_want_no_records(folder):
 
 def test_a_grid_no_run_can_have(folder):
     data = chgcar.read(folder / "CHGCAR")
-    from chgtools.grid import resample
+    from chgtools.fourier.resampling import resample
 
     data.blocks = [np.asfortranarray(resample(block, (22, 24, 30))) for block in data.blocks]
     data.layout = None

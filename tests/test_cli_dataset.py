@@ -13,7 +13,7 @@ from conftest import shared_path
 from test_store import target, write_run
 
 from chgtools.cli import main
-from chgtools.training.store import Store
+from chgtools.stores.store import Store
 
 
 @pytest.fixture

@@ -11,11 +11,11 @@ import pytest
 from click.testing import CliRunner
 from synthetic_potcar import form_factor, write_synthetic_potcar
 
-from chgtools.atoms.library import DensityLibrary
-from chgtools.augmentation import occupancies_of_record
 from chgtools.cell import Structure
 from chgtools.cli import main
 from chgtools.formats import chgcar
+from chgtools.libraries.library import DensityLibrary
+from chgtools.paw.records import occupancies_of_record
 from chgtools.volumetric import Augmentation, VolumetricData
 
 SETS = [("Fe_pv", 14, (1, 1, 2, 2, 0, 0)), ("O", 6, (0, 0, 1, 1))]
@@ -200,7 +200,7 @@ def test_show_draws_what_it_says(tmp_path, monkeypatch, library):
 
     from matplotlib.figure import Figure
 
-    from chgtools import density_picture
+    from chgtools.pictures import atomic_density as density_picture
 
     figure = Figure()
 

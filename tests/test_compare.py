@@ -12,7 +12,7 @@ from conftest import shared_path
 from chgtools.cell import Structure, reciprocal, volume
 from chgtools.comparison import compare, coulomb_self_energy, eps_mae, eps_rms
 from chgtools.errors import ChgtoolsError, MismatchError
-from chgtools.grid import resample
+from chgtools.fourier.resampling import resample
 from chgtools.kernels.spectral import coulomb_sum, difference_sums
 from chgtools.units import COULOMB_EV_ANGSTROM
 from chgtools.volumetric import VolumetricData

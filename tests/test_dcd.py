@@ -10,9 +10,11 @@ from test_prediction import atom
 
 import chgtools
 from chgtools import dcd
+from chgtools.dcd.pairs import pair_files
 from chgtools.errors import FormatError, MismatchError, SettingsError
 from chgtools.formats import chgcar, poscar
-from chgtools.superposition import saed
+from chgtools.formats import difference_density as dcd_file
+from chgtools.start.superposition import superpose
 from chgtools.volumetric import Augmentation, VolumetricData
 
 ATOMS = [atom("Si", 4), atom("O", 6)]
@@ -22,7 +24,7 @@ ATOMS = [atom("Si", 4), atom("O", 6)]
 def run(tmp_path):
     """A folder with the CHGCAR of a SAED with a known wave on it, spin and records, and its POSCAR."""
     atoms = structure().with_changes(frac=structure().frac + 3.3e-7)  # beyond the digits of a CHGCAR's header
-    density = saed(atoms, (12, 10, 16), ATOMS)
+    density = superpose(atoms, (12, 10, 16), ATOMS)
     wave = np.sin(2 * np.pi * np.arange(12) / 12)[:, None, None] * 0.01
     magnetisation = np.asfortranarray(density * 0.1)
     data = VolumetricData(
@@ -51,7 +53,7 @@ def test_the_difference_is_what_was_added(run):
 
 def test_the_difference_of_a_saed_is_zero_to_its_digits(run):
     folder, data, _ = run
-    data.blocks[0] = saed(data.structure, (12, 10, 16), ATOMS)
+    data.blocks[0] = superpose(data.structure, (12, 10, 16), ATOMS)
     chgcar.write(data, folder / "CHGCAR")
     made = chgtools.difference_density(folder / "CHGCAR", folder / "POSCAR", densities=ATOMS)
     # 11 digits of the file, 6 decimals of its lattice
@@ -147,10 +149,10 @@ def test_pairs_of_files():
     from pathlib import Path
 
     files = [Path(p) for p in ("a/CHGCAR", "a/POSCAR", "b/CHGCAR.gz", "c/CHGCAR", "c/CONTCAR")]
-    assert dcd.pair_files(files) == [(files[0], files[1]), (files[2], None), (files[3], files[4])]
-    assert dcd.pair_files([Path("x"), Path("y")]) == [(Path("x"), Path("y"))]
+    assert pair_files(files) == [(files[0], files[1]), (files[2], None), (files[3], files[4])]
+    assert pair_files([Path("x"), Path("y")]) == [(Path("x"), Path("y"))]
     with pytest.raises(SettingsError, match="POSCAR"):
-        dcd.pair_files([Path("POSCAR"), Path("CHGCAR"), Path("CHG")])
+        pair_files([Path("POSCAR"), Path("CHGCAR"), Path("CHG")])
 
 
 def test_files_that_are_no_dcd(run):
@@ -164,7 +166,7 @@ def test_files_that_are_no_dcd(run):
     with pytest.raises(FormatError, match="no difference density"):
         dcd.read(folder / "other.h5")
     with h5py.File(folder / "new.h5", "w") as file:
-        file.attrs["format"], file.attrs["format_version"] = dcd.FORMAT_NAME, 99
+        file.attrs["format"], file.attrs["format_version"] = dcd_file.KIND.name, 99
     with pytest.raises(FormatError, match="version 99, this chgtools reads up to 1"):
         dcd.read(folder / "new.h5")
 

@@ -117,7 +117,7 @@ def test_examples_are_what_their_script_writes(tmp_path, monkeypatch):
 
 
 def test_examples_are_the_cells_they_say():
-    from chgtools.structure import as_structure
+    from chgtools.formats.structures import as_structure
 
     counts = {
         folder: as_structure(ROOT / "examples" / folder / "POSCAR").counts for folder in ("si", "perovskite", "slab")

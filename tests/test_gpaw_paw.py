@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 from conftest import shared_path
 
-from chgtools.atoms.ground_state import ground_state_change
-from chgtools.atoms.library import DensityLibrary
-from chgtools.augmentation import atomic_augmentation, matrix_from_record, record_from_matrix, record_length
 from chgtools.errors import MismatchError
 from chgtools.formats import chgcar, poscar
-from chgtools.half_sphere import half_sphere
-from chgtools.occupancies import with_mean_occupancies
+from chgtools.fourier.half_sphere import half_sphere
+from chgtools.libraries.ground_state import ground_state_change
+from chgtools.libraries.library import DensityLibrary
+from chgtools.paw.means import with_mean_occupancies
+from chgtools.paw.records import atomic_augmentation, matrix_from_record, record_from_matrix, record_length
 from chgtools.units import BOHR_ANGSTROM
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "benchmarks"))

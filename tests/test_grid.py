@@ -13,15 +13,8 @@ from hypothesis import strategies as st
 
 from chgtools.cell import reciprocal
 from chgtools.errors import AssumptionWarning, ChgtoolsError, SettingsError
-from chgtools.grid import (
-    coefficients,
-    fft_friendly,
-    fft_grid,
-    frequencies,
-    inscribed_cutoff,
-    precision_name,
-    resample,
-)
+from chgtools.fourier.grids import fft_friendly, fft_grid, precision_name
+from chgtools.fourier.resampling import coefficients, inscribed_cutoff, resample
 
 SKEW = np.array([[4.0, 0.0, 0.0], [1.3, 3.6, 0.0], [-0.7, 0.9, 5.1]])
 CUBE = 6.05836 * np.eye(3)
@@ -139,12 +132,6 @@ def test_coefficients_of_single_waves(shape):
         others = np.delete(np.abs(found).ravel(), np.ravel_multi_index(place, found.shape))
         partner = h == 0 and (k, m) != (0, 0)  # the plane h = 0 holds both signs of G
         assert np.sort(others)[-1 - partner :].max(initial=0.0) == pytest.approx(0.5 if partner else 0.0, abs=1e-13)
-
-
-def test_frequencies_of_even_and_odd_axes():
-    assert frequencies(4).tolist() == [0, 1, 2, -1]
-    assert frequencies(5).tolist() == [0, 1, 2, -2, -1]
-    assert frequencies(1).tolist() == [0]
 
 
 def test_inscribed_cutoff_touches_the_box():

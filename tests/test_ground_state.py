@@ -10,14 +10,14 @@ from conftest import shared_path
 from test_model import small
 
 import chgtools
-from chgtools.atoms.choice import Source, choose
-from chgtools.atoms.ground_state import change_of_form, ground_state_change, ground_state_facts
 from chgtools.atoms.labels import label_facts
-from chgtools.atoms.library import DensityLibrary
 from chgtools.cell import Structure
-from chgtools.half_sphere import half_sphere
-from chgtools.superposition import saed
-from chgtools.training.entry import Entry
+from chgtools.fourier.half_sphere import half_sphere
+from chgtools.libraries.choice import Source, choose
+from chgtools.libraries.ground_state import change_of_form, ground_state_change, ground_state_facts
+from chgtools.libraries.library import DensityLibrary
+from chgtools.start.superposition import superpose
+from chgtools.stores.entry import Entry
 from chgtools.training.reference import from_ground_state
 
 LIBRARY = DensityLibrary.builtin("PBE")
@@ -62,7 +62,7 @@ def test_prediction_counts_from_the_ground_state():
     plain = chgtools.predict(structure, model="none", grid=grid)
     ground, present = ground_state_change(made.settings.choice.densities[0])
     titanium = Structure(structure.lattice, ("Ti",), (1,), structure.frac[:1])
-    moved = saed(titanium, grid.ngf, [ground]) - saed(titanium, grid.ngf, [present])
+    moved = superpose(titanium, grid.ngf, [ground]) - superpose(titanium, grid.ngf, [present])
     learned = model.density(structure, grid.ngf)
     damped = made.estimate.damping
     assert np.abs(moved).max() > 1e-3
@@ -87,7 +87,7 @@ def test_entries_of_labels_are_counted_from_the_ground_state():
     counted = from_ground_state(entry)
     ground, present = ground_state_change(LIBRARY["Ti_pv"])
     bare = structure.with_changes(labels=())
-    wanted = saed(bare, entry.shape, [present]) - saed(bare, entry.shape, [ground])
+    wanted = superpose(bare, entry.shape, [present]) - superpose(bare, entry.shape, [ground])
     assert np.allclose(counted.on_grid(), wanted, atol=1e-2 * np.abs(wanted).max())  # cut at g_max
     assert counted.attributes["saed_eps_mae_percent"] > 1
     unlabelled = replace(entry, structure=bare)
@@ -103,7 +103,7 @@ def test_outside_the_core_they_are_the_atoms_of_the_training_potentials(element)
     labels = [label for label in LIBRARY if LIBRARY[label].element == element and LIBRARY[label].zval == own.zval]
     shape = (36, 36, 36)
     ground, present = ground_state_change(LIBRARY[min(labels, key=len)])
-    true, as_labelled, corrected = (saed(structure, shape, [d]) for d in (own, present, ground))
+    true, as_labelled, corrected = (superpose(structure, shape, [d]) for d in (own, present, ground))
     points = np.stack(np.meshgrid(*[np.arange(36) / 36] * 3, indexing="ij"), -1)
     far = np.linalg.norm((points - np.round(points)) @ CUBE, axis=-1) > 1.2
     errors = [np.abs(d - true)[far].sum() / true[far].sum() for d in (as_labelled, corrected)]

@@ -11,9 +11,9 @@ import pytest
 from conftest import shared_path
 
 from chgtools.atoms.labels import all_labels, default_label, element_of, label_facts, labels_of
-from chgtools.augmentation import record_length
 from chgtools.elements import SYMBOLS
 from chgtools.errors import AssumptionWarning, MissingDensityError, SettingsError
+from chgtools.paw.records import record_length
 
 
 def test_all_labels_are_there_and_consistent():

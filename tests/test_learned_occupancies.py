@@ -9,17 +9,18 @@ from test_model import LATTICE, rotation, small
 from test_train import an_entry, settings
 
 from chgtools.atoms.density import AtomicDensity
-from chgtools.augmentation import record_groups, record_length, rotate_record, spherical_record
 from chgtools.cell import Structure
 from chgtools.errors import SettingsError
-from chgtools.models.batch import graph
-from chgtools.models.model import load_model, save_model
-from chgtools.models.occupancies import LabelReading, features_of, predict_records
-from chgtools.start_occupancies import start_occupancies
-from chgtools.training.entry import Entry
-from chgtools.training.occupancies import fit_occupancies, has_records
+from chgtools.models.graph import graph
+from chgtools.models.label_reading import LabelReading
+from chgtools.models.readings import features_of, predict_records
+from chgtools.models.weights import load_model, save_model
+from chgtools.paw.records import record_groups, record_length, rotate_record, spherical_record
+from chgtools.start.occupancies import start_occupancies
+from chgtools.stores.entry import Entry
+from chgtools.stores.store import Store, writable, write_entry
+from chgtools.training.readings import fit_occupancies, has_records
 from chgtools.training.run import train
-from chgtools.training.store import Store, writable, write_entry
 from chgtools.volumetric import Augmentation
 
 CHANNELS = {"Na_pv": (1, 1, 0, 0), "Si": (0, 0, 1, 1, 3), "O": (0, 1, 2)}

@@ -10,10 +10,8 @@ import numpy as np
 import pytest
 from synthetic_potcar import data_set, write_synthetic_potcar
 
-from chgtools.atoms import library as library_module
 from chgtools.atoms.density import AtomicDensity
 from chgtools.atoms.labels import all_labels, label_facts
-from chgtools.atoms.library import DensityLibrary, builtin_path, write_densities
 from chgtools.errors import (
     AssumptionWarning,
     ChgtoolsError,
@@ -22,6 +20,8 @@ from chgtools.errors import (
     MissingDensityError,
     SettingsError,
 )
+from chgtools.libraries import library as library_module
+from chgtools.libraries.library import DensityLibrary, builtin_path, write_densities
 
 SETS = [("Fe", 8, (2, 2, 0, 0)), ("Fe_pv", 14, (1, 1, 2, 2, 0, 0)), ("O", 6, (0, 0, 1, 1)), ("H1.25", 1.25, (0, 0, 1))]
 
@@ -153,7 +153,7 @@ def test_failed_writing_leaves_the_old_file(tmp_path):
 
 
 def test_refuses_other_files(tmp_path):
-    with pytest.raises(FormatError, match=r"lib\.h5: no such library"):
+    with pytest.raises(FormatError, match=r"lib\.h5: no such file; .* make one with chgtools densities build"):
         DensityLibrary.open(tmp_path / "lib.h5")
     text = tmp_path / "text.h5"
     text.write_text("no HDF5")
@@ -162,7 +162,9 @@ def test_refuses_other_files(tmp_path):
     other = tmp_path / "other.h5"
     with h5py.File(other, "w") as file:
         file.attrs["format"] = "chgtools difference density"
-    with pytest.raises(FormatError, match="format 'chgtools difference density'"):
+    with pytest.raises(
+        FormatError, match="is no library of atomic densities but 'chgtools difference density'; wanted one made by"
+    ):
         DensityLibrary.open(other)
 
 
@@ -171,7 +173,7 @@ def test_refuses_newer_versions(tmp_path):
     DensityLibrary([atom()]).write(path)
     with h5py.File(path, "a") as file:
         file.attrs["format_version"] = 3
-    with pytest.raises(FormatError, match="format version 3, this chgtools reads up to 2; update chgtools"):
+    with pytest.raises(FormatError, match="format version 3, this chgtools reads up to 2: upgrade it"):
         DensityLibrary.open(path)
 
 

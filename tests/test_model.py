@@ -8,16 +8,16 @@ import torch
 
 from chgtools.cell import Structure
 from chgtools.errors import ChgtoolsError, FormatError, MismatchError
+from chgtools.fourier.basis import RadialBasis, total_charge
 from chgtools.kernels.harmonics import harmonics
-from chgtools.models.angular import gaunt
-from chgtools.models.basis import RadialBasis, total_charge
-from chgtools.models.batch import graph
 from chgtools.models.descriptors import properties
 from chgtools.models.encoder import Encoder
-from chgtools.models.model import DensityModel, Trust, load_model, save_model
+from chgtools.models.graph import graph
+from chgtools.models.model import DensityModel, Trust
 from chgtools.models.neighbours import neighbours
 from chgtools.models.settings import EncoderSettings
-from chgtools.models.weights import element_zvals, read_facts
+from chgtools.models.weights import element_zvals, load_model, read_facts, save_model
+from chgtools.paw.angular import gaunt
 
 BASIS = RadialBasis(n_max=5)
 ELEMENTS = ("Na", "O", "Si")

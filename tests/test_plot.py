@@ -10,7 +10,8 @@ from matplotlib.image import imread
 from chgtools.cell import Structure
 from chgtools.errors import SettingsError
 from chgtools.formats import chgcar
-from chgtools.planes import (
+from chgtools.pictures.fields import Field, draw_average, draw_plane, open_field
+from chgtools.pictures.planes import (
     atoms_near,
     height,
     planar_average,
@@ -20,7 +21,6 @@ from chgtools.planes import (
     sample,
     values_at,
 )
-from chgtools.plot import Field, draw_average, draw_plane, open_field
 
 FCC = Structure(2.0 * (np.ones((3, 3)) - np.eye(3)), ("Al",), (1,), np.zeros((1, 3)))
 CUBE = Structure(4.0 * np.eye(3), ("Na", "Cl"), (1, 1), np.array([[0, 0, 0], [0.5, 0.5, 0.5]]))

@@ -8,9 +8,9 @@ from synthetic_chgcar import structure
 
 import chgtools
 from chgtools.atoms.density import AtomicDensity
-from chgtools.atoms.library import DensityLibrary
 from chgtools.errors import MissingDensityError, SettingsError
 from chgtools.formats import chgcar, poscar
+from chgtools.libraries.library import DensityLibrary
 
 
 def atom(label: str, zval: float, channels=None, occupancies=None) -> AtomicDensity:

@@ -15,8 +15,8 @@ from chgtools.cli import main
 from chgtools.errors import ChgtoolsError
 from chgtools.formats import chgcar, poscar
 from chgtools.models.choice import choose_model
-from chgtools.models.model import Trust, save_model
-from chgtools.models.weights import PACKAGED, packaged
+from chgtools.models.model import Trust
+from chgtools.models.weights import PACKAGED, packaged, save_model
 
 GRID = chgtools.GridOptions(ngf=(24, 24, 30))
 

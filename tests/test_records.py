@@ -7,7 +7,10 @@ import time
 import numpy as np
 import pytest
 
-from chgtools.augmentation import (
+from chgtools.errors import ChgtoolsError, MismatchError
+from chgtools.kernels.harmonics import harmonics
+from chgtools.paw.angular import gaunt, rotation_matrices
+from chgtools.paw.records import (
     Y00,
     matrix_from_record,
     matrix_size,
@@ -16,13 +19,9 @@ from chgtools.augmentation import (
     record_from_matrix,
     record_length,
     rotate_record,
-    rotation_matrices,
     spherical_record,
     zero_above,
 )
-from chgtools.errors import ChgtoolsError, MismatchError
-from chgtools.kernels.harmonics import harmonics
-from chgtools.models.angular import gaunt
 
 CHANNELS = [(0,), (1,), (0, 0, 1), (0, 0, 1, 1), (0, 0, 1, 1, 2), (2, 2, 0, 0, 1, 1), (1, 0, 3, 2), (3, 2, 3),
             (0, 0, 0, 1, 1, 1, 2, 2, 2, 3, 3)]  # fmt: skip
@@ -60,7 +59,7 @@ def icosahedral_rotations():
 
 @pytest.mark.parametrize("channels", CHANNELS)
 def test_a_record_is_gaunt_coefficients_times_the_matrix(channels):
-    """Term by term, with the weights 1 (a = b) and 2 (a < b), against the table of chgtools.models.angular."""
+    """Term by term, with the weights 1 (a = b) and 2 (a < b), against the table of chgtools.paw.angular."""
     rho = symmetric(channels)
     starts = np.concatenate([[0], np.cumsum([2 * ell + 1 for ell in channels])])
     wanted = []

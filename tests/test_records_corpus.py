@@ -17,7 +17,8 @@ import pytest
 from conftest import shared_path
 
 from chgtools.atoms.labels import UnknownLabelError, label_facts
-from chgtools.augmentation import (
+from chgtools.formats import chgcar
+from chgtools.paw.records import (
     matrix_from_record,
     occupancies_of_record,
     record_entries,
@@ -26,7 +27,6 @@ from chgtools.augmentation import (
     rotate_record,
     zero_above,
 )
-from chgtools.formats import chgcar
 
 KINDS = {15: "001", 33: "0011", 78: "00112", 100: "00122", 138: "001122", 390: "00112233", 630: "00011122233"}
 SYMMETRY = 6e-4  # of a record's largest number: what the least converged files keep of their symmetry

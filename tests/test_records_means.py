@@ -12,18 +12,18 @@ from synthetic_chgcar import LATTICE
 from synthetic_potcar import data_set, write_synthetic_potcar
 
 from chgtools.atoms.density import AtomicDensity
-from chgtools.atoms.library import DensityLibrary
-from chgtools.augmentation import (
+from chgtools.cell import Structure
+from chgtools.errors import AssumptionWarning, FormatError, MismatchError, MissingDensityError
+from chgtools.formats import chgcar
+from chgtools.libraries.library import DensityLibrary
+from chgtools.paw.means import labels_in_library, references, with_mean_occupancies
+from chgtools.paw.records import (
     mean_augmentation,
     occupancies_of_record,
     record_length,
     rotate_record,
     spherical_record,
 )
-from chgtools.cell import Structure
-from chgtools.errors import AssumptionWarning, FormatError, MismatchError, MissingDensityError
-from chgtools.formats import chgcar
-from chgtools.occupancies import labels_of, references, with_mean_occupancies
 from chgtools.volumetric import Augmentation, VolumetricData
 
 pytestmark = pytest.mark.filterwarnings("ignore:the .* reference records of .* are .* off their mean")  # invented ones
@@ -203,9 +203,9 @@ def test_silicon_of_the_corpus():
 def test_labels_of_a_header(tmp_path, library):
     """VASP 6.4 writes labels into the header; they go before what the lengths would say."""
     atoms = Structure(LATTICE, ("Fe", "O"), (1, 2), np.zeros((3, 3)), ("Fe_pv", "O"))
-    assert labels_of(atoms, [138, 33], library, tmp_path / "CHGCAR") == ["Fe_pv", "O"]
+    assert labels_in_library(atoms, [138, 33], library, tmp_path / "CHGCAR") == ["Fe_pv", "O"]
     other = atoms.with_changes(labels=("Fe", "O"))
     with pytest.raises(
         MissingDensityError, match=r"CHGCAR: its header names Fe, the library has no such label; build it"
     ):
-        labels_of(other, [138, 33], library, tmp_path / "CHGCAR")
+        labels_in_library(other, [138, 33], library, tmp_path / "CHGCAR")

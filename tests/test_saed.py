@@ -10,13 +10,21 @@ import numpy as np
 import pytest
 from conftest import shared_path
 
-from chgtools import superposition
+import chgtools
 from chgtools.atoms.density import AtomicDensity
 from chgtools.cell import Structure, reciprocal
 from chgtools.errors import ChgtoolsError, MismatchError, SettingsError
 from chgtools.kernels.spectral import add_structure_factors
 from chgtools.kernels.superposition import add_atoms
-from chgtools.superposition import choose_method, correct_integral, cubics, radial_table, saed, saed_magnetisation
+from chgtools.start import superposition
+from chgtools.start.superposition import (
+    choose_method,
+    correct_integral,
+    cubics,
+    radial_table,
+    saed_magnetisation,
+    superpose,
+)
 from chgtools.units import BOHR_ANGSTROM
 
 SKEW = np.array([[4.0, 0.0, 0.0], [1.3, 3.6, 0.0], [-0.7, 0.9, 5.1]])
@@ -98,21 +106,21 @@ SHAPES = [(16, 15, 20), (12, 12, 12), (9, 7, 11), (2, 4, 6), (1, 1, 24), (1, 5, 
 def test_reciprocal_is_the_plain_sum_over_the_box(shape, atoms):
     expected = sum_over_g(structure(), shape, atoms)
     assert abs(expected.imag).max() < 1e-13
-    found = saed(structure(), shape, atoms, method="reciprocal")
+    found = superpose(structure(), shape, atoms, method="reciprocal")
     assert found.flags.f_contiguous
     np.testing.assert_allclose(found, expected.real, atol=5e-10)
 
 
 @pytest.mark.parametrize("method", ["reciprocal", "real", "auto"])
 def test_smooth_atoms_are_the_sum_over_images(method):
-    found = saed(structure(), (32, 30, 40), (SI, OX), method=method)
+    found = superpose(structure(), (32, 30, 40), (SI, OX), method=method)
     np.testing.assert_allclose(found, sum_over_images(structure(), (32, 30, 40), (SI, OX)), atol=5e-7)
 
 
 @pytest.mark.parametrize("method", ["reciprocal", "real"])
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 def test_charge_is_exact(shape, method):
-    found = saed(structure(), shape, ATOMS[method], method=method)
+    found = superpose(structure(), shape, ATOMS[method], method=method)
     assert electrons(found, structure()) == pytest.approx(16.0, rel=1e-12)
 
 
@@ -132,7 +140,7 @@ def grid_for(lattice, spacing=0.12):
 @pytest.mark.parametrize("lattice", CELLS.values(), ids=CELLS)
 def test_both_kernels_agree_where_the_grid_resolves_the_atoms(lattice):
     cell, shape = structure(lattice), grid_for(lattice)
-    reciprocal_sum = saed(cell, shape, (SI, OX), method="reciprocal")
+    reciprocal_sum = superpose(cell, shape, (SI, OX), method="reciprocal")
     real_sum = superposition._real(cell.lattice, shape, superposition._species(cell, (SI, OX), np.ones(3)))
     assert correct_integral(real_sum, cell.volume, 16.0) == pytest.approx(1.0, abs=1e-4)
     error = 100 * abs(real_sum - reciprocal_sum).sum() / reciprocal_sum.sum()
@@ -143,10 +151,10 @@ def test_both_kernels_agree_where_the_grid_resolves_the_atoms(lattice):
 @pytest.mark.parametrize("method", ["reciprocal", "real"])
 def test_a_shift_by_a_grid_vector_rolls_the_array(method):
     shape = (16, 15, 20)
-    before = saed(structure(), shape, (SI, OX), method=method)
+    before = superpose(structure(), shape, (SI, OX), method=method)
     moved = structure(frac=np.array(FRAC) + np.array([3, -4, 7]) / shape)
     np.testing.assert_allclose(
-        saed(moved, shape, (SI, OX), method=method), np.roll(before, (3, -4, 7), (0, 1, 2)), atol=1e-12
+        superpose(moved, shape, (SI, OX), method=method), np.roll(before, (3, -4, 7), (0, 1, 2)), atol=1e-12
     )
 
 
@@ -154,8 +162,8 @@ def test_a_shift_by_a_grid_vector_rolls_the_array(method):
 def test_a_shift_by_a_lattice_vector_changes_nothing(method):
     moved = structure(frac=np.array(FRAC) + [[1, 0, -2], [0, 3, 0], [-1, -1, 5]])
     np.testing.assert_allclose(
-        saed(moved, (16, 15, 20), ATOMS[method], method=method),
-        saed(structure(), (16, 15, 20), ATOMS[method], method=method),
+        superpose(moved, (16, 15, 20), ATOMS[method], method=method),
+        superpose(structure(), (16, 15, 20), ATOMS[method], method=method),
         atol=1e-11,
     )
 
@@ -167,8 +175,10 @@ def test_a_supercell_repeats_the_cell(method, times):
     images = np.array(list(product(*(range(n) for n in times))))
     frac = (np.array(FRAC)[:, None] + images).reshape(-1, 3) / times
     big = structure(SKEW * np.array(times)[:, None], frac, (len(images), 2 * len(images)))
-    found = saed(big, np.multiply(shape, times), ATOMS[method], method=method)
-    np.testing.assert_allclose(found, np.tile(saed(structure(), shape, ATOMS[method], method=method), times), atol=2e-6)
+    found = superpose(big, np.multiply(shape, times), ATOMS[method], method=method)
+    np.testing.assert_allclose(
+        found, np.tile(superpose(structure(), shape, ATOMS[method], method=method), times), atol=2e-6
+    )
 
 
 @pytest.mark.parametrize("method", ["reciprocal", "real"])
@@ -176,8 +186,8 @@ def test_another_choice_of_cell_vectors_gives_the_same_field(method):
     change = np.array([[1, 1, 0], [0, 1, -1], [0, 0, 1]])
     n = 40
     other = structure(change @ SKEW, np.array(FRAC) @ np.linalg.inv(change))
-    before = saed(structure(), (n, n, n), (SI, OX), method=method)
-    after = saed(other, (n, n, n), (SI, OX), method=method)
+    before = superpose(structure(), (n, n, n), (SI, OX), method=method)
+    after = superpose(other, (n, n, n), (SI, OX), method=method)
     index = np.stack(np.meshgrid(*3 * [np.arange(n)], indexing="ij"), -1) @ change % n  # the old index of a new point
     np.testing.assert_allclose(after, before[tuple(np.moveaxis(index, -1, 0))], atol=1e-6)
 
@@ -185,17 +195,19 @@ def test_another_choice_of_cell_vectors_gives_the_same_field(method):
 @pytest.mark.parametrize("method", ["reciprocal", "real"])
 def test_rotation_and_reflection_change_nothing(method):
     rotation = np.linalg.qr(np.random.default_rng(3).normal(size=(3, 3)))[0]
-    before = saed(structure(), (16, 15, 20), ATOMS[method], method=method)
+    before = superpose(structure(), (16, 15, 20), ATOMS[method], method=method)
     for turn in (rotation, -rotation):
         np.testing.assert_allclose(
-            saed(structure(SKEW @ turn), (16, 15, 20), ATOMS[method], method=method), before, atol=1e-10
+            superpose(structure(SKEW @ turn), (16, 15, 20), ATOMS[method], method=method), before, atol=1e-10
         )
 
 
 def test_groups_of_the_same_density_are_one_and_order_does_not_matter():
     split = structure(frac=[FRAC[1], FRAC[0], FRAC[2]], counts=(1, 1, 1), species=("O", "Si", "O"))
     np.testing.assert_allclose(
-        saed(split, (9, 8, 10), (SHARP, SI, slater("O", 6.0))), saed(structure(), (9, 8, 10), (SI, SHARP)), atol=1e-13
+        superpose(split, (9, 8, 10), (SHARP, SI, slater("O", 6.0))),
+        superpose(structure(), (9, 8, 10), (SI, SHARP)),
+        atol=1e-13,
     )
 
 
@@ -203,7 +215,7 @@ def test_nothing_beyond_the_table():
     # A form factor that is cut while it is large: only G = 0 and |G| < 3/Å are left
     cut = AtomicDensity("O", "O", 6.0, SHARP.q[:120], SHARP.form[:120], "test")
     cell = structure(frac=[[0.2, 0.3, 0.4]], counts=(1,), species=("O",))
-    found = np.fft.fftn(saed(cell, (15, 15, 15), (cut,), method="reciprocal"), norm="forward")
+    found = np.fft.fftn(superpose(cell, (15, 15, 15), (cut,), method="reciprocal"), norm="forward")
     miller = np.stack(np.meshgrid(*3 * [np.fft.fftfreq(15, 1 / 15)], indexing="ij"), -1)
     q = np.linalg.norm(miller @ reciprocal(SKEW), axis=-1)
     assert abs(found[q > cut.q[-1]]).max() < 1e-14
@@ -232,7 +244,7 @@ def test_an_antiferromagnet_adds_up_to_nothing(method):
 def test_zero_moments_and_moments_of_zval():
     assert not saed_magnetisation(structure(), (8, 8, 8), (SI, OX), np.zeros(3)).any()
     full = saed_magnetisation(structure(), (8, 8, 8), (SI, OX), [4.0, 6.0, 6.0])
-    np.testing.assert_allclose(full, saed(structure(), (8, 8, 8), (SI, OX)), atol=1e-13)
+    np.testing.assert_allclose(full, superpose(structure(), (8, 8, 8), (SI, OX)), atol=1e-13)
 
 
 def test_non_collinear_moments_give_three_fields():
@@ -336,28 +348,30 @@ def test_auto_takes_real_space_for_large_cells_of_resolved_atoms_only():
 
 def test_refuses_what_does_not_fit():
     with pytest.raises(MismatchError, match=r"1 densities for 2 groups of atoms \(Si1O2\)"):
-        saed(structure(), (8, 8, 8), (SI,))
+        superpose(structure(), (8, 8, 8), (SI,))
     with pytest.raises(MismatchError, match="3 densities for 2 groups"):
         saed_magnetisation(structure(), (8, 8, 8), (SI, OX, OX), [1.0, 2.0, 0.0])
     with pytest.raises(SettingsError, match="'fourier'; wanted one of auto"):
-        saed(structure(), (8, 8, 8), (SI, OX), method="fourier")
+        superpose(structure(), (8, 8, 8), (SI, OX), method="fourier")
     with pytest.raises(ChgtoolsError, match=r"\(8, 0, 8\)"):
-        saed(structure(), (8, 0, 8), (SI, OX))
+        superpose(structure(), (8, 0, 8), (SI, OX))
     with pytest.raises(MismatchError, match=r"\(2,\); 3 atoms"):
         saed_magnetisation(structure(), (8, 8, 8), (SI, OX), [1.0, 2.0])
     with pytest.raises(MismatchError, match="atom 2 is not"):
         saed_magnetisation(structure(), (8, 8, 8), (SI, OX), [1.0, np.nan, 2.0])
     with pytest.raises(ChgtoolsError, match="no volume"):
-        saed(structure(np.ones((3, 3))), (8, 8, 8), (SI, OX))
+        superpose(structure(np.ones((3, 3))), (8, 8, 8), (SI, OX))
     with pytest.raises(ChgtoolsError, match="no number"):
-        saed(structure(frac=[[0, 0, np.nan], [0, 0, 0], [0, 0, 0]]), (8, 8, 8), (SI, OX))
+        superpose(structure(frac=[[0, 0, np.nan], [0, 0, 0], [0, 0, 0]]), (8, 8, 8), (SI, OX))
 
 
 def test_takes_a_pymatgen_structure():
     from pymatgen.core import Structure as PymatgenStructure
 
     cell = PymatgenStructure(SKEW, ["Si", "O", "O"], FRAC)
-    np.testing.assert_allclose(saed(cell, (8, 8, 8), (SI, OX)), saed(structure(), (8, 8, 8), (SI, OX)), atol=1e-13)
+    np.testing.assert_allclose(
+        chgtools.saed(cell, (8, 8, 8), (SI, OX)), superpose(structure(), (8, 8, 8), (SI, OX)), atol=1e-13
+    )
 
 
 # --- real structures and tables --------------------------------------------------------------------------------------
@@ -378,7 +392,7 @@ def test_independent_program_on_a_real_structure(store, number):
     names, counts = zip(*((name, len(list(group))) for name, group in groupby(entry["species"])), strict=True)
     cell = Structure(entry["lattice"], names, counts, entry["fractional"])
     densities = [read_upf(shared_path("dft", "upf", f"{name}.upf.gz")) for name in names]
-    found = saed(cell, entry["shape"], densities)
+    found = superpose(cell, entry["shape"], densities)
     # Its grids stop at the largest sphere in the box of G, which costs up to 0.02 %
     expected = other.grids(entry, other.Atoms(shared_path("dft", "upf")))[0] / BOHR_ANGSTROM**3
     assert 100 * abs(found - expected).sum() / expected.sum() < 0.02

@@ -10,8 +10,9 @@ from chgtools.atoms.density import AtomicDensity
 from chgtools.errors import MismatchError, SettingsError
 from chgtools.formats import chgcar
 from chgtools.formats.incar import parse_incar
-from chgtools.grid import fft_grid
-from chgtools.settings import GridOptions, grid_settings, spin_settings
+from chgtools.fourier.grids import fft_grid
+from chgtools.run.grid import GridOptions, grid_settings
+from chgtools.run.tags import Tags, start_moments
 
 
 def atom(label: str, zval: float, enmax: float | None = None, eaug: float | None = None) -> AtomicDensity:
@@ -84,17 +85,17 @@ def test_explicit_grids_win(tmp_path):
     ],
 )
 def test_moments(text, moments):
-    found = spin_settings(structure(), parse_incar(text))
+    found = start_moments(structure(), Tags.of(parse_incar(text)))
     if moments is None:
-        assert found.moments is None
+        assert found.values is None
     else:
-        np.testing.assert_array_equal(found.moments, moments)
+        np.testing.assert_array_equal(found.values, moments)
     assert bool(found.assumptions) == (moments is not None and ("MAGMOM" not in text or " 7" in text))
 
 
 def test_too_few_moments_are_refused():
     with pytest.raises(SettingsError, match="MAGMOM has 2 values, 3 atoms need 3"):
-        spin_settings(structure(), parse_incar("ISPIN = 2\nMAGMOM = 1 2"))
+        start_moments(structure(), Tags.of(parse_incar("ISPIN = 2\nMAGMOM = 1 2")))
     with pytest.raises(SettingsError, match="3 atoms need 9"):
-        spin_settings(structure(), parse_incar("LSORBIT = T\nMAGMOM = 3*1"))
-    assert spin_settings(structure(), None).moments is None
+        start_moments(structure(), Tags.of(parse_incar("LSORBIT = T\nMAGMOM = 3*1")))
+    assert start_moments(structure(), Tags.of(None)).values is None

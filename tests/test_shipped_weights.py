@@ -15,10 +15,9 @@ from test_model import rotation, wigner
 from chgtools.cell import Structure
 from chgtools.cli import main
 from chgtools.formats import chgcar, poscar
-from chgtools.models.basis import total_charge
-from chgtools.models.model import load_model
-from chgtools.models.weights import PACKAGED, read_facts
-from chgtools.prediction import saed
+from chgtools.fourier.basis import total_charge
+from chgtools.models.weights import PACKAGED, load_model, read_facts
+from chgtools.start.prediction import saed
 
 EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
 # Four atoms each: rattled lonsdaleite, and a made-up oxide

@@ -9,11 +9,11 @@ import pytest
 from conftest import SHARED, shared_path
 from synthetic_potcar import write_synthetic_potcar
 
-from chgtools.atoms.choice import Source
-from chgtools.augmentation import record_length
 from chgtools.formats import chgcar, poscar
-from chgtools.prediction import predict
-from chgtools.settings import GridOptions
+from chgtools.libraries.choice import Source
+from chgtools.paw.records import record_length
+from chgtools.run.grid import GridOptions
+from chgtools.start.prediction import predict
 
 D_METAL = (2, 2, 0, 0, 1, 1)
 # file, blocks, (label, ZVAL, channels) of the groups: channels that give the records' length in VASP's own file

@@ -9,9 +9,9 @@ import pytest
 from conftest import shared_path
 
 from chgtools.errors import ChgtoolsError, SettingsError
-from chgtools.training.build import add_target
-from chgtools.training.splits import FRACTIONS, place, reduced_composition, split
-from chgtools.training.store import Store, writable
+from chgtools.stores.build import add_target
+from chgtools.stores.splits import FRACTIONS, place, reduced_composition, split
+from chgtools.stores.store import Store, writable
 
 FORMULAS = ("Si", "MgO", "Al2O3", "NaCl", "Fe2O3", "TiO2", "SiC", "GaAs")
 
@@ -139,7 +139,7 @@ def test_a_split_that_was_stopped_is_none(tmp_path, monkeypatch):
     def stop(*arguments, **options):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("chgtools.training.splits.json.dumps", stop)
+    monkeypatch.setattr("chgtools.stores.splits.json.dumps", stop)
     with pytest.raises(KeyboardInterrupt):
         split(path, seed=9)
     with pytest.raises(ChgtoolsError, match="has no splits"):

@@ -19,20 +19,19 @@ from test_prediction import atom
 
 from chgtools import dcd
 from chgtools.cell import Structure, reciprocal
-from chgtools.dcd import DifferenceDensity
 from chgtools.errors import ChgtoolsError, FormatError, SettingsError
 from chgtools.formats import chgcar, poscar
-from chgtools.grid import coefficients, resample
-from chgtools.half_sphere import half_sphere, lengths, take, to_grid
-from chgtools.superposition import saed
-from chgtools.training import entry as entries
-from chgtools.training import store as storing
-from chgtools.training.build import BuildOptions, add_target, build
-from chgtools.training.entry import Entry
-from chgtools.training.store import Store
-from chgtools.training.truncate import STEP_PER_BOHR, entry_of
+from chgtools.fourier.half_sphere import half_sphere, lengths, take, to_grid
+from chgtools.fourier.resampling import coefficients, resample
+from chgtools.start.superposition import superpose
+from chgtools.stores import entry as entries
+from chgtools.stores import store as storing
+from chgtools.stores.build import BuildOptions, add_target, build
+from chgtools.stores.entry import Entry
+from chgtools.stores.store import Store
+from chgtools.stores.truncate import STEP_PER_BOHR, entry_of
 from chgtools.units import BOHR_ANGSTROM
-from chgtools.volumetric import VolumetricData
+from chgtools.volumetric import DifferenceDensity, VolumetricData
 
 SHAPE = (20, 18, 24)
 
@@ -47,8 +46,8 @@ def difference(shift: float = 0.0, charge: float = 0.0, spins: int = 0, **struct
     cell = atoms(shift, **structure_options)
     densities = [atom("Si", 4), atom("O", 6)]
     moved = cell.with_changes(frac=cell.frac + [0.02, -0.03, 0.01])
-    reference = saed(cell, SHAPE, densities)
-    change = 0.3 * (saed(moved, SHAPE, densities) - reference) + charge / cell.volume
+    reference = superpose(cell, SHAPE, densities)
+    change = 0.3 * (superpose(moved, SHAPE, densities) - reference) + charge / cell.volume
     blocks = [change] + [reference * 0.1 * (i + 1) for i in range(spins)]
     blocks = [np.asfortranarray(block) for block in blocks]
     return DifferenceDensity(cell, blocks, reference, ("Si_x", "O"), (4.0, 6.0), 14.0 + charge)
@@ -217,7 +216,7 @@ def test_without_spin_there_is_no_magnetisation(tmp_path):
 
 def write_run(folder, shift=0.0):
     """A folder with a CHGCAR, its POSCAR, and a library of its atoms."""
-    from chgtools.atoms.library import DensityLibrary
+    from chgtools.libraries.library import DensityLibrary
 
     folder.mkdir()
     made = difference(shift)
@@ -228,7 +227,7 @@ def write_run(folder, shift=0.0):
 
 
 def test_a_chgcar_and_its_target_are_one_entry(tmp_path):
-    from chgtools.atoms.choice import Source
+    from chgtools.libraries.choice import Source
 
     charge = write_run(tmp_path / "run7")
     source = Source(library=tmp_path / "run7" / "lib.h5", labels={"Si": "Si", "O": "O"})
@@ -348,9 +347,9 @@ def test_files_that_are_no_stores(tmp_path):
         Store.open(path)
     with pytest.raises(ChgtoolsError, match="no store of difference densities"):
         add_target(tmp_path / "s.h5", path)
-    with pytest.raises(FormatError, match="holds 'chgtools difference charge density'"):
+    with pytest.raises(FormatError, match="is no store of .* but 'chgtools difference charge density'"):
         Store.open(target(tmp_path / "a.h5"))
-    with pytest.raises(FormatError, match="holds 'chgtools difference charge density'"):
+    with pytest.raises(FormatError, match="is no store of .* but 'chgtools difference charge density'"):
         add_target(tmp_path / "a.h5", target(tmp_path / "b.h5"))
     assert not (tmp_path / "s.h5").exists()
 

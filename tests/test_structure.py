@@ -10,9 +10,10 @@ from pymatgen.core import Structure as PymatgenStructure
 from pymatgen.io.vasp import Poscar
 from synthetic_chgcar import charge, structure
 
+from chgtools.cell import require_same
 from chgtools.errors import ChgtoolsError, FormatError, MismatchError
 from chgtools.formats import chgcar_writer, poscar
-from chgtools.structure import as_structure, require_same
+from chgtools.formats.structures import as_structure
 
 LATTICE = [[4.0, 0, 0], [1, 4, 0], [0, 0, 5]]
 SYMBOLS, FRAC = ["Fe", "Fe", "O", "Fe"], [[0, 0, 0], [0.5, 0, 0], [0.2, 0.3, 0.4], [0.9, 1.1, -0.2]]

@@ -12,24 +12,24 @@ import pytest
 import torch
 from click.testing import CliRunner
 
-from chgtools.atoms.choice import Source, choose
 from chgtools.cell import Structure
 from chgtools.cli import main
 from chgtools.errors import FormatError, SettingsError
-from chgtools.grid import coefficients
-from chgtools.half_sphere import half_sphere, take
-from chgtools.models.basis import RadialBasis, expand, waves, with_charge
-from chgtools.models.model import load_model
+from chgtools.fourier.basis import RadialBasis, expand, waves, with_charge
+from chgtools.fourier.half_sphere import half_sphere, take
+from chgtools.fourier.resampling import coefficients
+from chgtools.libraries.choice import Source, choose
 from chgtools.models.settings import EncoderSettings
-from chgtools.superposition import saed
+from chgtools.models.weights import load_model
+from chgtools.start.superposition import superpose
+from chgtools.stores.entry import Entry
+from chgtools.stores.store import Store, writable, write_entry
 from chgtools.training.data import read_data, split_of
-from chgtools.training.entry import Entry
 from chgtools.training.evaluation import evaluate_entry, summary
 from chgtools.training.losses import coulomb_percent, mae_percent, neutral, residual, rms_percent
 from chgtools.training.run import Listener, train
 from chgtools.training.samples import Field, sample_of
 from chgtools.training.settings import Loss, TrainSettings, defaults_text, read_settings
-from chgtools.training.store import Store, writable, write_entry
 from chgtools.training.trainer import Trainer
 
 BASIS = RadialBasis(n_max=3, l_max=2, q_max=14.0)
@@ -221,7 +221,7 @@ def test_total_densities_have_their_own_target(store, tmp_path):
     assert total.norm == plain.norm
     atoms = (total.target - plain.target)[:, 0].numpy()
     shape = (24, 24, 30)
-    made = saed(an_entry(2).structure, shape, choose(an_entry(2).structure, Source()).densities)
+    made = superpose(an_entry(2).structure, shape, choose(an_entry(2).structure, Source()).densities)
     held = take(coefficients(made), shape, an_entry(2).miller).real * an_entry(2).structure.volume
     assert np.allclose(atoms, held, atol=1e-4)
 

@@ -33,7 +33,7 @@ class AtomicDensity:
     xc : "PBE", "LDA", ... or ""
     channels : l of each PAW projector in POTCAR order, or None
     occupancies : (n_channels, n_channels) atomic occupancies of the channels ("uccopancies in atom"), or None
-    mean_occupancies : (n_channels, n_channels) the same as a mean of reference CHGCARs (chgtools.occupancies), or None
+    mean_occupancies : (n_channels, n_channels) the same as a mean of reference CHGCARs (chgtools.paw.means), or None
     enmax, eaug : eV (the POTCAR's ENMAX and EAUG), or None
     provenance : what else is known of how it was made, such as {"configuration": "3d7 4s1"}
     Raises ChgtoolsError for a mesh that is not uniform from 0, numbers that are not finite, form[0] that is not zval.

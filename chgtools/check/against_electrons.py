@@ -34,9 +34,9 @@ def check(result: Scan, inputs: Inputs, not_checked: list[str]) -> list[Finding]
 
 def _wanted(result: Scan, inputs: Inputs) -> tuple[float | None, str, bool]:
     """(electrons, where the number comes from, whether it is certain)."""
-    settings = inputs.settings
-    if settings is not None and settings.nelect is not None:
-        return settings.nelect, f"NELECT ({settings.place('NELECT')})", True
+    tags = inputs.tags
+    if tags is not None and tags.nelect is not None:
+        return tags.nelect, f"NELECT ({tags.place('NELECT')})", True
     structure = inputs.structure if inputs.structure is not None else result.structure
     assert structure is not None
     if inputs.potcar is not None and len(inputs.potcar) == len(structure.counts):

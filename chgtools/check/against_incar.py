@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING
 
 from chgtools.check.codes import finding
 from chgtools.check.findings import DROPPED, MISREAD, NOTE, Finding
-from chgtools.check.inputs import READS_CHGCAR
 from chgtools.errors import ChgtoolsError
 
 if TYPE_CHECKING:
-    from chgtools.check.inputs import Inputs, Settings
+    from chgtools.check.inputs import Inputs
     from chgtools.check.scan import Scan
+    from chgtools.run.tags import Tags
 
 _CHARGE_FROM = {
     0: "takes the density from the WAVECAR's orbitals",
@@ -25,29 +25,29 @@ _CHARGE_FROM = {
 
 def check(result: Scan, inputs: Inputs, not_checked: list[str]) -> list[Finding]:
     """Findings of an INCAR with which VASP reads the file not at all, or not as it is meant."""
-    if inputs.settings is None:
+    if inputs.tags is None:
         return []
-    settings = inputs.settings
-    findings = _icharg(settings, inputs) + _grid(result, inputs, not_checked) + _blocks(result, settings)
-    return findings + _zero(result, settings) + _taucar(settings, inputs)
+    tags = inputs.tags
+    findings = _icharg(tags, inputs) + _grid(result, inputs, not_checked) + _blocks(result, tags)
+    return findings + _zero(result, tags) + _taucar(tags, inputs)
 
 
-def _icharg(settings: Settings, inputs: Inputs) -> list[Finding]:
+def _icharg(tags: Tags, inputs: Inputs) -> list[Finding]:
     """ICHARG that does not read the CHGCAR."""
-    if settings.icharg in READS_CHGCAR:
+    if tags.reads_chgcar:
         return []
-    if settings.icharg is None:
+    if tags.icharg is None:
         wavecar = (inputs.folder / "WAVECAR").is_file()
         istart = inputs.incar.text("ISTART") if inputs.incar is not None else None
         if wavecar and istart != "0":
             found = "ICHARG is not set and a WAVECAR lies in the folder, so that ICHARG = 0"
             effect = "VASP takes the density from the WAVECAR's orbitals and ignores the CHGCAR"
-            return [finding("icharg", settings.path, found, effect=effect)]
+            return [finding("icharg", tags.path, found, effect=effect)]
         found, does = "ICHARG is not set, so that it is 2", _CHARGE_FROM[2]
     else:
-        found = f"ICHARG = {settings.icharg}"
-        does = _CHARGE_FROM.get(settings.icharg, "is not known to read the CHGCAR")
-    return [finding("icharg", settings.place("ICHARG"), found, effect=f"VASP {does} and ignores the CHGCAR")]
+        found = f"ICHARG = {tags.icharg}"
+        does = _CHARGE_FROM.get(tags.icharg, "is not known to read the CHGCAR")
+    return [finding("icharg", tags.place("ICHARG"), found, effect=f"VASP {does} and ignores the CHGCAR")]
 
 
 def _grid(result: Scan, inputs: Inputs, not_checked: list[str]) -> list[Finding]:
@@ -77,7 +77,7 @@ def _grid(result: Scan, inputs: Inputs, not_checked: list[str]) -> list[Finding]
 
 
 def _grid_mend(shape: tuple[int, int, int]) -> str:
-    from chgtools.grid import fft_friendly
+    from chgtools.fourier.grids import fft_friendly
 
     if all(fft_friendly(n) == n for n in shape):
         tags = "; ".join(f"NG{axis}F = {n}" for axis, n in zip("XYZ", shape, strict=True))
@@ -88,7 +88,7 @@ def _grid_mend(shape: tuple[int, int, int]) -> str:
 def _wanted_grid(result: Scan, inputs: Inputs) -> tuple[tuple[int, int, int], str, bool]:
     """(grid, what it stands on, whether that is certain). Raises ChgtoolsError where it cannot be settled."""
     from chgtools.errors import SettingsError
-    from chgtools.settings import ENCUT_OF_PREC, GridOptions, grid_settings
+    from chgtools.run.grid import ENCUT_OF_PREC, GridOptions, grid_settings
 
     incar = inputs.incar
     structure = inputs.structure if inputs.structure is not None else result.structure
@@ -125,43 +125,43 @@ def _needs_enaug(prec: str | None) -> bool:
     return (prec or "n").strip().lower()[:1] in ("h", "l", "m")
 
 
-def _blocks(result: Scan, settings: Settings) -> list[Finding]:
+def _blocks(result: Scan, tags: Tags) -> list[Finding]:
     """Blocks of the file against ISPIN, LNONCOLLINEAR and LSORBIT."""
-    blocks, wanted = len(result.blocks), settings.blocks
+    blocks, wanted = len(result.blocks), tags.blocks
     if blocks == wanted or blocks not in (1, 2, 4):
         return []
     place = f"{result.path}:{result.grid_line}"
-    run = "LNONCOLLINEAR or LSORBIT" if settings.noncollinear else f"ISPIN = {settings.ispin}"
+    run = "LNONCOLLINEAR or LSORBIT" if tags.noncollinear else f"ISPIN = {tags.ispin}"
     found = f"the file has {blocks} block{'s' * (blocks > 1)}, a run with {run} has {wanted}"
     if wanted == 1:
         return [finding("magnetisation-unused", place, found)]
     if blocks == 1:
-        severity = MISREAD if settings.fixed_density else NOTE
+        severity = MISREAD if tags.fixed_density else NOTE
         return [finding("magnetisation-missing", place, found, severity=severity)]
     if blocks == 2:
         return [finding("magnetisation-collinear", place, found)]
     return [finding("magnetisation-blocks", place, found, severity=DROPPED)]
 
 
-def _zero(result: Scan, settings: Settings) -> list[Finding]:
+def _zero(result: Scan, tags: Tags) -> list[Finding]:
     """A magnetisation that is zero everywhere, where the run is meant to be magnetic."""
-    magnetic = settings.magmom is None or any(settings.magmom)
-    if settings.blocks == 1 or len(result.blocks) < 2 or not magnetic:
+    magnetic = tags.magmom is None or any(tags.magmom)
+    if tags.blocks == 1 or len(result.blocks) < 2 or not magnetic:
         return []
     if not all(block.zero for block in result.blocks[1:]):
         return []
-    moments = "not set (1 for each atom)" if settings.magmom is None else "not zero"
+    moments = "not set (1 for each atom)" if tags.magmom is None else "not zero"
     found = f"the magnetisation is zero everywhere, MAGMOM is {moments}"
     return [finding("magnetisation-zero", f"{result.path}:{result.grid_line}", found)]
 
 
-def _taucar(settings: Settings, inputs: Inputs) -> list[Finding]:
-    if settings.metagga is None or settings.metagga.upper() in ("NONE", "--") or settings.icharg not in READS_CHGCAR:
+def _taucar(tags: Tags, inputs: Inputs) -> list[Finding]:
+    if tags.metagga is None or tags.metagga.upper() in ("NONE", "--") or not tags.reads_chgcar:
         return []
     if (inputs.folder / "TAUCAR").is_file():
         return []
-    found = f"METAGGA = {settings.metagga} with ICHARG = {settings.icharg}, and no TAUCAR in the folder"
-    if settings.fixed_density:
-        return [finding("taucar", settings.place("METAGGA"), found)]
+    found = f"METAGGA = {tags.metagga} with ICHARG = {tags.icharg}, and no TAUCAR in the folder"
+    if tags.fixed_density:
+        return [finding("taucar", tags.place("METAGGA"), found)]
     effect = "VASP starts without a kinetic energy density, until it is first updated after NELMDL steps"
-    return [finding("taucar", settings.place("METAGGA"), found, severity=NOTE, effect=effect)]
+    return [finding("taucar", tags.place("METAGGA"), found, severity=NOTE, effect=effect)]

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from chgtools.cell import LATTICE_TOLERANCE_ANGSTROM, POSITION_TOLERANCE_ANGSTROM
 from chgtools.check.codes import finding
 from chgtools.check.findings import NOTE, Finding
-from chgtools.structure import LATTICE_TOLERANCE_ANGSTROM, POSITION_TOLERANCE_ANGSTROM
 
 if TYPE_CHECKING:
     from chgtools.cell import Structure

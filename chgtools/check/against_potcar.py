@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from chgtools.augmentation import record_entries, record_length
 from chgtools.check.codes import finding
 from chgtools.check.findings import MISREAD, NOTE, Finding
+from chgtools.paw.records import record_entries, record_length
 
 if TYPE_CHECKING:
     from chgtools.cell import Structure
@@ -117,21 +117,21 @@ def _lmaxmix(result: Scan, inputs: Inputs, structure: Structure, channels: Seque
     if _beyond(result, structure, channels, 2) is False and _beyond(result, structure, channels, 0):
         found = f"all occupancies beyond L = 2 are zero, the channels go to l = {highest}, so L to {2 * highest}"
         findings.append(finding("lmaxmix-of-file", f"{result.path}:{min(result.records[0].lines.values())}", found))
-    settings = inputs.settings
-    if settings is None or settings.icharg not in (1, 11):
+    tags = inputs.tags
+    if tags is None or not tags.reads_chgcar:
         return findings
     wanted = WANTED_LMAXMIX.get(_valence_ell(inputs, channels), 6)
-    if settings.lmaxmix >= wanted and (settings.lmaxmix >= 2 * highest or not settings.fixed_density):
+    if tags.lmaxmix >= wanted and (tags.lmaxmix >= 2 * highest or not tags.fixed_density):
         return findings
-    lost = _beyond(result, structure, channels, settings.lmaxmix)
-    serious = settings.fixed_density and settings.lmaxmix < wanted
+    lost = _beyond(result, structure, channels, tags.lmaxmix)
+    serious = tags.fixed_density and tags.lmaxmix < wanted
     content = "are not zero" if lost else "are zero"
     found = (
-        f"LMAXMIX = {settings.lmaxmix}, and channels to l = {highest} have occupancies up to L = {2 * highest}; those "
+        f"LMAXMIX = {tags.lmaxmix}, and channels to l = {highest} have occupancies up to L = {2 * highest}; those "
         f"beyond LMAXMIX {content} in the file"
     )
     mend = f"Set LMAXMIX = {max(wanted, min(6, 2 * highest))}, in the run that makes the density too"
-    place = settings.place("LMAXMIX")
+    place = tags.place("LMAXMIX")
     return [*findings, finding("lmaxmix", place, found, severity=MISREAD if serious else NOTE, mend=mend)]
 
 

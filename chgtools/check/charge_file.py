@@ -12,6 +12,7 @@ from chgtools.check.scan import Scan, scan
 from chgtools.check.walk import Trouble
 from chgtools.errors import SettingsError
 from chgtools.formats.chgcar import kind_of
+from chgtools.run.folder import RunFolder
 
 MOST_LINES = 6  # of one finding, to be named
 
@@ -29,23 +30,16 @@ def check_file(
     poscar, potcar, incar : inputs of the run that is to read it; by default those beside the file
     Raises ChgtoolsError for a file, or an input that was named, which cannot be read at all.
     """
-    report, _, _ = examine(path, poscar=poscar, potcar=potcar, incar=incar)
+    report, _, _ = examine(Path(path), RunFolder.around(path, poscar=poscar, potcar=potcar, incar=incar))
     return report
 
 
-def examine(
-    path: Path | str,
-    *,
-    poscar: Path | str | None = None,
-    potcar: Path | str | None = None,
-    incar: Path | str | None = None,
-) -> tuple[Report, Scan, Inputs]:
-    """:func:`check_file`, with the scan and the inputs it is made of."""
-    path = Path(path)
+def examine(path: Path, run: RunFolder) -> tuple[Report, Scan, Inputs]:
+    """:func:`check_file` for a run that is known, with the scan and the inputs that the report is made of."""
     kind = kind_of(path)
     if kind in ("LOCPOT", "ELFCAR"):
         raise SettingsError(f"{path} is a {kind} by its name; VASP starts from a CHGCAR, so give one")
-    inputs = find_inputs(path, poscar, incar, potcar)
+    inputs = find_inputs(path, run)
     result = scan(path)
     inputs.labels = label_facts_of(inputs.structure) or label_facts_of(result.structure)
     if inputs.potcar is not None and not result.has_records and all(d.occupancies is None for d in inputs.potcar):

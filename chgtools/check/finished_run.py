@@ -19,8 +19,8 @@ from pathlib import Path
 
 from chgtools.check.codes import finding
 from chgtools.check.findings import REFUSED, Finding, RunReport
-from chgtools.check.inputs import READS_CHGCAR
 from chgtools.errors import ChgtoolsError
+from chgtools.run.tags import READS_CHGCAR
 
 STDOUT_NAMES = ("vasp.out", "stdout*", "*.out", "slurm-*.out")
 MOST_BYTES = 64 << 20

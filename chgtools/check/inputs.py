@@ -1,136 +1,80 @@
-"""The inputs of the run that is to read a file: POSCAR, INCAR and POTCAR, named or beside it."""
+"""What a file is held against: the POSCAR, INCAR and POTCAR of the run that is to read it, named or beside it."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from chgtools.errors import ChgtoolsError
+from chgtools.run.folder import INCAR, POSCAR, POTCAR, RunFolder
 
 if TYPE_CHECKING:
     from chgtools.atoms.density import AtomicDensity
     from chgtools.atoms.labels import LabelFacts
     from chgtools.cell import Structure
     from chgtools.formats.incar import Incar
-
-READS_CHGCAR = (1, 11)  # ICHARG that reads the CHGCAR
-
-
-@dataclass(frozen=True)
-class Settings:
-    """What the INCAR says, None where it is silent; magmom : as given; lines : tag to FILE:LINE."""
-
-    icharg: int | None = None
-    ispin: int = 1
-    noncollinear: bool = False
-    lmaxmix: int = 2
-    nelect: float | None = None
-    magmom: tuple[float, ...] | None = None
-    metagga: str | None = None
-    lines: dict[str, str] = field(default_factory=dict)
-    path: str = "INCAR"
-
-    def place(self, tag: str) -> str:
-        return self.lines.get(tag, self.path)
-
-    @property
-    def fixed_density(self) -> bool:
-        return self.icharg is not None and self.icharg >= 10
-
-    @property
-    def blocks(self) -> int:
-        """Blocks of a file written by such a run."""
-        return 4 if self.noncollinear else 2 if self.ispin == 2 else 1
+    from chgtools.run.tags import Tags
 
 
 @dataclass
 class Inputs:
     """What was found; potcar and labels : one entry per group of atoms.
 
+    folder : of the file, where VASP will look for a WAVECAR
     labels : facts on the labels that a header names, None for a group whose label is not known
     """
 
     folder: Path
     structure: Structure | None = None
     incar: Incar | None = None
-    settings: Settings | None = None
+    tags: Tags | None = None
     potcar: list[AtomicDensity] | None = None
-    potcar_path: str = "POTCAR"
+    potcar_path: str = POTCAR
     labels: list[LabelFacts | None] | None = None
     used: list[str] = field(default_factory=list)
     not_checked: list[str] = field(default_factory=list)
 
     @property
     def icharg(self) -> int | None:
-        return None if self.settings is None else self.settings.icharg
+        return None if self.tags is None else self.tags.icharg
 
 
-def find_inputs(path: Path, poscar: Path | str | None, incar: Path | str | None, potcar: Path | str | None) -> Inputs:
-    """Read the inputs named, or those beside the file.
+def find_inputs(path: Path, run: RunFolder) -> Inputs:
+    """Read the inputs of the run that is to read the file ``path``.
 
     Raises ChgtoolsError for an input that was named and cannot be read; one that was found is left out, and said so.
     """
     inputs = Inputs(path.parent)
-    _read(inputs, "POSCAR", poscar, _structure, "positions, lattice, species and number of atoms")
-    _read(inputs, "INCAR", incar, _incar, "the grid, ICHARG, ISPIN, NELECT and LMAXMIX")
-    _read(inputs, "POTCAR", potcar, _potcar, "record lengths and the number of electrons")
+    inputs.structure = _read(
+        inputs, run, POSCAR, lambda: run.structure, "positions, lattice, species and number of atoms"
+    )
+    if _read(inputs, run, INCAR, lambda: run.tags, "the grid, ICHARG, ISPIN, NELECT and LMAXMIX") is not None:
+        inputs.incar, inputs.tags = run.incar, run.tags
+    inputs.potcar = _read(inputs, run, POTCAR, lambda: run.potcar, "record lengths and the number of electrons")
+    inputs.potcar_path = str(run.path(POTCAR) or POTCAR)
     return inputs
 
 
-def _read(inputs: Inputs, name: str, given: Path | str | None, read: Callable[[Inputs, Path], None], what: str) -> None:
-    """Read one input, if it is named or there; ``what`` cannot be checked without it."""
-    path = Path(given) if given is not None else _beside(inputs.folder, name)
+def _read(inputs: Inputs, run: RunFolder, name: str, read: Callable[[], Any], what: str) -> Any:
+    """One input, None where it is not there; ``what`` cannot be checked without it."""
+    path, named = run.path(name), name in run.named
     if path is None:
-        if name != "POTCAR":  # labels may stand in for it: the checks that want it say what they lack
+        if name == POSCAR and run.atoms is not None:
+            return run.atoms
+        if name != POTCAR:  # labels may stand in for it: the checks that want it say what they lack
             inputs.not_checked.append(f"no {name} beside the file: {what} were not held against it")
-        return
+        return None
     try:
-        read(inputs, path)
+        value = read()
     except ChgtoolsError as error:
-        if given is not None:
+        if named:
             raise
         inputs.not_checked.append(f"{what} were not held against the {name} beside the file: {error}")
-        return
-    inputs.used.append(f"{name}: {path}" + ("" if given is not None else " (beside the file)"))
-
-
-def _beside(folder: Path, name: str) -> Path | None:
-    names = (name,) if name == "INCAR" else (name, f"{name}.gz")
-    return next((folder / each for each in names if (folder / each).is_file()), None)
-
-
-def _structure(inputs: Inputs, path: Path) -> None:
-    from chgtools.formats import poscar
-
-    inputs.structure = poscar.read(path)
-
-
-def _potcar(inputs: Inputs, path: Path) -> None:
-    from chgtools.formats.potcar import read_potcar
-
-    inputs.potcar, inputs.potcar_path = read_potcar(path), str(path)
-
-
-def _incar(inputs: Inputs, path: Path) -> None:
-    from chgtools.formats.incar import read_incar
-
-    incar = read_incar(path)
-    magmom = incar.numbers("MAGMOM")
-    lmaxmix = incar.integer("LMAXMIX")
-    inputs.incar = incar
-    inputs.settings = Settings(
-        icharg=incar.integer("ICHARG"),
-        ispin=incar.integer("ISPIN") or 1,
-        noncollinear=bool(incar.logical("LNONCOLLINEAR")) or bool(incar.logical("LSORBIT")),
-        lmaxmix=2 if lmaxmix is None else lmaxmix,
-        nelect=incar.number("NELECT"),
-        magmom=None if magmom is None else tuple(magmom),
-        metagga=incar.text("METAGGA"),
-        lines={tag: f"{path}:{line}" for tag, line in incar.lines.items()},
-        path=str(path),
-    )
+        return None
+    inputs.used.append(f"{name}: {path}" + ("" if named else " (beside the file)"))
+    return value
 
 
 def label_facts_of(structure: Structure | None) -> list[LabelFacts | None] | None:

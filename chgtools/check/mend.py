@@ -10,13 +10,14 @@ from typing import IO
 
 import numpy as np
 
-from chgtools.check.charge_file import check_file, examine
+from chgtools.check.charge_file import examine
 from chgtools.check.findings import Finding, Report
 from chgtools.check.inputs import Inputs
 from chgtools.check.scan import Scan
 from chgtools.check.walk import Edit
 from chgtools.errors import ChgtoolsError
 from chgtools.formats.streams import LineReader, writing
+from chgtools.run.folder import INPUTS, RunFolder
 
 DEFAULT_MOMENT = 1.0  # VASP's default of MAGMOM, which VASP writes there without one
 
@@ -51,8 +52,9 @@ def mend_file(
     Mends the columns of record headers, missing lines of moments (MAGMOM of the INCAR; without one VASP's default, 1
     for each ion), blank lines, carriage returns, trailing text. Raises ChgtoolsError for a file that cannot be read.
     """
-    named = {"poscar": poscar, "potcar": potcar, "incar": incar}
-    before, result, inputs = examine(path, **named)
+    path = Path(path)
+    run = RunFolder.around(path, poscar=poscar, potcar=potcar, incar=incar)
+    before, result, inputs = examine(path, run)
     fixable = [finding for finding in before.findings if finding.fixable]
     if not fixable:
         return Mending(None, (), (), before)
@@ -60,16 +62,11 @@ def mend_file(
     pieces = [_moments(result, inputs, edit, notes) if edit.text is None else edit for edit in result.edits]
     with LineReader(path) as reader, writing(output) as file:
         _copy(reader, file, sorted(pieces, key=lambda edit: (edit.begin, -edit.end)), result.carriage_returns)
-    # The output may lie elsewhere, without the inputs beside it
-    for name, text in zip(("poscar", "incar", "potcar"), ("POSCAR", "INCAR", "POTCAR"), strict=True):
-        named[name] = named[name] or next((_path(used) for used in inputs.used if used.startswith(f"{text}: ")), None)
-    after = check_file(output, **named)
+    # the output may lie elsewhere, without the inputs beside it; those that cannot be read were left out before
+    readable = {name: run.path(name) for name in INPUTS if any(each.startswith(f"{name}: ") for each in inputs.used)}
+    after, _, _ = examine(Path(output), run.with_named(readable))
     left = {finding.code for finding in after.findings if finding.fixable}
     return Mending(str(output), tuple(f for f in fixable if f.code not in left), tuple(notes), after)
-
-
-def _path(used: str) -> str:
-    return used.partition(": ")[2].removesuffix(" (beside the file)")
 
 
 def _moments(result: Scan, inputs: Inputs, edit: Edit, notes: list[str]) -> Edit:
@@ -78,12 +75,12 @@ def _moments(result: Scan, inputs: Inputs, edit: Edit, notes: list[str]) -> Edit
 
     assert result.structure is not None
     n_atoms, blocks = result.structure.n_atoms, len(result.blocks)
-    given = None if inputs.settings is None else inputs.settings.magmom
+    given = None if inputs.tags is None else inputs.tags.magmom
     per_atom = 3 if blocks == 4 else 1
     if given is not None and len(given) >= per_atom * n_atoms:
-        assert inputs.settings is not None
+        assert inputs.tags is not None
         values = np.array(given[: per_atom * n_atoms]).reshape(n_atoms, per_atom)[:, min(edit.block, per_atom) - 1]
-        origin = f"MAGMOM ({inputs.settings.place('MAGMOM')})"
+        origin = f"MAGMOM ({inputs.tags.place('MAGMOM')})"
     else:
         values = np.full(n_atoms, DEFAULT_MOMENT)
         origin = f"{DEFAULT_MOMENT:g} for each ion, VASP's default of MAGMOM (it reads the line and does not use it)"

@@ -14,8 +14,8 @@ import click
 from chgtools.cli.options import PATH, density_options, json_option, output_option
 
 if TYPE_CHECKING:
-    from chgtools.training.build import Outcome
-    from chgtools.training.store import Store
+    from chgtools.stores.build import Outcome
+    from chgtools.stores.store import Store
 
 store_argument = click.argument("store", type=PATH, metavar="STORE.h5")
 SHARE = click.FloatRange(min=0, max=1)
@@ -60,9 +60,9 @@ def build(
     file stops no other.
     """
     from chgtools.cli.run_options import print_notes, source_of
-    from chgtools.dcd import pair_files
-    from chgtools.training.build import BuildOptions
-    from chgtools.training.build import build as build_store
+    from chgtools.dcd.pairs import pair_files
+    from chgtools.stores.build import BuildOptions
+    from chgtools.stores.build import build as build_store
 
     ready: list[tuple[Path, Path | None]] = [(file, None) for file in files if file.suffix == ".h5"]
     charges = [file for file in files if file.suffix != ".h5"]
@@ -116,7 +116,7 @@ def split(
 
     A hash of the name or formula with the seed decides, so entries that are added later move no other.
     """
-    from chgtools.training.splits import split as split_store
+    from chgtools.stores.splits import split as split_store
 
     if validation + test > 1:
         raise click.UsageError(f"--validation {validation:g} and --test {test:g} leave nothing; their sum is above 1")
@@ -133,7 +133,7 @@ def split(
 @json_option
 def list_command(store: Path, as_json: bool) -> None:
     """List the kinds of structure in a store: number, elements, error of SAED alone, splits."""
-    from chgtools.training.store import Store
+    from chgtools.stores.store import Store
 
     rows = summary(Store.open(store))
     if as_json:

@@ -12,7 +12,7 @@ from chgtools.cli.options import PATH, force_option, json_option, output_option,
 
 if TYPE_CHECKING:
     from chgtools.atoms.density import AtomicDensity
-    from chgtools.atoms.library import DensityLibrary
+    from chgtools.libraries.library import DensityLibrary
 
 BUILTIN = "builtin"
 SHARES = (0.5, 0.9, 0.99, 0.999)  # of the electrons, whose radii `show` prints
@@ -55,8 +55,8 @@ def build(
     With --occupancies-from each label keeps the mean augmentation occupancies of its atoms in reference CHGCARs. Their
     labels come from the POTCAR beside each, or are told by element and length of the records.
     """
-    from chgtools.atoms.library import DensityLibrary
     from chgtools.formats.table import read_table
+    from chgtools.libraries.library import DensityLibrary
 
     if not (potcars or upfs or tables):
         raise click.UsageError("found no source; give --potcar, --upf or --table")
@@ -85,7 +85,7 @@ def build(
 
 
 def _add_means(library: DensityLibrary, references: tuple[Path, ...]) -> dict[str, int]:
-    from chgtools.occupancies import with_mean_occupancies
+    from chgtools.paw.means import with_mean_occupancies
 
     made, atoms = with_mean_occupancies(library, references)
     for label in atoms:
@@ -130,7 +130,7 @@ def show(label: str, library: str, xc: str | None, as_json: bool, output: Path |
     density = _opened(library, xc)[label]
     known = facts(density) | {"radius_of_share": {f"{share:g}": density.radius_of(share) for share in SHARES}}
     if output is not None:
-        from chgtools.density_picture import draw_density
+        from chgtools.pictures.atomic_density import draw_density
 
         draw_density(density, output)
     if as_json:
@@ -142,7 +142,7 @@ def show(label: str, library: str, xc: str | None, as_json: bool, output: Path |
 
 
 def _opened(library: str, xc: str | None) -> DensityLibrary:
-    from chgtools.atoms.library import DensityLibrary
+    from chgtools.libraries.library import DensityLibrary
 
     if library == BUILTIN:
         return DensityLibrary.builtin(xc or "PBE")

@@ -42,7 +42,8 @@ def evaluate(
     the SAED's errors beside. Names and formulas decide what --aside means, as in the training.
     """
     from chgtools.errors import SettingsError
-    from chgtools.models.model import load_model
+    from chgtools.models.weights import load_model
+    from chgtools.stores.store import Store
     from chgtools.training.calibration import rank_correlation
     from chgtools.training.evaluation import (
         as_dict,
@@ -52,7 +53,6 @@ def evaluate(
         summary,
     )
     from chgtools.training.reference import from_ground_state
-    from chgtools.training.store import Store
 
     weights = load_model(model)
     chosen: list[tuple[Any, str]] = []

@@ -55,11 +55,11 @@ def describe(data: VolumetricData) -> dict[str, Any]:
 
 def describe_difference(file: Path) -> dict[str, Any]:
     """The same facts of a difference density; electrons are those of the self-consistent density."""
-    from chgtools import dcd
+    from chgtools.formats import difference_density as targets
     from chgtools.formats.chgcar_layout import block_names
     from chgtools.volumetric import VolumetricData
 
-    target = dcd.read(file)
+    target = targets.read(file)
     data = VolumetricData(
         "CHGCAR", target.structure, target.blocks, target.augmentation, target.moments, source=str(file)
     )

@@ -47,7 +47,7 @@ def make_dcd(
     POSCAR or CONTCAR beside the CHGCAR is taken if it is the same structure, else the header's 6 decimals. A POTCAR
     beside the CHGCAR is used unless another source is named. With several CHGCARs a bad one stops no other.
     """
-    from chgtools.dcd import pair_files
+    from chgtools.dcd.pairs import pair_files
 
     pairs = pair_files(files)
     if output is not None and len(pairs) > 1 and not output.is_dir():
@@ -101,13 +101,14 @@ def _one(
     import numpy as np
 
     from chgtools.cli.run_options import print_notes, source_of
-    from chgtools.dcd import difference_density, write
-    from chgtools.prediction import find_source
+    from chgtools.dcd.difference import difference_density
+    from chgtools.formats.difference_density import write
+    from chgtools.run.folder import RunFolder
 
     difference = difference_density(
         charge,
         poscar,
-        source=find_source(charge, source_of(options)),
+        source=RunFolder.around(charge).source(source_of(options)),
         nelect=nelect,
         dtype=np.float32 if float32 else np.float64,
     )

@@ -36,7 +36,7 @@ def _combined(*options: Callable[[Command], Command]) -> Callable[[Command], Com
     return decorate
 
 
-# gives potcar, library, upf, labels (a dict), convention and xc: the fields of chgtools.atoms.choice.Source
+# gives potcar, library, upf, labels (a dict), convention and xc: the fields of chgtools.libraries.choice.Source
 density_options = _combined(
     click.option(
         "--potcar",
@@ -74,7 +74,7 @@ density_options = _combined(
 
 incar_option = click.option("--incar", type=PATH, help="INCAR of the run; by default the one beside the POSCAR.")
 
-# gives encut, prec, enaug, ngf and like: the fields of chgtools.settings.GridOptions
+# gives encut, prec, enaug, ngf and like: the fields of chgtools.run.grid.GridOptions
 grid_options = _combined(
     click.option("--encut", type=click.FloatRange(min=0, min_open=True), metavar="EV", help="ENCUT in eV."),
     click.option("--prec", metavar="PREC", help="PREC: Normal, Accurate, Single, ..."),

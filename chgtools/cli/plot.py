@@ -50,8 +50,8 @@ def plot(
     FILE is a CHGCAR or another volumetric file, or a difference density made by `chgtools make-dcd`. Planes are drawn
     in true geometry, with the atoms up to 0.6 Å from them.
     """
-    from chgtools.planes import plane_of_atoms, plane_of_axis, plane_of_miller
-    from chgtools.plot import draw_average, draw_plane, open_field
+    from chgtools.pictures.fields import draw_average, draw_plane, open_field
+    from chgtools.pictures.planes import plane_of_atoms, plane_of_axis, plane_of_miller
 
     given = [
         name

@@ -24,14 +24,14 @@ from chgtools.cli.options import (
 )
 
 if TYPE_CHECKING:
-    from chgtools.batch_files import Shard
+    from chgtools.batch.files import Shard
 
 
 def _shard(ctx: click.Context, parameter: click.Parameter, value: str | None) -> Shard | None:
     """Shard(3, 8) of "3/8"."""
     if value is None:
         return None
-    from chgtools.batch_files import Shard
+    from chgtools.batch.files import Shard
     from chgtools.errors import SettingsError
 
     try:
@@ -100,33 +100,18 @@ def _one(poscar: Path, output: Path, force: bool, as_json: bool, options: dict[s
     refuse_to_replace(output, force)
     import time
 
-    import numpy as np
-
-    from chgtools.batch import facts_of
-    from chgtools.check.own_file import check_written
-    from chgtools.cli.run_options import grid_of, print_notes, source_of
-    from chgtools.formats import chgcar
-    from chgtools.prediction import predict as make
+    from chgtools.cli.run_options import print_notes
+    from chgtools.start.writing import NO_RECORDS, StartOptions, write_start
 
     started = time.perf_counter()
-    prediction = make(
-        poscar,
-        source=source_of(options),
-        incar=options["incar"],
-        grid=grid_of(options),
-        nelect=options["nelect"],
-        model=options["model"],
-        occupancies=options["occupancies"],
-        dtype=np.float32 if options["float32"] else np.float64,
-    )
+    start = write_start(poscar, output, StartOptions(**_start_options(options)))
+    prediction = start.prediction
     print_notes(prediction.assumptions)
-    chgcar.write(prediction.data, output, kind="CHGCAR")
-    findings = check_written(output, poscar, source_of(options), options["incar"])
-    for finding in findings:
-        if finding.code != "record-missing" or prediction.data.augmentation:  # a note has said so
+    for finding in start.findings:
+        if finding.code != NO_RECORDS:  # a note has said so
             click.echo(f"check: {finding}", err=True)
     seconds = time.perf_counter() - started
-    facts = {"file": str(output), **facts_of(prediction), "check": [f.as_dict() for f in findings]}
+    facts = {"file": str(output), **start.facts(), "check": [finding.as_dict() for finding in start.findings]}
     facts["seconds"] = round(seconds, 3)
     if as_json:
         click.echo(json.dumps(facts))
@@ -138,8 +123,17 @@ def _one(poscar: Path, output: Path, force: bool, as_json: bool, options: dict[s
     click.echo(
         f"{output}: {prediction.settings.structure.formula}, grid {n}, blocks {len(prediction.data.blocks)}, "
         f"{prediction.data.electrons:.6f} electrons (atoms: {prediction.electrons_of_atoms:g}), "
-        f"minimum {prediction.minimum:.3g} e/Å³, occupancies: {prediction.occupancies}, {learned}, {seconds:.2f} s"
+        f"minimum {prediction.minimum:.3g} e/Å³, occupancies: {prediction.occupancies}, {learned}, "
+        f"ready for ICHARG = 11: {'no' if start.not_ready else 'yes'}, {seconds:.2f} s"
     )
+
+
+def _start_options(options: dict[str, Any]) -> dict[str, Any]:
+    """The fields of chgtools.start.writing.StartOptions."""
+    from chgtools.cli.run_options import grid_of, source_of
+
+    names = ("incar", "nelect", "model", "occupancies", "float32")
+    return {"source": source_of(options), "grid": grid_of(options), **{name: options[name] for name in names}}
 
 
 def _many(
@@ -154,9 +148,8 @@ def _many(
 ) -> None:
     if output is not None and output.exists() and not output.is_dir():
         raise click.UsageError(f"{output} is a file; with --batch, -o names a folder")
-    from chgtools.batch import DONE, FAILED, FAILED_BEFORE, PRESENT, Batch, BatchOptions
-    from chgtools.batch_files import Shard
-    from chgtools.cli.run_options import grid_of, source_of
+    from chgtools.batch.files import Shard
+    from chgtools.batch.run import DONE, FAILED, FAILED_BEFORE, PRESENT, Batch, BatchOptions
 
     batch = Batch(
         structures,
@@ -166,18 +159,18 @@ def _many(
             shard=shard or Shard(),
             force=force,
             retry_failed=retry_failed,
-            source=source_of(options),
-            grid=grid_of(options),
-            **{name: options[name] for name in ("incar", "nelect", "model", "occupancies", "float32")},
+            **_start_options(options),
         ),
     )
     counts: Counter[str] = Counter()
+    not_ready = 0
     bar: Any = nullcontext()
     if shown := sys.stderr.isatty():
-        bar = click.progressbar(length=len(batch.entries), label=str(structures), file=sys.stderr)
+        bar = click.progressbar(length=len(batch.items), label=str(structures), file=sys.stderr)
     with bar:
         for outcome in batch.run():
             counts[outcome.status] += 1
+            not_ready += outcome.record.get("ready_for_icharg_11") is False
             if outcome.status == FAILED:
                 # off the line of the bar
                 click.echo(("\n" if shown else "") + f"Error: {outcome.error}", err=True)
@@ -186,12 +179,14 @@ def _many(
             if shown:
                 bar.update(1)
     if not as_json:
+        unready = f", {not_ready} not ready for ICHARG = 11" if not_ready else ""
         click.echo(
             f"{structures}: {counts[DONE]} done, {counts[PRESENT]} there already, "
-            f"{counts[FAILED] + counts[FAILED_BEFORE]} failed; {batch.manifest.path} says what each was made with"
+            f"{counts[FAILED] + counts[FAILED_BEFORE]} failed{unready}; "
+            f"{batch.manifest.path} says what each was made with"
         )
     if failed := counts[FAILED] + counts[FAILED_BEFORE]:
         before = counts[FAILED_BEFORE]
         earlier = f", {before} of them in an earlier call (--retry-failed tries them again)" if before else ""
-        click.echo(f"Error: {failed} of {len(batch.entries)} structures failed{earlier}; the others are done", err=True)
+        click.echo(f"Error: {failed} of {len(batch.items)} structures failed{earlier}; the others are done", err=True)
         sys.exit(1)

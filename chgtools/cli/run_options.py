@@ -7,8 +7,8 @@ from typing import Any
 
 import click
 
-from chgtools.atoms.choice import Source
-from chgtools.settings import GridOptions
+from chgtools.libraries.choice import Source
+from chgtools.run.grid import GridOptions
 
 
 def source_of(options: dict[str, Any]) -> Source:

@@ -48,8 +48,8 @@ def saed(
 
     from chgtools.cli.run_options import grid_of, print_notes, source_of
     from chgtools.formats import write
-    from chgtools.prediction import settings_for
-    from chgtools.superposition import saed as superpose
+    from chgtools.run.settings import settings_for
+    from chgtools.start.superposition import superpose
     from chgtools.volumetric import VolumetricData
 
     settings = settings_for(poscar, source=source_of(options), incar=incar, grid=grid_of(options))

@@ -40,7 +40,7 @@ def train(config: Path, folder: Path, start: str | None, restart: bool, as_json:
     """
     import torch
 
-    from chgtools.models.model import load_model
+    from chgtools.models.weights import load_model
     from chgtools.training.run import Listener
     from chgtools.training.run import train as run
     from chgtools.training.settings import read_settings

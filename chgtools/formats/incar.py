@@ -21,6 +21,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from chgtools.errors import FormatError
+from chgtools.formats.streams import read_bytes
 
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eEdD][+-]?\d+)?", re.ASCII)
 _INTEGER = re.compile(r"[+-]?\d+", re.ASCII)
@@ -122,13 +123,11 @@ def _float(word: str) -> float:
 
 
 def read_incar(path: str | Path) -> Incar:
-    """Read an INCAR. Raises FormatError for a file that is none, with the line where it ends to make sense."""
-    try:
-        text = Path(path).read_bytes().decode("utf-8", errors="replace")
-    except FileNotFoundError as error:
-        raise FormatError("no such file; check the name and the folder", path) from error
-    except OSError as error:
-        raise FormatError(f"cannot be read ({error.strerror})", path) from error
+    """Read an INCAR, plain or compressed.
+
+    Raises FormatError for a file that is none, with the line where it ends to make sense.
+    """
+    text = read_bytes(path).decode("utf-8", errors="replace")
     if "\0" in text:
         raise FormatError("holds zero bytes and is no text; wanted an INCAR", path)
     return parse_incar(text, path)

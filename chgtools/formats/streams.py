@@ -19,8 +19,8 @@ from typing import IO, TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from chgtools.atomic_write import replacing
 from chgtools.errors import FormatError
+from chgtools.files import replacing
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -18,9 +18,8 @@ from typing import Any
 from custodian.custodian import ErrorHandler, Validator
 
 from chgtools.check import check_run
-from chgtools.check.inputs import READS_CHGCAR
 from chgtools.errors import ChgtoolsError
-from chgtools.formats.incar import read_incar
+from chgtools.run.folder import RunFolder
 
 logger = logging.getLogger(__name__)
 
@@ -32,7 +31,8 @@ def density_not_read(directory: str | Path) -> str:
     """
     folder = Path(directory)
     try:
-        if (folder / "INCAR").is_file() and read_incar(folder / "INCAR").integer("ICHARG") not in READS_CHGCAR:
+        run = RunFolder.around(folder)
+        if run.incar is not None and not run.tags.reads_chgcar:
             return ""
         report = check_run(folder)
     except ChgtoolsError as error:

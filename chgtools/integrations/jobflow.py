@@ -22,9 +22,9 @@ from atomate2.vasp.jobs.core import StaticMaker
 from atomate2.vasp.run import DEFAULT_HANDLERS
 from jobflow import Maker
 
-from chgtools.check import check_file
 from chgtools.errors import ChgtoolsError
 from chgtools.integrations.custodian import DensityNotReadHandler
+from chgtools.start.writing import StartOptions, write_start
 
 if TYPE_CHECKING:
     from jobflow import Response
@@ -99,17 +99,12 @@ class PredictedDensityMaker(Maker):  # type: ignore[misc, unused-ignore]
 def write_density(structure: Structure, maker: BaseVaspMaker, model: str = "auto") -> None:
     """Write the inputs of a VASP maker and the predicted CHGCAR into the current folder.
 
-    Raises ChgtoolsError when the prediction fails or the file is not one that VASP will take.
+    Raises ChgtoolsError when the prediction fails, or the file is not ready for a run that keeps its density fixed.
     """
-    from chgtools.formats import chgcar
-    from chgtools.prediction import predict
-
     options: dict[str, Any] = {**maker.write_input_set_kwargs, "from_prev": False}
     write_vasp_input_set(structure, maker.input_set_generator, **options)
-    prediction = predict(Path("POSCAR"), model=model)
-    for sentence in prediction.assumptions:
+    start = write_start(Path("POSCAR"), Path("CHGCAR"), StartOptions(model=model))
+    for sentence in start.prediction.assumptions:
         logger.info(sentence)
-    chgcar.write(prediction.data, "CHGCAR", kind="CHGCAR")
-    report = check_file("CHGCAR", poscar="POSCAR", incar="INCAR", potcar="POTCAR")
-    if not report.ok:
-        raise ChgtoolsError("; ".join(str(finding) for finding in report.findings))
+    if start.findings:
+        raise ChgtoolsError("; ".join(str(finding) for finding in start.findings))

@@ -1,4 +1,4 @@
-"""Sums over the half-complex Fourier coefficients of a grid (see chgtools.grid for their layout)."""
+"""Sums over the half-complex Fourier coefficients of a grid (see chgtools.fourier.grids for their layout)."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def add_structure_factors(
     kz : Miller index of the plane
     metric : (3, 3) b_i · b_j in 1/Å², order x, y, z
     steps : (n_species,) 1/Å; counts : (n_species,) intervals of each table
-    tables : (n_species, > max counts, 4) cubics of the form factors (see chgtools.superposition.cubics), then zeros
+    tables : (n_species, > max counts, 4) cubics of the form factors, then zeros
     q, form : (kx_count,) float64 work space
     """
     ny = plane.shape[0]

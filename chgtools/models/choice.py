@@ -7,7 +7,13 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from chgtools.models.weights import PACKAGED, find_weights, packaged, read_facts, read_weights
+from chgtools.models.weights import (
+    PACKAGED,
+    find_weights,
+    load_model,
+    packaged,
+    read_facts,
+)
 
 if TYPE_CHECKING:
     from chgtools.cell import Structure
@@ -69,4 +75,4 @@ def _loaded(name: str | Path) -> DensityModel:
 
 @lru_cache(maxsize=len(PACKAGED) + 1)
 def _read(path: Path, mtime_ns: int, size: int) -> DensityModel:
-    return read_weights(path)
+    return load_model(path)

@@ -27,7 +27,7 @@ def properties(elements: Sequence[str]) -> NDArray[np.float64]:
     """
     from pymatgen.core import Element
 
-    from chgtools.atoms.configurations import ground_state
+    from chgtools.radial_atom.configurations import ground_state
 
     rows = []
     for symbol in elements:

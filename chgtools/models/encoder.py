@@ -19,11 +19,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from chgtools.models.angular import gaunt
-from chgtools.models.batch import Batch
+from chgtools.models.graph import Batch
 from chgtools.models.perceptron import Perceptron
 from chgtools.models.settings import EncoderSettings
 from chgtools.models.spin import SpinReading
+from chgtools.paw.angular import gaunt
 
 
 @dataclass

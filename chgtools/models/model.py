@@ -15,21 +15,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
-from chgtools.models.basis import RadialBasis, expand, with_charge
-from chgtools.models.batch import graph
+from chgtools.fourier.basis import RadialBasis, expand, with_charge
 from chgtools.models.encoder import Encoder
+from chgtools.models.graph import graph
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from chgtools.cell import Structure
-    from chgtools.models.occupancies import LabelReading
+    from chgtools.models.label_reading import LabelReading
 
 
 @dataclass(frozen=True)
@@ -180,17 +179,3 @@ def _without(structure: Structure, keep: NDArray[np.bool_]) -> Structure:
     return Cell(
         structure.lattice, tuple(name for name, _ in runs), tuple(count for _, count in runs), structure.frac[keep]
     )
-
-
-def load_model(name: str | Path) -> DensityModel:
-    """A model by the name of packaged weights ("si", "base") or the path of a file. See chgtools.models.weights."""
-    from chgtools.models.weights import read_weights
-
-    return read_weights(name)
-
-
-def save_model(model: DensityModel, path: str | Path) -> None:
-    """Write a model as one safetensors file. See chgtools.models.weights."""
-    from chgtools.models.weights import write_weights
-
-    write_weights(model, path)

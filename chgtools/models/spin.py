@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from chgtools.models.perceptron import Perceptron
 
 if TYPE_CHECKING:
-    from chgtools.models.batch import Batch
+    from chgtools.models.graph import Batch
     from chgtools.models.settings import EncoderSettings
 
 

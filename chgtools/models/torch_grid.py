@@ -1,4 +1,4 @@
-"""The expansion of chgtools.models.basis on a GPU: the same sum, in Fourier space, with torch.
+"""The expansion of chgtools.fourier.basis on a GPU: the same sum, in Fourier space, with torch.
 
 Each wave of the coarsest grid that holds the basis gets Σ_a exp(-iG·R_a) Σ_lm (-i)^l Y_lm(G) Σ_n c_a,lm,n t_ln(|G|),
 in pieces that fit in memory; then one inverse FFT to the grid asked for. On a CPU ``basis.expand`` is faster: its time
@@ -14,8 +14,8 @@ import numpy as np
 import torch
 
 from chgtools.cell import reciprocal
-from chgtools.grid import check_shape
-from chgtools.models.basis import DQ_PER_ANGSTROM, RadialBasis, check_coefficients, holding_shape, total_charge
+from chgtools.fourier.basis import DQ_PER_ANGSTROM, RadialBasis, check_coefficients, holding_shape, total_charge
+from chgtools.fourier.grids import check_shape
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike

@@ -19,14 +19,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from chgtools.atomic_write import replacing
 from chgtools.errors import ChgtoolsError, FormatError
-from chgtools.models.basis import RadialBasis
+from chgtools.files import package_version, replacing
+from chgtools.fourier.basis import RadialBasis
 from chgtools.models.encoder import Encoder
+from chgtools.models.label_reading import LabelReading
 from chgtools.models.model import DensityModel, Trust
-from chgtools.models.occupancies import LabelReading
 from chgtools.models.settings import EncoderSettings
-from chgtools.version import package_version
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -86,7 +85,7 @@ def read_facts(name: str | Path) -> dict[str, Any]:
     return dict(facts)
 
 
-def read_weights(name: str | Path) -> DensityModel:
+def load_model(name: str | Path) -> DensityModel:
     """The model in a file, in float64. Raises ChgtoolsError, FormatError for what is not understood."""
     from safetensors import SafetensorError
     from safetensors.torch import load_file
@@ -130,7 +129,7 @@ def read_weights(name: str | Path) -> DensityModel:
     )
 
 
-def write_weights(model: DensityModel, path: str | Path) -> None:
+def save_model(model: DensityModel, path: str | Path) -> None:
     """Write a model; an older file is replaced only when the new one is complete."""
     from safetensors.torch import save_file
 

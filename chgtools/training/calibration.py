@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from chgtools.models.model import DensityModel
-    from chgtools.training.entry import Entry
+    from chgtools.stores.entry import Entry
 
 FEWEST = 8
 DAMPINGS = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.7, 1.0, 1.5, 2.0)
@@ -48,7 +48,7 @@ class Observation:
 
 def observe(model: DensityModel, entries: Iterable[Entry]) -> list[Observation]:
     """Spread and errors of an ensemble on entries, on the grids of the entries."""
-    from chgtools.models.basis import expand
+    from chgtools.fourier.basis import expand
 
     plain = replace_trust(model, Trust(damping=0.0))
     found = []

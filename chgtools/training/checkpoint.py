@@ -11,8 +11,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from chgtools.atomic_write import replacing
 from chgtools.errors import FormatError, SettingsError
+from chgtools.files import replacing
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from chgtools.atomic_write import replacing
+from chgtools.files import replacing
 
 if TYPE_CHECKING:
     from chgtools.training.trainer import Progress

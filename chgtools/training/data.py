@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from chgtools.errors import SettingsError
+from chgtools.stores.splits import HELD_OUT, place, reduced_composition
+from chgtools.stores.store import Store
 from chgtools.training.reference import from_ground_state
-from chgtools.training.splits import HELD_OUT, place, reduced_composition
-from chgtools.training.store import Store
 
 if TYPE_CHECKING:
-    from chgtools.training.entry import Entry
+    from chgtools.stores.entry import Entry
     from chgtools.training.settings import TrainSettings
 
 TRAIN, VALIDATION, UNUSED = "train", "validation", "unused"

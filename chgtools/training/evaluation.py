@@ -12,20 +12,20 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from chgtools.atoms.choice import Source, choose
 from chgtools.comparison import coulomb_self_energy
-from chgtools.models.basis import expand
-from chgtools.superposition import saed
-from chgtools.training.occupancies import has_records
+from chgtools.fourier.basis import expand
+from chgtools.libraries.choice import Source, choose
+from chgtools.start.superposition import superpose
+from chgtools.training.readings import has_records
 from chgtools.training.spins import start_directions
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from chgtools.cell import Structure
-    from chgtools.models.basis import RadialBasis
+    from chgtools.fourier.basis import RadialBasis
     from chgtools.models.model import Estimate
-    from chgtools.training.entry import Entry
+    from chgtools.stores.entry import Entry
 
 
 class Predictor(Protocol):
@@ -90,7 +90,7 @@ def evaluate(model: Predictor, entries: Iterable[Entry]) -> Iterator[Row]:
 def evaluate_entry(model: Predictor, entry: Entry) -> Row:
     structure, shape = entry.structure.with_changes(labels=()), entry.shape
     densities = choose(structure, Source()).densities
-    atoms = saed(structure, shape, densities)
+    atoms = superpose(structure, shape, densities)
     wanted = entry.on_grid()
     if model.target == "tcd":
         zvals = sum(d.zval * n for d, n in zip(densities, structure.counts, strict=True))
@@ -145,8 +145,8 @@ def _occupancies(model: Predictor, entry: Entry) -> dict[str, float]:
     readings = getattr(model, "occupancies", None)
     if not readings or not has_records(entry):
         return {}
-    from chgtools.augmentation import spherical_record
-    from chgtools.models.occupancies import predict_records
+    from chgtools.models.readings import predict_records
+    from chgtools.paw.records import spherical_record
 
     labels = [entry.structure.labels[group].split("/")[0] for group in entry.structure.group_of_atom]
     learned = predict_records(model, entry.structure, labels)  # type: ignore[arg-type]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from chgtools.atomic_write import replacing
+from chgtools.files import replacing
 
 if TYPE_CHECKING:
     from chgtools.training.evaluation import Row

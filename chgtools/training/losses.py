@@ -17,7 +17,7 @@ _SMALL = 1e-8  # keeps the slope of a square root finite
 
 
 def neutral(coefficients: Tensor, charges: Tensor, total: float) -> Tensor:
-    """The coefficients with the integral ``total``, as chgtools.models.basis.with_charge does it."""
+    """The coefficients with the integral ``total``, as chgtools.fourier.basis.with_charge does it."""
     missing = total - (coefficients[:, 0] @ charges).sum()
     first = coefficients[:, :1] + missing / (len(coefficients) * (charges @ charges)) * charges
     return torch.cat([first, coefficients[:, 1:]], 1)

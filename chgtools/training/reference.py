@@ -1,7 +1,7 @@
 """Entries counted from ground-state atoms, as the weights are.
 
 Stores made from CHGCARs count from the atoms of their POTCAR labels; those of other codes, which name no labels, from
-atoms in the ground state already. See chgtools.atoms.ground_state.
+atoms in the ground state already. See chgtools.libraries.ground_state.
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from chgtools.atoms.ground_state import OWN_CONFIGURATION, change_of_form
 from chgtools.cell import reciprocal
+from chgtools.libraries.ground_state import OWN_CONFIGURATION, change_of_form
 
 if TYPE_CHECKING:
-    from chgtools.training.entry import Entry
+    from chgtools.stores.entry import Entry
 
 
 def from_ground_state(entry: Entry) -> Entry:
@@ -26,7 +26,7 @@ def from_ground_state(entry: Entry) -> Entry:
     labels = entry.structure.labels
     if not any(labels):
         return entry
-    from chgtools.atoms.library import DensityLibrary
+    from chgtools.libraries.library import DensityLibrary
 
     library = DensityLibrary.builtin("PBE")
     sources = entry.attributes.get("density_sources", [""] * len(labels))

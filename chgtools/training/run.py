@@ -16,27 +16,27 @@ import numpy as np
 import torch
 
 from chgtools.errors import SettingsError
+from chgtools.files import package_version
 from chgtools.models.descriptors import properties
 from chgtools.models.encoder import Encoder
-from chgtools.models.model import DensityModel, save_model
+from chgtools.models.model import DensityModel
 from chgtools.models.settings import EncoderSettings
-from chgtools.models.weights import element_zvals
+from chgtools.models.weights import element_zvals, save_model
 from chgtools.training.calibration import FEWEST, Observation, calibrate, observe, rank_correlation
 from chgtools.training.checkpoint import digest, read_checkpoint, write_checkpoint
 from chgtools.training.curves import write_curves
 from chgtools.training.data import Data, read_data
 from chgtools.training.free_atoms import fit_free_atoms
-from chgtools.training.occupancies import fit_occupancies, has_records
+from chgtools.training.readings import fit_occupancies, has_records
 from chgtools.training.samples import sample_of
 from chgtools.training.spins import start_directions
 from chgtools.training.trainer import Progress, Trainer, device_of
-from chgtools.version import package_version
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from chgtools.models.basis import RadialBasis
-    from chgtools.training.entry import Entry
+    from chgtools.fourier.basis import RadialBasis
+    from chgtools.stores.entry import Entry
     from chgtools.training.samples import Sample
     from chgtools.training.settings import TrainSettings
 

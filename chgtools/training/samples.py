@@ -14,8 +14,8 @@ import torch
 from torch import Tensor
 
 from chgtools.cell import reciprocal
-from chgtools.grid import fft_friendly
-from chgtools.models.batch import Batch, graph, to_tensor
+from chgtools.fourier.grids import fft_friendly
+from chgtools.models.graph import Batch, graph, to_tensor
 from chgtools.training.spins import start_directions
 
 if TYPE_CHECKING:
@@ -23,9 +23,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from chgtools.models.basis import RadialBasis
+    from chgtools.fourier.basis import RadialBasis
     from chgtools.models.settings import EncoderSettings
-    from chgtools.training.entry import Entry
+    from chgtools.stores.entry import Entry
 
 
 @dataclass
@@ -192,7 +192,7 @@ def _beyond(basis: RadialBasis, g_max: float, volume: float, power: int) -> NDAr
 
 def atoms_density(entry: Entry, q: NDArray[np.float64]) -> tuple[NDArray[np.complex128], float]:
     """(n_G,) V·n_G of the built-in PBE atoms at the entry's waves of length q (1/Å), and ΣZVAL of these atoms."""
-    from chgtools.atoms.choice import Source, choose
+    from chgtools.libraries.choice import Source, choose
 
     structure = entry.structure
     densities = choose(structure.with_changes(labels=()), Source()).densities

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any, get_type_hints
 
 from chgtools.errors import FormatError, SettingsError
-from chgtools.models.basis import RadialBasis
+from chgtools.fourier.basis import RadialBasis
 from chgtools.models.settings import EncoderSettings
-from chgtools.training.splits import BY
+from chgtools.stores.splits import BY
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from chgtools.models.moments import directions
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from chgtools.training.entry import Entry
+    from chgtools.stores.entry import Entry
 
 # Stores that name no start moments come from runs with one on each atom of these, all up
 MAGNETIC = ("Cr", "Mn", "Fe", "Co", "Ni")

@@ -18,13 +18,13 @@ from torch import Tensor
 from torch.nn import Parameter
 
 from chgtools.errors import SettingsError
-from chgtools.models.batch import merge
 from chgtools.models.encoder import Encoder
+from chgtools.models.graph import merge
 from chgtools.models.settings import EncoderSettings
 from chgtools.training.losses import loss_of, magnetic_percent, neutral, residual, rms_percent
 
 if TYPE_CHECKING:
-    from chgtools.models.basis import RadialBasis
+    from chgtools.fourier.basis import RadialBasis
     from chgtools.training.samples import Sample
     from chgtools.training.settings import TrainSettings
 

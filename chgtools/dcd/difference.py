@@ -1,0 +1,135 @@
+"""The difference charge density (DCD) of a CHGCAR.
+
+DCD = self-consistent density − SAED, on the CHGCAR's grid. It integrates to zero, or to NELECT − ΣZVAL in a charged
+cell. Magnetisation blocks are kept as they are: atoms of a SAED have no spin of their own.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from chgtools.cell import Structure, require_same
+from chgtools.dcd.electrons import check_electrons
+from chgtools.errors import ChgtoolsError
+from chgtools.files import package_version
+from chgtools.formats import chgcar
+from chgtools.formats.structures import as_structure
+from chgtools.libraries.choice import Choice, Source, choose
+from chgtools.paw.records import record_length
+from chgtools.run.folder import RunFolder
+from chgtools.start.superposition import superpose
+from chgtools.volumetric import DifferenceDensity, VolumetricData, require_density
+
+if TYPE_CHECKING:
+    from chgtools.atoms.density import AtomicDensity
+
+
+def difference_density(
+    charge: VolumetricData | str | Path,
+    structure: Any = None,
+    *,
+    source: Source | None = None,
+    densities: Sequence[AtomicDensity] | None = None,
+    nelect: float | None = None,
+    dtype: Any = np.float64,
+) -> DifferenceDensity:
+    """DCD of a self-consistent density.
+
+    charge : a CHGCAR (or CHG), read or as a path
+    structure : the POSCAR of its run, at full precision; the file's own header (6 decimals) when None
+    source, densities : where the atoms come from (see chgtools.libraries.choice), or one density per group
+    nelect : electrons of a charged cell; otherwise the file must hold ΣZVAL
+    Raises MismatchError when the structure is not the file's, or ΣZVAL contradicts the file's electrons.
+    """
+    data = charge if isinstance(charge, VolumetricData) else chgcar.read(charge, dtype=dtype)
+    require_density(data)
+    atoms, assumptions = _settle_structure(data, structure)
+    choice = choose(atoms, source or Source()) if densities is None else Choice(atoms, tuple(densities), ())
+    atoms = choice.structure
+    electrons = data.electrons
+    assert electrons is not None
+    check_electrons(data, atoms, choice, electrons, nelect)
+    reference = superpose(atoms, data.shape, choice.densities).astype(data.total.dtype, copy=False)
+    # density x volume is what the file holds: with the POSCAR's own volume the electrons stay the same
+    factor = data.structure.volume / atoms.volume
+    difference = np.subtract(data.total * factor if factor != 1 else data.total, reference)
+    others = [block * factor for block in data.blocks[1:]]
+    return DifferenceDensity(
+        structure=atoms,
+        blocks=[difference, *others],
+        saed=reference,
+        labels=choice.labels,
+        zvals=tuple(density.zval for density in choice.densities),
+        electrons=electrons,
+        augmentation=data.augmentation,
+        moments=data.moments,
+        channels=_channels(data, atoms, choice),
+        provenance=_provenance(data, choice),
+        assumptions=assumptions + choice.assumptions,
+    )
+
+
+def _settle_structure(data: VolumetricData, structure: Any) -> tuple[Structure, tuple[str, ...]]:
+    """The structure given, else the POSCAR or CONTCAR beside the file if it is the same, else the file's header."""
+    if structure is not None:
+        atoms = as_structure(structure)
+        require_same(atoms, data.structure)
+        return _with_labels(atoms, data.structure), ()
+    run = RunFolder.around(data.source or None)
+    for path in (run.path("POSCAR"), run.path("CONTCAR")):
+        if path is None:
+            continue
+        try:
+            atoms = as_structure(path)
+            require_same(atoms, data.structure)
+        except ChgtoolsError:
+            continue
+        return _with_labels(atoms, data.structure), (f"positions of {path}",)
+    return data.structure, ("no POSCAR: positions are those of the header, with 6 decimals",)
+
+
+def _with_labels(atoms: Structure, header: Structure) -> Structure:
+    """VASP 6.4 headers name the POTCAR labels, and all of VASP 5 the species a VASP 4 POSCAR lacks."""
+    if not all(atoms.species) and all(header.species):
+        atoms = atoms.with_changes(species=header.species, counts=header.counts, labels=("",) * len(header.counts))
+    return atoms if any(atoms.labels) else atoms.with_changes(labels=header.labels)
+
+
+def _channels(data: VolumetricData, atoms: Structure, choice: Choice) -> tuple[tuple[int, ...], ...]:
+    """Of each group: its density's, or those known of its label, if the file's records have their length."""
+    from chgtools.atoms.labels import known_facts
+
+    if not data.augmentation:
+        return ()
+    found, first = [], 0
+    for density, count in zip(choice.densities, atoms.counts, strict=True):
+        facts = known_facts(density.label)
+        channels = density.channels if density.channels is not None or facts is None else facts.channels
+        lengths = set(data.augmentation[0].lengths[first : first + count])
+        fits = channels is not None and lengths == {record_length(channels)}
+        found.append(channels if channels is not None and fits else ())
+        first += count
+    return tuple(found)
+
+
+def _provenance(data: VolumetricData, choice: Choice) -> dict[str, str]:
+    facts = {"chgtools_version": package_version(), "source_kind": data.kind}
+    if data.source:
+        facts["source_file"] = Path(data.source).name
+        facts["source_sha256"] = _file_hash(Path(data.source))
+    for density in choice.densities:
+        facts[f"density_{density.label}"] = f"{density.source}; sha256 {density.sha256}"
+    return facts
+
+
+def _file_hash(path: Path) -> str:
+    """SHA-256 of the file as it lies there (compressed or not)."""
+    if not path.is_file():
+        return ""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

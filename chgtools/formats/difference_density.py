@@ -1,0 +1,114 @@
+"""Difference densities (DCD) as HDF5.
+
+/                    attributes format, format_version, electrons, and what is known of the source
+/dcd, /saed          (nz, ny, nx) electrons/Å³, C order as in VASP's own HDF5 files: transpose to get (nx, ny, nz)
+/magnetisation       (1 or 3, nz, ny, nx) μ_B/Å³, where spin-polarised
+/structure           lattice (rows, Å), fractional positions, species, counts, labels, zvals, channels
+/augmentation        BLOCK/(real|imaginary)/ION as in the CHGCAR; /moments likewise
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from chgtools.cell import Structure
+from chgtools.formats import hdf5
+from chgtools.volumetric import Augmentation, DifferenceDensity
+
+KIND = hdf5.Kind("chgtools difference charge density", 1, "difference density", "chgtools make-dcd")
+
+
+def write(difference: DifferenceDensity, path: str | Path, keep_saed: bool = True) -> None:
+    """Store a DCD as HDF5.
+
+    ``dcd`` and ``saed`` (nz, ny, nx) in electrons/Å³, ``magnetisation`` (1 or 3, nz, ny, nx) in μ_B/Å³: C order as in
+    VASP's own HDF5 files, so transpose to get (nx, ny, nz). ``structure`` holds lattice (rows, Å), fractional
+    positions, species, counts, labels, zvals, channels; ``augmentation/<block>/<real|imaginary>/<ion>`` and ``moments``
+    are as in the CHGCAR. Units and provenance are attributes.
+    """
+    with hdf5.writing(path, KIND) as file:
+        file.attrs["electrons"] = difference.electrons
+        for key, value in difference.provenance.items():
+            file.attrs[key] = value
+        fields = {"dcd": difference.dcd}
+        if keep_saed and difference.saed is not None:
+            fields["saed"] = difference.saed
+        for name, values in fields.items():
+            _describe(file.create_dataset(name, data=values.T), "electrons/angstrom^3")
+        if len(difference.blocks) > 1:
+            shape = (len(difference.blocks) - 1, *difference.dcd.shape[::-1])
+            magnetisation = file.create_dataset("magnetisation", shape, difference.dcd.dtype)
+            for index, block in enumerate(difference.blocks[1:]):
+                magnetisation[index] = block.T
+            _describe(magnetisation, "mu_B/angstrom^3")
+        _write_structure(file.create_group("structure"), difference)
+        for index, occupancies in enumerate(difference.augmentation):
+            for part, records in (("real", occupancies.real), ("imaginary", occupancies.imaginary)):
+                for ion, record in enumerate(records or (), 1):
+                    file[f"augmentation/{index + 1}/{part}/{ion}"] = record
+        if difference.moments:
+            file["moments"] = np.array(difference.moments)
+
+
+def _describe(dataset: Any, unit: str) -> None:
+    dataset.attrs["unit"], dataset.attrs["axes"] = unit, "z, y, x (transpose for x, y, z)"
+
+
+def _write_structure(group: Any, difference: DifferenceDensity) -> None:
+    structure = difference.structure
+    group["lattice"] = structure.lattice
+    group["lattice"].attrs["unit"] = "angstrom, lattice vectors as rows"
+    group["fractional"] = structure.frac
+    group["counts"] = np.array(structure.counts)
+    group["zvals"] = np.array(difference.zvals)
+    for name, values in (("species", structure.species), ("labels", difference.labels)):
+        group[name] = [value.encode() for value in values]
+    if difference.channels:
+        group["channels"] = [" ".join(map(str, channels)).encode() for channels in difference.channels]
+    group.attrs["comment"] = structure.comment
+
+
+def read(path: str | Path) -> DifferenceDensity:
+    """Open a DCD written by :func:`write`. Raises FormatError when the file is no such thing, or of a newer version."""
+    with hdf5.reading(path, KIND) as file:
+        group = file["structure"]
+        text = {name: tuple(item.decode() for item in group[name][()]) for name in ("species", "labels")}
+        structure = Structure(
+            group["lattice"][()], text["species"], tuple(int(n) for n in group["counts"][()]), group["fractional"][()],
+            text["labels"], str(group.attrs["comment"]), source=str(path),
+        )  # fmt: skip
+        reserved = ("format", "format_version", "electrons")
+        return DifferenceDensity(
+            structure=structure,
+            blocks=[file["dcd"][()].T, *(block.T for block in file.get("magnetisation", ()))],
+            saed=file["saed"][()].T if "saed" in file else None,
+            labels=text["labels"],
+            zvals=tuple(float(z) for z in group["zvals"][()]),
+            electrons=float(file.attrs["electrons"]),
+            augmentation=_read_augmentation(file),
+            moments=list(file["moments"][()]) if "moments" in file else [],
+            channels=_read_channels(group),
+            provenance={key: str(value) for key, value in file.attrs.items() if key not in reserved},
+        )
+
+
+def _read_channels(group: Any) -> tuple[tuple[int, ...], ...]:
+    """l of the projectors of each group of atoms, as written: "0 0 1 1"; () in files without."""
+    texts = group["channels"][()] if "channels" in group else ()
+    return tuple(tuple(int(ell) for ell in text.split()) for text in texts)
+
+
+def _read_augmentation(file: Any) -> list[Augmentation]:
+    if "augmentation" not in file:
+        return []
+    blocks = []
+    for index in range(1, len(file["augmentation"]) + 1):
+        parts = {
+            part: [group[str(ion)][()] for ion in range(1, len(group) + 1)]
+            for part, group in file[f"augmentation/{index}"].items()
+        }
+        blocks.append(Augmentation(parts["real"], parts.get("imaginary")))
+    return blocks

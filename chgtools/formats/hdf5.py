@@ -1,0 +1,130 @@
+"""HDF5: the one place that opens such files, tells what they are, and refuses those that are something else.
+
+Each kind of file says what it is by the attributes ``format`` and ``format_version`` at its root.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from chgtools.errors import ChgtoolsError, FormatError
+from chgtools.files import package_version, replacing
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of HDF5 file.
+
+    name : its attribute ``format``; version : the newest ``format_version`` that is read
+    what : in words, such as "library of atomic densities"; made_by : the command that makes one
+    shared : whether another process may be writing it while it is read; a file that is not is read without a lock,
+        which shared file systems refuse
+    nameless : tells a file without the attribute ``format`` that is to be read all the same; by default none is
+    """
+
+    name: str
+    version: int
+    what: str
+    made_by: str
+    shared: bool = False
+    nameless: Callable[[Any], bool] = lambda file: False
+
+
+@contextmanager
+def reading(path: str | Path, kind: Kind) -> Iterator[Any]:
+    """The h5py.File of this kind, open for reading.
+
+    Raises FormatError for a file that is not there, no HDF5, damaged, of another kind or of a newer version, and
+    ChgtoolsError for one that another process is writing.
+    """
+    with _opened(path, kind) as file:
+        found, version = file.attrs.get("format"), file.attrs.get("format_version", kind.version)
+        if found != kind.name and not (found is None and kind.nameless(file)):
+            is_what = "an HDF5 file that does not say what it is" if found is None else repr(str(found))
+            raise FormatError(f"is no {kind.what} but {is_what}; wanted one made by {kind.made_by}", path)
+        if not isinstance(version, (int, np.integer)):
+            raise FormatError(
+                f"has the format version {version!r}, which is none; make it again with {kind.made_by}", path
+            )
+        if version > kind.version:
+            raise FormatError(
+                f"has format version {version}, this chgtools reads up to {kind.version}: upgrade it", path
+            )
+        yield file
+
+
+def _opened(path: str | Path, kind: Kind) -> Any:
+    import h5py
+
+    if not Path(path).is_file():
+        raise FormatError(f"no such file; check the name and the folder, or make one with {kind.made_by}", path)
+    try:
+        return h5py.File(path, "r") if kind.shared else h5py.File(path, "r", locking=False)
+    except BlockingIOError as error:
+        raise ChgtoolsError(f"{path} is being written by another process; wait for its end") from error
+    except OSError as error:
+        raise FormatError(f"is no HDF5 file, or a damaged one; make it again with {kind.made_by}", path) from error
+
+
+@contextmanager
+def writing(path: str | Path, kind: Kind, *, compact: bool = False) -> Iterator[Any]:
+    """A new h5py.File of this kind, which gets its name when the block ends well.
+
+    compact : HDF5's newest layout, which is smaller for many small groups and needs HDF5 1.10 to be read
+    """
+    import h5py
+
+    with replacing(path) as temporary, h5py.File(temporary, "w", libver="latest" if compact else None) as file:
+        _name(file, kind)
+        yield file
+
+
+@contextmanager
+def changing(path: str | Path, kind: Kind) -> Iterator[Any]:
+    """The h5py.File of this kind, open for reading and writing; made when it is not there.
+
+    Raises FormatError when the file is there and is of another kind, ChgtoolsError when it cannot be written.
+    """
+    import h5py
+
+    path = Path(path)
+    if not path.parent.is_dir():
+        raise ChgtoolsError(f"{path}: the folder {path.parent} does not exist; make it first or name another file")
+    if path.exists():
+        with reading(path, kind):
+            pass
+    try:
+        file = h5py.File(path, "a")
+    except OSError as error:
+        raise ChgtoolsError(f"{path} cannot be written ({error}); is another process writing it?") from error
+    with file:
+        if not len(file) and "format" not in file.attrs:
+            _name(file, kind)
+        yield file
+
+
+def _name(file: Any, kind: Kind) -> None:
+    file.attrs["format"], file.attrs["format_version"] = kind.name, kind.version
+    file.attrs["chgtools_version"] = package_version()
+
+
+def name_of(path: str | Path) -> str | None:
+    """The attribute ``format`` of a file; "" where it has none, None where the file is no HDF5 or not there.
+
+    Raises FormatError for a damaged file.
+    """
+    import h5py
+
+    if not Path(path).is_file() or not h5py.is_hdf5(path):
+        return None
+    try:
+        with h5py.File(path, "r") as file:
+            return str(file.attrs.get("format", ""))
+    except OSError as error:
+        raise FormatError("is a damaged HDF5 file, or is being written; make or copy it again", path) from error

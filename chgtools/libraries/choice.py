@@ -1,0 +1,174 @@
+"""Which atomic density each group of a structure gets, and what was assumed in choosing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from chgtools.errors import MismatchError, MissingDensityError, SettingsError
+
+if TYPE_CHECKING:
+    from chgtools.atoms.density import AtomicDensity
+    from chgtools.cell import Structure
+
+CONVENTION_NAMES = {"mp": "the Materials Project's PBE set", "vasp": "VASP's recommended set"}
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where atomic densities are to come from; at most one of the first three.
+
+    potcar : a POTCAR with the structure's data sets in order, or a folder of POTCARs by label
+    library : a library made by ``chgtools densities build``
+    upf : a folder of UPF files
+    labels : element to POTCAR label, such as {"Fe": "Fe_pv"}
+    convention : default labels where nothing names them: "mp" or "vasp"
+    xc : functional of the built-in library, "PBE" or "LDA"
+    """
+
+    potcar: Path | None = None
+    library: Path | None = None
+    upf: Path | None = None
+    labels: Mapping[str, str] = field(default_factory=dict)
+    convention: str = "mp"
+    xc: str = "PBE"
+
+    def __post_init__(self) -> None:
+        given = [name for name in ("potcar", "library", "upf") if getattr(self, name) is not None]
+        if len(given) > 1:
+            raise SettingsError(f"atomic densities are wanted from one source, found {' and '.join(given)}; name one")
+        if self.convention not in CONVENTION_NAMES:
+            raise SettingsError(f"unknown label convention {self.convention!r}; wanted mp or vasp")
+
+
+@dataclass(frozen=True)
+class Choice:
+    """One density per group of the structure, and sentences on what was assumed.
+
+    structure : the atoms, with the species of the POTCAR where the POSCAR names none (VASP 4)
+    """
+
+    structure: Structure
+    densities: tuple[AtomicDensity, ...]
+    assumptions: tuple[str, ...]
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        return tuple(density.label for density in self.densities)
+
+
+def choose(structure: Structure, source: Source) -> Choice:
+    """Atomic densities for a structure.
+
+    Labels come from ``source.labels``, else from the structure's own (VASP 6.4 headers, a POSCAR with Fe_pv), else
+    by convention; a POTCAR file fixes them by itself.
+    Raises MissingDensityError for a label nobody has, MismatchError for a POTCAR of other elements,
+    SettingsError for a label given for an element that is not there.
+    """
+    if source.potcar is not None and source.potcar.is_file():
+        return _from_potcar_file(structure, source.potcar, source.labels)
+    if not all(structure.species):
+        raise MissingDensityError(
+            f"{structure.source or 'the structure'} names no species (VASP 4); add its line of species, or give the "
+            "run's POTCAR by --potcar"
+        )
+    foreign = sorted(set(source.labels) - set(structure.species))
+    if foreign:
+        raise SettingsError(
+            f"a label is given for {', '.join(foreign)}, which {structure.formula} does not hold; "
+            f"its elements are {', '.join(dict.fromkeys(structure.species))}"
+        )
+    assumptions: dict[str, None] = {}
+    labels = _labels(structure, source, assumptions)
+    if source.potcar is not None:
+        from chgtools.formats.potcar import find_potcar, read_potcar
+
+        made = {label: read_potcar(find_potcar(source.potcar, label))[0] for label in set(labels)}
+        return Choice(structure, tuple(made[label] for label in labels), tuple(assumptions))
+    if source.upf is not None:
+        return _from_upf(structure, source.upf, labels)
+    from chgtools.libraries.library import DensityLibrary
+
+    if source.library is not None:
+        library = DensityLibrary.open(source.library)
+        labels = _labels_in_library(structure, labels, library, source, assumptions)
+    else:
+        library = DensityLibrary.builtin(source.xc)
+        assumptions[f"atomic densities: chgtools' built-in library ({source.xc})"] = None
+    return Choice(structure, tuple(library[label] for label in labels), tuple(assumptions))
+
+
+def _labels(structure: Structure, source: Source, assumptions: dict[str, None]) -> list[str]:
+    from chgtools.atoms.labels import default_label, label_facts
+
+    labels, assumed = [], {}
+    for element, label in zip(structure.species, structure.labels, strict=True):
+        if element in source.labels:
+            label = source.labels[element]
+            if source.library is None and source.upf is None and label_facts(label).element != element:
+                raise SettingsError(f"the label {label} given for {element} is one of {label_facts(label).element}")
+        elif not label:
+            label = assumed[element] = default_label(element, source.convention)
+        labels.append(label)
+    if assumed:
+        named = ", ".join(f"{element} = {label}" for element, label in assumed.items())
+        assumptions[f"labels: {named} ({CONVENTION_NAMES[source.convention]}; others by --label)"] = None
+    return labels
+
+
+def _labels_in_library(
+    structure: Structure,
+    labels: list[str],
+    library: Mapping[str, AtomicDensity],
+    source: Source,
+    assumptions: dict[str, None],
+) -> list[str]:
+    """Where only the convention chose, a library's single label of an element goes before the convention's."""
+    settled = []
+    for element, label, given in zip(structure.species, labels, structure.labels, strict=True):
+        if label not in library and element not in source.labels and not given:
+            own = [name for name in library if library[name].element == element]
+            if len(own) == 1:
+                assumptions[f"label: {element} = {own[0]} (the only one of the library)"] = None
+                label = own[0]
+        settled.append(label)
+    return settled
+
+
+def _from_potcar_file(structure: Structure, path: Path, labels: Mapping[str, str]) -> Choice:
+    from chgtools.formats.potcar import read_potcar
+
+    sets = read_potcar(path)
+    found, wanted = [density.element for density in sets], list(structure.species)
+    if not any(wanted) and len(found) == len(wanted):
+        structure = structure.with_changes(species=tuple(found))
+    elif found != wanted:
+        raise MismatchError(
+            f"{path} holds data sets for {' '.join(found)}, {structure.source or 'the structure'} has the species "
+            f"{' '.join(wanted)}; they must agree in number and order"
+        )
+    for density in sets:
+        if labels.get(density.element, density.label) != density.label:
+            raise MismatchError(
+                f"{path} holds {density.label} for {density.element}, the label given is {labels[density.element]}"
+            )
+    return Choice(
+        structure, tuple(sets), (f"atomic densities: {path} ({', '.join(density.label for density in sets)})",)
+    )
+
+
+def _from_upf(structure: Structure, folder: Path, labels: list[str]) -> Choice:
+    from chgtools.formats.upf import read_upf_directory
+
+    files = read_upf_directory(folder)
+    chosen = []
+    for element, label in zip(structure.species, labels, strict=True):
+        name = label if label in files else element
+        if name not in files:
+            raise MissingDensityError(
+                f"{folder} has no UPF file for {element}; it has {', '.join(sorted(files)) or 'none'}"
+            )
+        chosen.append(files[name])
+    return Choice(structure, tuple(chosen), (f"atomic densities: UPF files of {folder}",))

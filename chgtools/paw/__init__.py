@@ -1,0 +1,1 @@
+"""PAW augmentation occupancies: records, their rotations, means of reference CHGCARs."""

@@ -1,0 +1,1 @@
+"""A VASP run before it starts: its folder, and the settings that its inputs mean."""

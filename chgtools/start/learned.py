@@ -1,0 +1,83 @@
+"""What learned weights add to superposed atoms, and what is to be said of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from chgtools.fourier.basis import expand
+from chgtools.start.superposition import superpose
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from chgtools.atoms.density import AtomicDensity
+    from chgtools.cell import Structure
+    from chgtools.models.model import DensityModel, Estimate
+    from chgtools.run.settings import RunSettings
+
+LITTLE_DAMPING = 0.8  # a DCD that is damped to less is said to be
+
+
+def learned_difference(
+    structure: Structure,
+    shape: Sequence[int],
+    densities: Sequence[AtomicDensity],
+    model: DensityModel,
+    estimate: Estimate,
+) -> NDArray[np.float64]:
+    """What a model adds to the SAED of these atoms: (nx, ny, nz) Fortran order, electrons/Å³.
+
+    densities : one for each group of the structure
+    The model's difference density counts from atoms in the ground state. So besides its expansion the result holds
+    what takes the atoms of the elements it knows there, damped alike: see chgtools.libraries.ground_state.
+    """
+    from chgtools.libraries.ground_state import ground_state_change
+
+    difference = expand(structure, estimate.coefficients, model.basis, shape)
+    for group, atomic in enumerate(densities):
+        change = ground_state_change(atomic) if structure.species[group] in model.elements else None
+        if change is None or estimate.damping == 0:
+            continue
+        part = structure.with_changes(
+            species=(structure.species[group],),
+            counts=(structure.counts[group],),
+            labels=(),
+            frac=structure.frac[structure.group_of_atom == group],
+        )
+        ground, present = (superpose(part, shape, [density]) for density in change)
+        difference += estimate.damping * (ground - present)
+    return difference
+
+
+def what_the_model_says(model: DensityModel, estimate: Estimate, settings: RunSettings) -> tuple[str, ...]:
+    """Sentences on atoms without training data, on a damped DCD and on what the weights were not trained for."""
+    sentences = []
+    if estimate.unseen:
+        count = sum(symbol in estimate.unseen for symbol in settings.structure.elements)
+        sentences.append(
+            f"the weights {model.name!r} have not seen {', '.join(estimate.unseen)}: {count} of "
+            f"{settings.structure.n_atoms} atoms keep their atomic densities"
+        )
+    if estimate.damping < LITTLE_DAMPING:
+        sentences.append(
+            f"the weights {model.name!r} are unsure of this structure: {100 * estimate.damping:.0f} % of the learned "
+            f"difference density was added to the SAED"
+        )
+    functional = str(model.card.get("functional", "PBE"))
+    used = {density.xc for density in settings.choice.densities}
+    if used - {functional, ""}:
+        sentences.append(
+            f"the difference density was learned with {functional}, the atoms are {', '.join(sorted(used))}"
+        )
+    return tuple(sentences)
+
+
+def where_the_moments_come_from(model: DensityModel | None, learned: bool) -> tuple[str, ...]:
+    if learned:
+        return ("magnetisation: learned; MAGMOM says which way the moments point, not how large they are",)
+    if model is None:
+        return ()
+    known = f"the moments of {', '.join(model.spins)} alone" if model.spins else "no magnetisation"
+    return (f"magnetisation: that of MAGMOM; the weights {model.name!r} have learned {known}",)

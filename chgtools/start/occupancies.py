@@ -1,0 +1,167 @@
+"""Which augmentation occupancies a start density gets: learned, the label's mean, or the atom's own.
+
+Grid and occupancies belong together. A grid with the cores of the PAW code that runs on it (a density learned from its
+CHGCARs) wants occupancies like its own: learned ones, else the label's mean. A grid whose cores are those of the atoms
+(the SAED, with or without a difference density learned from another code) wants the atoms' own; true ones make it
+worse (docs/explanation/occupancies.md has the figures).
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from chgtools.errors import SettingsError
+from chgtools.paw.records import augmentation_blocks, spherical_record, zero_above
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from chgtools.atoms.density import AtomicDensity
+    from chgtools.cell import Structure
+    from chgtools.models.model import DensityModel
+    from chgtools.volumetric import Augmentation
+
+AUTO, LEARNED, MEAN, ATOMS, NONE = "auto", "learned", "mean", "atoms", "none"
+SOURCES = (AUTO, LEARNED, MEAN, ATOMS, NONE)
+_IN_WORDS = {LEARNED: "learned", MEAN: "mean of reference CHGCARs", ATOMS: "of the atoms"}
+_MENDS = {
+    LEARNED: "train weights on CHGCARs with occupancies of these labels (chgtools train)",
+    MEAN: "build a library with --occupancies-from and give it by --densities",
+    ATOMS: "give the run's POTCAR by --potcar",
+}
+
+
+@dataclass(frozen=True)
+class StartOccupancies:
+    """blocks : one Augmentation for each block of the file; None where an atom has no occupancies
+    source : where they are from, in words, with numbers of atoms where it differs: "learned (6), of the atoms (2)"
+    sentences : what the user should know
+    """
+
+    blocks: list[Augmentation] | None
+    source: str
+    sentences: tuple[str, ...] = ()
+
+
+def start_occupancies(
+    structure: Structure,
+    densities: Sequence[AtomicDensity],
+    *,
+    wanted: str = AUTO,
+    model: DensityModel | None = None,
+    moments: NDArray[np.float64] | None = None,
+    lmaxmix: int = 2,
+) -> StartOccupancies:
+    """The occupancies of a start density.
+
+    densities : one for each group; model : that the grid's difference density is from, None for the SAED
+    wanted : "auto", "learned", "mean", "atoms" or "none"; all but auto are for all atoms or refused
+    moments : (n_atoms,) or (n_atoms, 3) μ_B of the atoms in a spin-polarised file
+    lmaxmix : the INCAR's; entries of larger L are written as 0, as VASP does
+    Raises SettingsError for an unknown word, and where the occupancies asked for are not there for a label.
+    """
+    if wanted not in SOURCES:
+        raise SettingsError(f"found occupancies {wanted!r}; wanted one of {', '.join(SOURCES)}")
+    if wanted == NONE:
+        return StartOccupancies(None, "none")
+    labels = [densities[group].label for group in structure.group_of_atom]
+    order = _order(labels, model) if wanted == AUTO else (wanted,)
+    records: list[NDArray[np.float64] | None] = [None] * structure.n_atoms
+    found: list[str] = [NONE] * structure.n_atoms
+    for source in order:
+        for atom, record in enumerate(_records(source, structure, densities, labels, model, lmaxmix)):
+            if records[atom] is None and record is not None:
+                records[atom], found[atom] = record, source
+    missing = sorted({label for label, record in zip(labels, records, strict=True) if record is None})
+    if missing and wanted != AUTO:
+        raise SettingsError(
+            f"no {_IN_WORDS[wanted].replace('of the atoms', 'atomic')} occupancies are known for "
+            f"{', '.join(missing)}; {_MENDS[wanted]}"
+        )
+    if missing:
+        return StartOccupancies(None, "none", (_none_known(missing),))
+    zvals = [densities[group].zval for group in structure.group_of_atom]
+    blocks = augmentation_blocks([record for record in records if record is not None], zvals, moments)
+    return StartOccupancies(blocks, _in_words(found), _why(order, found, model))
+
+
+def _order(labels: Sequence[str], model: DensityModel | None) -> tuple[str, ...]:
+    """Where to look, best first: by whose cores the grid has."""
+    if model is not None and set(labels) <= set(model.labels):
+        return (LEARNED, MEAN, ATOMS)
+    return (ATOMS,)
+
+
+def _records(
+    source: str,
+    structure: Structure,
+    densities: Sequence[AtomicDensity],
+    labels: Sequence[str],
+    model: DensityModel | None,
+    lmaxmix: int,
+) -> list[NDArray[np.float64] | None]:
+    """What one source has for each atom."""
+    if source == LEARNED:
+        return _learned(structure, densities, labels, model, lmaxmix)
+    spheres: list[NDArray[np.float64] | None] = []
+    for density in densities:
+        values = density.mean_occupancies if source == MEAN else density.occupancies
+        known = density.channels is not None and values is not None
+        spheres.append(spherical_record(density.channels, values) if known else None)  # type: ignore[arg-type]
+    return [spheres[group] for group in structure.group_of_atom]
+
+
+def _learned(
+    structure: Structure,
+    densities: Sequence[AtomicDensity],
+    labels: Sequence[str],
+    model: DensityModel | None,
+    lmaxmix: int,
+) -> list[NDArray[np.float64] | None]:
+    """Readings of the model, for labels whose channels are those of the run's POTCAR, or not known otherwise."""
+    if model is None or not model.occupancies:
+        return [None] * structure.n_atoms
+    from chgtools.models.readings import predict_records
+
+    found: list[NDArray[np.float64] | None] = []
+    records = predict_records(model, structure, labels)
+    for label, group, record in zip(labels, structure.group_of_atom, records, strict=True):
+        if record is None:
+            found.append(None)
+            continue
+        channels = model.occupancies[label].channels
+        fits = densities[group].channels in (None, channels)
+        found.append(zero_above(channels, record, lmaxmix) if fits else None)
+    return found
+
+
+def _in_words(found: Sequence[str]) -> str:
+    counts = Counter(found)
+    if len(counts) == 1:
+        return _IN_WORDS[found[0]]
+    return ", ".join(f"{_IN_WORDS[source]} ({counts[source]})" for source in _IN_WORDS if source in counts)
+
+
+def _why(order: Sequence[str], found: Sequence[str], model: DensityModel | None) -> tuple[str, ...]:
+    """What is said of a choice that was made, or of occupancies that do not belong to the grid."""
+    own = len(order) > 1
+    if own and ATOMS in found:
+        return ("occupancies: some are the atoms' own, though the grid has the cores of a self-consistent density",)
+    if order == (ATOMS,) and model is not None and model.occupancies:
+        return (
+            f"occupancies: the atoms' own, as the cores of the grid are; the weights {model.name!r} have learned the "
+            "density of other potentials",
+        )
+    return ()
+
+
+def _none_known(missing: Sequence[str]) -> str:
+    return (
+        f"no augmentation occupancies for {', '.join(missing)} (a POTCAR has the atoms', by --potcar): not ready for "
+        "ICHARG = 11, VASP stops on this file, and with ICHARG = 1 it falls back to its own atoms"
+    )

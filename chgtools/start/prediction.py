@@ -1,0 +1,168 @@
+"""From a structure to a complete charge file: settings, SAED + learned DCD, occupancies, and what was assumed.
+
+Without a model the density is the SAED, what VASP itself starts from with ICHARG = 2.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from chgtools.formats.structures import as_structure
+from chgtools.fourier.basis import expand
+from chgtools.libraries.choice import Source, choose
+from chgtools.run.folder import RunFolder
+from chgtools.run.grid import GridOptions, grid_settings
+from chgtools.run.settings import RunSettings, settings_for
+from chgtools.start.learned import learned_difference, what_the_model_says, where_the_moments_come_from
+from chgtools.start.magnetisation import start_magnetisation
+from chgtools.start.occupancies import start_occupancies
+from chgtools.start.superposition import superpose
+from chgtools.volumetric import VolumetricData
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from chgtools.atoms.density import AtomicDensity
+    from chgtools.models.choice import ModelChoice
+    from chgtools.models.model import DensityModel, Estimate
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """A charge file and how it came about.
+
+    data : the CHGCAR, blocks by ISPIN and LNONCOLLINEAR
+    settings : what it was made with
+    assumptions : sentences on what the input left open
+    electrons_of_atoms : ΣZVAL (the file holds NELECT)
+    minimum : lowest value of the density, electrons/Å³
+    occupancies : where the augmentation occupancies come from, or "none"
+    model : name of the weights that the DCD comes from, "none" for the SAED alone; model_reason : why these
+    estimate : what the model says of its own prediction; None without one
+    """
+
+    data: VolumetricData
+    settings: RunSettings
+    assumptions: tuple[str, ...]
+    electrons_of_atoms: float
+    minimum: float
+    occupancies: str
+    model: str = "none"
+    model_reason: str = "asked for"
+    estimate: Estimate | None = None
+
+
+def predict(
+    structure: Any,
+    *,
+    source: Source | None = None,
+    incar: Path | str | None = None,
+    grid: GridOptions | None = None,
+    nelect: float | None = None,
+    model: str | Path | DensityModel = "auto",
+    occupancies: str = "auto",
+    dtype: Any = np.float64,
+) -> Prediction:
+    """The start density of a VASP run, ready to be written as its CHGCAR.
+
+    structure : path, pymatgen Structure, ASE Atoms or chgtools Structure
+    source : where atomic densities come from; by default the POTCAR beside a POSCAR given as a path, else the
+        built-in library
+    incar : INCAR of the run; by default the one beside the POSCAR
+    grid : options that go before the INCAR's tags
+    nelect : electrons of a charged cell; by default the INCAR's NELECT, else ΣZVAL
+    model : weights of the learned DCD: "auto" (packaged ones by the elements), "none", "si", "base", the path of a
+        file, or a DensityModel
+    occupancies : "auto" (those that belong to the grid), "learned", "mean", "atoms" or "none"; see
+        chgtools.start.occupancies
+    dtype : of the blocks, np.float64 or np.float32
+    Raises ChgtoolsError (see chgtools.libraries.choice and chgtools.run) when the input contradicts itself.
+    """
+    from chgtools.models.choice import choose_model
+
+    settings = settings_for(structure, source=source, incar=incar, grid=grid, nelect=nelect)
+    chosen = choose_model(settings.structure, model)
+    total, estimate, sentences = _total_density(settings, chosen)
+    atoms, densities, magmom = settings.structure, settings.choice.densities, settings.moments.values
+    blocks, lines = [total], []
+    atomic_moments = magmom
+    if magmom is not None:
+        start = start_magnetisation(atoms, settings.grid.ngf, densities, magmom, chosen.model, estimate)
+        blocks += start.blocks
+        atomic_moments = start.moments
+        sentences += where_the_moments_come_from(chosen.model, start.learned)
+        # VASP writes one moment per ion before each further block
+        lines = [np.ascontiguousarray(component) for component in np.atleast_2d(magmom.T)]
+    records = start_occupancies(
+        atoms, densities, wanted=occupancies, model=chosen.model, moments=atomic_moments, lmaxmix=settings.lmaxmix
+    )
+    data = VolumetricData(
+        "CHGCAR", atoms, [block.astype(dtype, copy=False) for block in blocks], records.blocks or [], lines
+    )
+    return Prediction(
+        data=data,
+        settings=settings,
+        assumptions=(*settings.assumptions, *sentences, *records.sentences),
+        electrons_of_atoms=settings.electrons_of_atoms,
+        minimum=float(data.total.min()),
+        occupancies=records.source,
+        model=chosen.name,
+        model_reason=chosen.reason,
+        estimate=estimate,
+    )
+
+
+def _total_density(
+    settings: RunSettings, chosen: ModelChoice
+) -> tuple[NDArray[np.float64], Estimate | None, tuple[str, ...]]:
+    """The first block, what the model says of it, and sentences for the user."""
+    from chgtools.models.moments import directions
+
+    atoms, shape, model = settings.structure, settings.grid.ngf, chosen.model
+    magmom, atomic = settings.moments.values, settings.electrons_of_atoms
+    pointing = None if magmom is None else directions(magmom)
+    if model is not None and model.target == "tcd":
+        estimate = model.predict(atoms, total=settings.nelect or atomic, directions=pointing)
+        density = expand(atoms, estimate.coefficients, model.basis, shape)
+        return density, estimate, what_the_model_says(model, estimate, settings)
+    sentences: tuple[str, ...] = ()
+    density = superpose(atoms, shape, settings.choice.densities)
+    if settings.nelect is not None and abs(settings.nelect - atomic) > 1e-9 * atomic:
+        density *= settings.nelect / atomic
+        sentences = (f"SAED scaled from the atoms' {atomic:g} to NELECT = {settings.nelect:g} electrons",)
+    if model is None:
+        return density, None, sentences
+    estimate = model.predict(atoms, directions=pointing)
+    if estimate.coefficients.any():
+        density += learned_difference(atoms, shape, settings.choice.densities, model, estimate)
+    return density, estimate, sentences + what_the_model_says(model, estimate, settings)
+
+
+def saed(
+    structure: Any,
+    shape: Sequence[int] | None = None,
+    densities: Sequence[AtomicDensity] | None = None,
+    *,
+    source: Source | None = None,
+    incar: Path | str | None = None,
+    grid: GridOptions | None = None,
+    method: str = "auto",
+) -> NDArray[np.float64]:
+    """Superposition of atomic densities of a structure: (nx, ny, nz) float64, Fortran order, electrons/Å³.
+
+    structure : path, pymatgen Structure, ASE Atoms or chgtools Structure
+    shape : (nx, ny, nz); by default the fine grid VASP would use (then incar and grid count, as in :func:`predict`)
+    densities : one AtomicDensity per group of the structure; by default those of ``source``
+    method : "auto", "reciprocal" or "real", see :mod:`chgtools.start.superposition`
+    """
+    atoms, run = as_structure(structure), RunFolder.around(structure, incar=incar)
+    if densities is None:
+        densities = choose(atoms, run.source(source)).densities
+    if shape is None:
+        shape = grid_settings(atoms, densities, run.incar, grid or GridOptions()).ngf
+    return superpose(atoms, shape, densities, method=method)

@@ -1,0 +1,170 @@
+"""A start density predicted, written and checked: one operation, with one policy, for every way in.
+
+What the inputs cannot give (no POTCAR, so no occupancies) or do not ask for (an ICHARG that reads no file) is a finding
+that is said, and with it the file is not ready for ICHARG = 11. A finding that the prediction should have avoided is a
+fault of chgtools: nothing is written, and FaultError is raised.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from chgtools.check.charge_file import examine
+from chgtools.check.findings import NOTE
+from chgtools.errors import ChgtoolsError
+from chgtools.files import replacing
+from chgtools.formats import chgcar
+from chgtools.run.folder import POTCAR
+from chgtools.start.prediction import predict
+
+if TYPE_CHECKING:
+    from chgtools.check.findings import Finding
+    from chgtools.libraries.choice import Source
+    from chgtools.models.model import DensityModel
+    from chgtools.run.grid import GridOptions
+    from chgtools.start.prediction import Prediction
+
+NO_RECORDS = "record-missing"
+# what the INCAR or the POTCAR says, whatever density is made for them
+OF_THE_INPUTS = ("icharg", "lmaxmix", "taucar", "potcar-order")
+
+
+class FaultError(ChgtoolsError):
+    """chgtools made a file that its own check refuses: a fault of chgtools, not of the input."""
+
+
+@dataclass(frozen=True)
+class StartOptions:
+    """What can be asked of a start density: the arguments of chgtools.predict.
+
+    float32 : single precision, half the memory
+    """
+
+    source: Source | None = None
+    incar: Path | None = None
+    grid: GridOptions | None = None
+    nelect: float | None = None
+    model: str | Path | DensityModel = "auto"
+    occupancies: str = "auto"
+    float32: bool = False
+
+
+@dataclass(frozen=True)
+class Start:
+    """A start density that was written.
+
+    path : the file; prediction : what is in it and how it came about
+    findings : what VASP will refuse, drop or misread of it, by the inputs of the run; notes are left out
+    """
+
+    path: Path
+    prediction: Prediction
+    findings: tuple[Finding, ...]
+
+    @property
+    def not_ready(self) -> tuple[str, ...]:
+        """One sentence for each thing that keeps the file from ICHARG = 11; () when it is ready.
+
+        That the INCAR asks for another ICHARG is none of them.
+        """
+        return tuple(finding.found for finding in self.findings if finding.code != "icharg")
+
+    def facts(self) -> dict[str, Any]:
+        """What there is to say of it, for JSON."""
+        return {
+            **facts_of(self.prediction),
+            "ready_for_icharg_11": not self.not_ready,
+            "not_ready": list(self.not_ready),
+        }
+
+
+def write_start(structure: Any, output: Path | str, options: StartOptions | None = None) -> Start:
+    """Predict the start density of a run, write it and check it; the file is complete and checked, or not there.
+
+    structure : path, pymatgen Structure, ASE Atoms or chgtools Structure; output : compressed by its suffix
+    Raises ChgtoolsError as chgtools.predict does, and FaultError for a file that chgtools' own check refuses.
+    """
+    output = Path(output)
+    with replacing(output) as temporary:
+        start = write_under(structure, temporary, output, options)
+    return replace(start, path=output)
+
+
+def write_under(structure: Any, path: Path, name: Path, options: StartOptions | None = None) -> Start:
+    """:func:`write_start` into ``path``, for a caller that will give it the name ``name``, which messages use."""
+    options = options or StartOptions()
+    prediction = predict(
+        structure,
+        source=options.source,
+        incar=options.incar,
+        grid=options.grid,
+        nelect=options.nelect,
+        model=options.model,
+        occupancies=options.occupancies,
+        dtype=np.float32 if options.float32 else np.float64,
+    )
+    chgcar.write(prediction.data, path, kind="CHGCAR")
+    findings = tuple(_renamed(finding, path, name) for finding in _findings(path, prediction, options))
+    faults = [finding for finding in findings if not _of_the_input(finding, prediction, options)]
+    if faults:
+        raise FaultError(
+            f"{name}: chgtools made a file that its own check refuses, and did not keep it; please report this: "
+            + "; ".join(f"{finding.found} [{finding.code}]" for finding in faults)
+        )
+    return Start(path, prediction, findings)
+
+
+def _findings(path: Path, prediction: Prediction, options: StartOptions) -> tuple[Finding, ...]:
+    run = prediction.settings.run
+    potcar = options.source.potcar if options.source is not None else None
+    if potcar is not None and potcar.is_file():
+        run = run.with_named({POTCAR: potcar})
+    report, _, _ = examine(path, run)
+    return tuple(finding for finding in report.findings if finding.severity != NOTE)
+
+
+def _of_the_input(finding: Finding, prediction: Prediction, options: StartOptions) -> bool:
+    """Whether a finding follows from what was given or asked for."""
+    grid = options.grid
+    asked_for = {
+        NO_RECORDS: not prediction.data.augmentation,
+        "grid": grid is not None and any(value is not None for value in vars(grid).values()),
+        "electrons": options.nelect is not None,
+        "record-length": options.occupancies in ("learned", "mean"),
+    }
+    return finding.code in OF_THE_INPUTS or asked_for.get(finding.code, False)
+
+
+def _renamed(finding: Finding, path: Path, name: Path) -> Finding:
+    place, found = (text.replace(str(path), str(name)) for text in (finding.place, finding.found))
+    return replace(finding, place=place, found=found)
+
+
+def facts_of(prediction: Prediction) -> dict[str, Any]:
+    """What there is to say of a prediction, for JSON."""
+    estimate = prediction.estimate
+    return {
+        "model": prediction.model,
+        "model_reason": prediction.model_reason,
+        "expected_eps_mae_percent": None if estimate is None else _number(estimate.error_percent),
+        "atom_spread_electrons": None if estimate is None else [round(float(x), 6) for x in estimate.atom_spread],
+        "damping": None if estimate is None else estimate.damping,
+        "elements_not_seen": [] if estimate is None else list(estimate.unseen),
+        "grid": prediction.settings.grid.ngf,
+        "blocks": len(prediction.data.blocks),
+        "electrons_of_atoms": prediction.electrons_of_atoms,
+        "electrons": prediction.data.electrons,
+        "minimum": prediction.minimum,
+        "labels": prediction.settings.choice.labels,
+        "augmentation_occupancies": prediction.occupancies,
+        "assumptions": prediction.assumptions,
+    }
+
+
+def _number(value: float) -> float | None:
+    """None for NaN, which JSON has not."""
+    return round(value, 4) if value == value else None

@@ -1,0 +1,1 @@
+"""Stores of difference densities to train on."""

@@ -1,0 +1,154 @@
+"""A store of difference densities: one HDF5 file, one group per structure.
+
+    /                    attributes format, format_version, chgtools_version, units; the rule of the splits
+    /NAME                attributes formula, kind, source, g_max (1/bohr), nelectrons, truncation_percent,
+                         saed_eps_mae_percent, dcd_0 and magnetisation_0 (V·n_0 in electrons and μ_B, 0 where absent),
+                         source_sha256, split, and counts, labels, zvals, density_sources of the groups of
+                         atoms where they are known
+    /NAME/lattice        (3, 3) Å, rows
+    /NAME/species        (n_atoms,) bytes, one element per atom
+    /NAME/fractional     (n_atoms, 3)
+    /NAME/shape          (3,) nx, ny, nz of the grid the density came on
+    /NAME/dcd            (n, 2) float32: real and imaginary part of V·[n_SCF − n_SAED]_G in electrons over
+                         half_sphere(lattice, g_max), G = 0 left out
+    /NAME/magnetisation  (n, 2) or (3, n, 2) likewise, in μ_B, where spin-polarised; then the attribute start_moments
+                         (1 or 3, n_atoms) μ_B, where the file said them
+    /NAME/records        (n_blocks, n) float32 augmentation records, one atom's behind the other's, where the CHGCAR
+                         had them; records_imaginary likewise; records_length (n_atoms,); channels: "0 0 1 1" for each
+                         group of atoms, "" where they are not known
+
+Stores of other programs with this layout and without attributes at the root are read as well. g_max is in 1/bohr in
+the file and in 1/Å everywhere else; ``entry.g_max_per_angstrom`` is that border.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from chgtools.errors import ChgtoolsError
+from chgtools.formats import hdf5
+from chgtools.stores.entry import Entry, elements_of, fill_group, read_entry
+
+_UNFINISHED = "_unfinished"
+
+
+def names_in(file: Any) -> list[str]:
+    """Names of the entries of an open store."""
+    groups = ((name, item) for name, item in file.items() if name != _UNFINISHED and hasattr(item, "keys"))
+    return [name for name, group in groups if "dcd" in group and "lattice" in group]
+
+
+def _is_nameless_store(file: Any) -> bool:
+    """Other programs write stores without attributes at the root."""
+    return bool(names_in(file))
+
+
+KIND = hdf5.Kind(
+    "chgtools store of difference densities",
+    1,
+    "store of difference densities",
+    "chgtools dataset build",
+    shared=True,
+    nameless=_is_nameless_store,
+)
+
+
+class Store(Mapping[str, Entry]):
+    """The entries of a store by name. Each is read when it is asked for; none is kept, and no file stays open.
+
+    So a Store can be handed to other processes. ``Store.open`` raises FormatError for a file that is no store.
+    """
+
+    def __init__(self, path: Path, names: Sequence[str], rule: Mapping[str, Any]) -> None:
+        self.path = path
+        self.split_rule = dict(rule)  # {} where no split was made
+        self._names = dict.fromkeys(names)
+
+    @classmethod
+    def open(cls, path: str | Path) -> Store:
+        with opened(path) as file:
+            # split_by is written last: without it a split was never made, or stopped on the way
+            rule = {key: file.attrs[key] for key in file.attrs if key.startswith("split_") and "split_by" in file.attrs}
+            return cls(Path(path), names_in(file), rule)
+
+    def __getitem__(self, name: str) -> Entry:
+        self._require(name)
+        with opened(self.path) as file:
+            return read_entry(file[name], self.path)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._names
+
+    def facts(self) -> Iterator[tuple[str, dict[str, Any]]]:
+        """(name, attributes with ``elements``, one per atom) of each entry, without its coefficients."""
+        with opened(self.path) as file:
+            for name in self:
+                group = file[name]
+                yield name, dict(group.attrs) | {"elements": elements_of(group)}
+
+    def in_split(self, split: str) -> list[str]:
+        """Names of the entries of a split, such as "train". Raises ChgtoolsError when no split has been made."""
+        if not self.split_rule:
+            raise ChgtoolsError(f"{self.path} has no splits; make them with chgtools dataset split")
+        return [name for name, facts in self.facts() if facts.get("split") == split]
+
+    def _require(self, name: str) -> None:
+        if name not in self._names:
+            import difflib
+
+            near = difflib.get_close_matches(name, self._names, n=3) or list(self._names)[:3]
+            raise ChgtoolsError(f"{self.path} has no entry {name!r}; it has {len(self)}, such as {', '.join(near)}")
+
+
+@contextmanager
+def opened(path: str | Path) -> Iterator[Any]:
+    """The HDF5 file of a store for reading. Raises FormatError when it is none."""
+    with hdf5.reading(path, KIND) as file:
+        yield file
+
+
+@contextmanager
+def writable(path: str | Path) -> Iterator[Any]:
+    """The HDF5 file of a store for writing, made when it is not there; what an earlier run left unfinished is removed.
+
+    Raises FormatError when the file is there and is no store, ChgtoolsError when it cannot be written.
+    """
+    with hdf5.changing(path, KIND) as file:
+        if _UNFINISHED in file:
+            del file[_UNFINISHED]
+        if "units" not in file.attrs and "format" in file.attrs:
+            file.attrs["units"] = (
+                "dcd: electrons (V n_G); magnetisation: mu_B (V m_G); lattice: angstrom; g_max: 1/bohr"
+            )
+        yield file
+
+
+@contextmanager
+def new_group(file: Any, name: str) -> Iterator[Any]:
+    """A group to be filled, which gets its name when the block ends well and is removed otherwise."""
+    group = file.create_group(_UNFINISHED)
+    try:
+        yield group
+        file.flush()
+        file.move(_UNFINISHED, name)
+    finally:
+        if _UNFINISHED in file:
+            del file[_UNFINISHED]
+        file.flush()
+
+
+def write_entry(file: Any, entry: Entry) -> None:
+    """Add an entry to an open store. Raises ChgtoolsError when its name is taken."""
+    if entry.name in file:
+        raise ChgtoolsError(f"{file.filename} has an entry {entry.name!r} already; names are unique")
+    with new_group(file, entry.name) as group:
+        fill_group(group, entry)
