@@ -11,6 +11,7 @@ import re
 import sys
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import takewhile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -166,8 +167,8 @@ def functions(known: dict[str, Module]) -> list[tuple[str, int, int, str]]:
             if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
                 end = node.end_lineno or node.lineno
                 first = min([node.lineno, *(each.lineno for each in node.decorator_list)])
-                above = module.text[first - 2].strip() if first > 1 else ""
-                comment = above if above.startswith("#") else ""
+                above = [line.strip() for line in reversed(module.text[: first - 1])]
+                comment = "\n".join(reversed(list(takewhile(lambda line: line.startswith("#"), above))))
                 found.append((f"{module.name}:{node.name}", end - node.lineno + 1, nesting(node), comment))
     return found
 

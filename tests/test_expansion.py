@@ -10,6 +10,7 @@ from test_harmonics import reference as harmonics
 
 from chgtools.cell import reciprocal
 from chgtools.kernels.expansion import add_expansions
+from chgtools.kernels.geometry import Cubics, PointGrid
 
 SKEW = np.array([[4.0, 0.0, 0.0], [1.3, 3.6, 0.0], [-0.7, 0.9, 5.1]])
 FRAC = np.array([[0.31, 0.94, 0.02], [0.0, 0.5, 0.25]])  # the second lies on a point of the (8, 6, 4) grid
@@ -44,7 +45,9 @@ def run(call, shape, cell, frac, table, r_max=R_MAX * (1 - 1e-12)):
     sizes = np.array(shape, float)
     spacings = 2 * np.pi / np.linalg.norm(reciprocal(cell), axis=1) / sizes
     density = np.zeros(shape, order="F")
-    call(density.T, cell / sizes[:, None], R_MAX / spacings, frac * sizes, table, DR, r_max)
+    vectors = cell / sizes[:, None]
+    grid = PointGrid(vectors, vectors @ vectors.T, R_MAX / spacings)
+    call(density.T, grid, frac * sizes, Cubics(table, DR, r_max))
     return density
 
 

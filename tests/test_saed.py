@@ -14,6 +14,7 @@ import chgtools
 from chgtools.atoms.density import AtomicDensity
 from chgtools.cell import Structure, reciprocal
 from chgtools.errors import ChgtoolsError, MismatchError, SettingsError
+from chgtools.kernels.geometry import Cubics, FormFactors, PointGrid
 from chgtools.kernels.spectral import add_structure_factors
 from chgtools.kernels.superposition import add_atoms
 from chgtools.start import superposition
@@ -274,7 +275,7 @@ def test_plane_of_coefficients(call, ny, nx):
     ky_count, kx_count = (ny + 1) // 2, (nx + 1) // 2
     parts = rng.normal(size=(2, 2 * ky_count, kx_count)) + 1j * rng.normal(size=(2, 2 * ky_count, kx_count))
     plane = np.ones((ny, nx // 2 + 1), complex)
-    call(plane, parts, kz, b @ b.T, steps, counts, tables, *np.empty((2, kx_count)))
+    call(plane, parts, kz, b @ b.T, FormFactors(tables, steps, counts), *np.empty((2, kx_count)))
     expected = np.ones_like(plane)
     for s, i, ky in product(range(2), range(kx_count), range(1 - ky_count, ky_count)):
         x = np.linalg.norm([i, ky, kz] @ b) / steps[s]
@@ -301,11 +302,11 @@ def test_real_space_kernel(call, shape):
     r_max, dr = 2.7, 0.05
     cubics = np.random.default_rng(4).normal(size=(60, 4))
     sizes = np.array(shape)
-    steps = SKEW / sizes[:, None]
+    vectors = SKEW / sizes[:, None]
     reach = r_max * np.linalg.norm(reciprocal(SKEW), axis=1) * sizes / (2 * np.pi)
     found = np.zeros(shape, order="F")
     frac, weights = np.array([[0.31, 0.94, 0.02], [0.0, 0.0, 0.0]]), np.array([1.0, -0.3])
-    call(found.T, steps @ steps.T, reach, frac * sizes, weights, cubics, dr, r_max)
+    call(found.T, PointGrid(vectors, vectors @ vectors.T, reach), frac * sizes, weights, Cubics(cubics, dr, r_max))
     expected = np.zeros(shape)
     for centre, weight in zip(frac, weights, strict=True):
         for image in product(range(-2, 3), repeat=3):

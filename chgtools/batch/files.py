@@ -19,6 +19,7 @@ from typing import Any
 
 from chgtools.errors import AssumptionWarning, ChgtoolsError, FormatError, SettingsError
 from chgtools.formats.streams import stem
+from chgtools.run.folder import POSCAR, RunFolder
 
 _FIRST = b'{"structure": '  # how each line of a manifest begins
 _PLAIN = ("POSCAR", "CONTCAR")  # their density is called CHGCAR; that of other names CHGCAR.NAME
@@ -95,7 +96,7 @@ def read_list(path: Path, folder: Path | None = None) -> list[Item]:
 
 def _item(name: str, line: int, folder: Path | None) -> Item:
     given = Path(name)
-    structure = given / "POSCAR" if given.is_dir() else given
+    structure = (RunFolder.around(given).path(POSCAR) or given / POSCAR) if given.is_dir() else given
     word = stem(structure)
     output = structure.parent / ("CHGCAR" if word in _PLAIN else f"CHGCAR.{word.removeprefix('POSCAR.')}")
     if folder is not None:

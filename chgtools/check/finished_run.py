@@ -104,14 +104,17 @@ def _look(path: Path) -> _Printed:
 def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
     """Lines with their numbers, up to a size no header has; a last line that is still being written is left out."""
     size = 0
+    for number, line in enumerate(_raw_lines(path), 1):
+        size += len(line)
+        if size > MOST_BYTES or not line.endswith(b"\n"):
+            return
+        yield number, line
+
+
+def _raw_lines(path: Path) -> Iterator[bytes]:
     try:
         with open(path, "rb") as file:
-            for number, line in enumerate(file, 1):
-                size += len(line)
-                if size > MOST_BYTES:
-                    return
-                if line.endswith(b"\n"):
-                    yield number, line
+            yield from file
     except OSError as error:
         raise ChgtoolsError(f"{path}: cannot be read ({error.strerror})") from error
 

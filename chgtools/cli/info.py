@@ -24,8 +24,9 @@ def info(file: Path, as_json: bool) -> None:
     density of `chgtools make-dcd`. The whole file is read and checked.
     """
     from chgtools.formats import read
+    from chgtools.formats.hdf5 import name_of
 
-    facts = describe_difference(file) if file.suffix in (".h5", ".hdf5") else describe(read(file))
+    facts = describe_difference(file) if name_of(file) is not None else describe(read(file))
     click.echo(json.dumps(facts, indent=1) if as_json else table(facts))
 
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from functools import cache
+from importlib import import_module
 from pathlib import Path
+from pkgutil import iter_modules
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -12,12 +15,19 @@ if TYPE_CHECKING:
     from chgtools.volumetric import VolumetricData
 
 
+@cache
+def _grid_formats() -> dict[str, ModuleType]:
+    """Suffix to module, of every module here that says by GRID_SUFFIXES that it reads and writes fields on grids."""
+    modules = [import_module(f"{__name__}.{module.name}") for module in iter_modules(__path__)]
+    return {suffix: module for module in modules for suffix in getattr(module, "GRID_SUFFIXES", ())}
+
+
 def _module(path: str | Path) -> ModuleType | None:
     """The module of a grid format other than VASP's own, by suffix."""
-    from chgtools.formats import cube, xsf
     from chgtools.formats.streams import stem
 
-    return {".cube": cube, ".cub": cube, ".xsf": xsf}.get(Path(stem(path)).suffix.lower())
+    suffix = Path(stem(path)).suffix.lower()
+    return _grid_formats().get(suffix) if suffix else None
 
 
 def read(path: str | Path, kind: str | None = None, dtype: Any = None) -> VolumetricData:

@@ -40,6 +40,8 @@ from chgtools.formats.streams import LineReader, writing
 from chgtools.units import BOHR_ANGSTROM
 from chgtools.volumetric import VolumetricData
 
+GRID_SUFFIXES = (".cube", ".cub")
+
 
 def read(path: str | Path) -> VolumetricData:
     """The field of a cube file as VolumetricData with one block (nx, ny, nz), densities in electrons/Å³.

@@ -16,6 +16,8 @@ import numpy as np
 from chgtools.errors import ChgtoolsError, FormatError
 from chgtools.files import package_version, replacing
 
+_SIGNATURE = b"\x89HDF\r\n\x1a\n"  # HDF5 File Format Specification, version 3.0, section II.A
+
 
 @dataclass(frozen=True)
 class Kind:
@@ -119,10 +121,13 @@ def name_of(path: str | Path) -> str | None:
 
     Raises FormatError for a damaged file.
     """
+    if not Path(path).is_file():
+        return None
+    with open(path, "rb") as start:  # h5py takes a while to import: a CHGCAR need not wait for it
+        if start.read(len(_SIGNATURE)) != _SIGNATURE:
+            return None
     import h5py
 
-    if not Path(path).is_file() or not h5py.is_hdf5(path):
-        return None
     try:
         with h5py.File(path, "r") as file:
             return str(file.attrs.get("format", ""))

@@ -54,6 +54,7 @@ from chgtools.volumetric import VolumetricData
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+GRID_SUFFIXES = (".xsf",)
 LATTICE_TOLERANCE_ANGSTROM = 1e-4
 FACE_TOLERANCE = 1e-5  # of the largest value: files with few digits round both faces alike
 _SKIPPED = {"CONVVEC": 3, "CRYSTAL": 0, "SLAB": 0, "POLYMER": 0}

@@ -20,9 +20,10 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from chgtools.cell import Structure, reciprocal
+from chgtools.cell import Structure, plane_spacings, reciprocal
 from chgtools.errors import MismatchError, SettingsError
 from chgtools.fourier.grids import Shape, check_shape, fft_friendly
+from chgtools.fourier.phases import phases
 from chgtools.fourier.resampling import resample
 
 if TYPE_CHECKING:
@@ -230,11 +231,12 @@ def sum_on_grid(
 ) -> NDArray[np.float64]:
     """The plain sum of the atoms' functions at the points of a grid: what it cannot hold is folded back."""
     from chgtools.kernels.expansion import add_expansions
+    from chgtools.kernels.geometry import Cubics, PointGrid
 
     sizes = np.asarray(shape, dtype=float)
-    # Distance between neighbouring planes of points along each axis
-    spacings = 2 * np.pi / np.linalg.norm(reciprocal(structure.lattice), axis=1) / sizes
-    steps, centres = structure.lattice / sizes[:, None], structure.frac % 1.0 * sizes
+    vectors, centres = structure.lattice / sizes[:, None], structure.frac % 1.0 * sizes
+    reach = basis.cutoff / (plane_spacings(structure.lattice) / sizes)
+    grid = PointGrid(vectors, vectors @ vectors.T, reach)
     cubics, dr = basis.tables.cubics, basis.tables.dr
     # n first: then a point costs one cubic for each lm. lm last: the kernel takes several of them at once
     r_max = basis.cutoff * (1 - 1e-12)  # the interval of r_max is the last one
@@ -243,7 +245,7 @@ def sum_on_grid(
         part = slice(start, start + _ATOMS_AT_ONCE)
         by_l = [np.tensordot(coefficients[part, el**2 : (el + 1) ** 2], cubics[el], 1) for el in range(len(cubics))]
         tables = np.ascontiguousarray(np.concatenate(by_l, axis=1).transpose(0, 2, 3, 1))
-        add_expansions(result.T, steps, basis.cutoff / spacings, centres[part], tables, dr, r_max)
+        add_expansions(result.T, grid, centres[part], Cubics(tables, dr, r_max))
     return result
 
 
@@ -269,8 +271,7 @@ def waves(structure: Structure, miller: NDArray[np.int64], basis: RadialBasis) -
     angular = harmonics(basis.l_max, g / np.maximum(q, 1e-100)[:, None])
     degrees = np.repeat(np.arange(basis.l_max + 1), 2 * np.arange(basis.l_max + 1) + 1)
     atom = np.einsum("kg,k,kng->gkn", angular, (-1j) ** degrees, basis.transforms(q)[degrees])
-    phases = np.exp(-2j * np.pi * (miller @ structure.frac.T))
-    return np.asarray(phases[:, :, None, None] * atom[:, None])
+    return np.asarray(phases(miller, structure.frac)[:, :, None, None] * atom[:, None])
 
 
 def fit(target: Target, basis: RadialBasis, *, ridge: float = 1e-10) -> NDArray[np.float64]:

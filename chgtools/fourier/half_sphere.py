@@ -30,7 +30,7 @@ def half_sphere(lattice: NDArray[np.float64], g_max: float) -> NDArray[np.int64]
     The half space: h > 0, or h = 0 and k > 0, or h = k = 0 and l > 0.
     """
     b = reciprocal(np.asarray(lattice, dtype=float))
-    limits = np.floor((g_max + TOLERANCE) * np.linalg.norm(lattice, axis=1) / (2 * np.pi)).astype(int)
+    limits = largest_indices(lattice, g_max + TOLERANCE)
     k, m = (axis.ravel() for axis in np.meshgrid(*(np.arange(-n, n + 1) for n in limits[1:]), indexing="ij"))
     planes = []
     for h in range(limits[0] + 1):  # plane by plane, so that the whole box is never in memory
@@ -40,6 +40,11 @@ def half_sphere(lattice: NDArray[np.float64], g_max: float) -> NDArray[np.int64]
             inside &= (k > 0) | ((k == 0) & (m > 0))
         planes.append(np.stack([np.full(inside.sum(), h), k[inside], m[inside]], axis=1))
     return np.concatenate(planes).astype(np.int64)
+
+
+def largest_indices(lattice: NDArray[np.float64], g_max: float) -> NDArray[np.int64]:
+    """(3,) largest Miller index along each axis of any |G| <= g_max (1/Å): G·a_i = 2π h_i."""
+    return np.floor(g_max * np.linalg.norm(lattice, axis=1) / (2 * np.pi)).astype(np.int64)
 
 
 def take(

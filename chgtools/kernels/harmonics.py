@@ -35,6 +35,7 @@ def recurrence(l_max: int) -> Any:
     return factors
 
 
+# deep: m, l and points; the innermost loop is what becomes vector code
 @njit(cache=True, nogil=True)
 def fill(factors: Any, x: Any, y: Any, z: Any, count: int, work: Any, values: Any) -> None:
     """Y_lm of the first ``count`` unit vectors; every loop runs over points, so that it is done four at a time.

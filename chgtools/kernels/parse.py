@@ -53,6 +53,7 @@ def _scaled(mantissa, exponent, powers):
     return mantissa * powers[POWER_OFFSET + exponent]
 
 
+# long: one pass over the characters of a number, each of which may end it; deep: digits by eights within it
 @njit(cache=True, nogil=True)
 def parse_token(text, start, stop, powers):
     """One real number that begins at text[start] (no blanks before it).
@@ -249,6 +250,7 @@ def parse_fixed(text, stop, out, done, width, decimals, columns, scale, powers):
     return position, done, lines, DONE
 
 
+# deep: numbers, their lines, and what may stand between them, in one pass over the text
 @njit(cache=True, nogil=True)
 def parse_free(text, stop, out, done, scale, powers, allow_integers):
     """Fill ``out`` from whole lines of numbers, any count to a line, blanks or signs between them.

@@ -177,6 +177,7 @@ def format_e17(values, scale, columns, text, powers, exponents):
     return position
 
 
+# deep: the cases of Fortran's G edit descriptor, digit by digit
 @njit(cache=True, nogil=True)
 def format_g(values, scale, columns, text, powers):
     """Print ``values · scale`` as Fortran's 1X,G11.5, ``columns`` to a line, each line ended by a newline.

@@ -99,6 +99,7 @@ def start_inward(r, step, end, mass, a_pq, a_qp, p, q):
         q[i] = -(kappa * r[i] + 1.0) * p[i] / a_pq[i]
 
 
+# long: bisection and perturbation of one energy, whose bounds every step narrows
 @njit(cache=True, nogil=True)
 def bound_state(r, step, v, charge, n, ell, inverse_c2, energy, tolerance):
     """Bound state n, ell of the scalar-relativistic (or, with inverse_c2 = 0, Schroedinger) radial equation.

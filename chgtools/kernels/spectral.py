@@ -8,10 +8,13 @@ from typing import Any
 import numpy as np
 from numba import njit
 
+from chgtools.kernels.geometry import FormFactors
 
+
+# deep: rows, their mirror images, species and points, in short loops that become vector code
 @njit(cache=True, nogil=True)
 def add_structure_factors(
-    plane: Any, parts: Any, kz: int, metric: Any, steps: Any, counts: Any, tables: Any, q: Any, form: Any
+    plane: Any, parts: Any, kz: int, metric: Any, factors: FormFactors, q: Any, form: Any
 ) -> None:
     """Add Σ_s f_s(|G|) S_s(G) to one plane of coefficients, for |ky| < ky_count and 0 <= kx < kx_count.
 
@@ -19,8 +22,6 @@ def add_structure_factors(
     parts : (n_species, 2 ky_count, kx_count) complex128, first the even, then the odd sums: S at ±ky is even ∓ i odd
     kz : Miller index of the plane
     metric : (3, 3) b_i · b_j in 1/Å², order x, y, z
-    steps : (n_species,) 1/Å; counts : (n_species,) intervals of each table
-    tables : (n_species, > max counts, 4) cubics of the form factors, then zeros
     q, form : (kx_count,) float64 work space
     """
     ny = plane.shape[0]
@@ -38,9 +39,9 @@ def add_structure_factors(
                 q[i] = math.sqrt(abs(constant + i * (linear + i * square)))
             # Short loops without branches, which the compiler turns into vector code: three times as fast as one loop
             for s in range(n_species):
-                inverse = 1 / steps[s]
-                end = counts[s] + 0.5
-                table = tables[s]
+                inverse = 1 / factors.steps[s]
+                end = factors.intervals[s] + 0.5
+                table = factors.tables[s]
                 for i in range(kx_count):
                     x = min(q[i] * inverse, end)
                     n = np.int32(x)
@@ -52,6 +53,7 @@ def add_structure_factors(
                     line[i] += complex(f * (even[i].real + side * odd[i].imag), f * (even[i].imag - side * odd[i].real))
 
 
+# deep: the three axes and the edges of the half-complex one
 @njit(cache=True, nogil=True)
 def coulomb_sum(half: Any, nx: int, metric: Any) -> float:
     """Σ_{G≠0} |c_G|²/G² in Å² over all G of the grid, from half-complex coefficients (nz, ny, nx//2 + 1).

@@ -7,25 +7,23 @@ from typing import Any
 
 from numba import njit
 
+from chgtools.kernels.geometry import Cubics, PointGrid
 
+
+# deep: atoms, planes, lines and points; a call for each line would cost more than the line
 @njit(cache=True, nogil=True)
-def add_atoms(
-    density: Any, steps: Any, reach: Any, centres: Any, weights: Any, table: Any, dr: float, r_max: float
-) -> None:
-    """Add weight · n(|r - R|) of each atom and all its periodic images within ``r_max`` to ``density``.
+def add_atoms(density: Any, grid: PointGrid, centres: Any, weights: Any, cubics: Cubics) -> None:
+    """Add weight · n(|r - R|) of each atom and all its periodic images to ``density``.
 
     density : (nz, ny, nx) float64; the C-contiguous transpose of a Fortran-ordered (nx, ny, nz) grid
-    steps : (3, 3) Gram matrix in Å² of the vectors between neighbouring points along x, y, z
-    reach : (3,) half-width along x, y, z, in points, of the box that holds the sphere of ``r_max``
     centres : (n_atoms, 3) positions in points along x, y, z
-    weights : (n_atoms,)
-    table : (n_r, 4) cubic of each interval of the radius, c0 + t(c1 + t(c2 + t c3)), t in [0, 1]
-    dr : width of an interval in Å; table reaches beyond ``r_max``
+    weights : (n_atoms,); cubics.table : (n_r, 4)
     """
     nz, ny, nx = density.shape
-    limit = r_max * r_max
-    inverse = 1 / dr
-    a = steps[0, 0]
+    gram, reach, table = grid.gram, grid.reach, cubics.table
+    limit = cubics.end * cubics.end
+    inverse = 1 / cubics.step
+    a = gram[0, 0]
     for atom in range(centres.shape[0]):
         cx, cy, cz = centres[atom]
         weight = weights[atom]
@@ -34,8 +32,8 @@ def add_atoms(
             for j in range(math.ceil(cy - reach[1]), math.floor(cy + reach[1]) + 1):
                 y = j - cy
                 # r² along the line of points is a x² + 2 b x + c
-                b = steps[0, 1] * y + steps[0, 2] * z
-                c = steps[1, 1] * y * y + 2 * steps[1, 2] * y * z + steps[2, 2] * z * z
+                b = gram[0, 1] * y + gram[0, 2] * z
+                c = gram[1, 1] * y * y + 2 * gram[1, 2] * y * z + gram[2, 2] * z * z
                 root = b * b - a * (c - limit)
                 if root < 0:
                     continue

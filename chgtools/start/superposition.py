@@ -25,9 +25,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from chgtools.cell import Structure, reciprocal
+from chgtools.cell import Structure, plane_spacings, reciprocal
 from chgtools.errors import ChgtoolsError, MismatchError, SettingsError
 from chgtools.fourier.grids import Shape, check_shape
+from chgtools.fourier.half_sphere import largest_indices
 from chgtools.fourier.resampling import inscribed_cutoff
 
 if TYPE_CHECKING:
@@ -180,6 +181,7 @@ def choose_method(lattice: NDArray[np.float64], shape: Shape, species: list[_Spe
 
 
 def _reciprocal(structure: Structure, shape: Shape, species: list[_Species], total: float) -> NDArray[np.float64]:
+    from chgtools.kernels.geometry import FormFactors
     from chgtools.kernels.spectral import add_structure_factors
 
     nx, ny, nz = shape
@@ -190,6 +192,7 @@ def _reciprocal(structure: Structure, shape: Shape, species: list[_Species], tot
     tables = np.zeros((len(species), max(counts, default=0) + 1, 4))
     for table, mesh in zip(tables, meshes, strict=True):
         table[: len(mesh)] = mesh
+    factors = FormFactors(tables, steps, counts)
     kx, ky, kz = _indices(structure.lattice, shape, species)
 
     along_x, along_y, along_z = [], [], []
@@ -205,7 +208,7 @@ def _reciprocal(structure: Structure, shape: Shape, species: list[_Species], tot
     for plane, index in enumerate(kz):
         for x, y, z, product in zip(along_x, along_y, along_z, parts, strict=True):
             np.matmul(y, (x * z[plane]).view(float), out=product.view(float))
-        add_structure_factors(half[index], parts, index, metric, steps, counts, tables, work[0], work[1])
+        add_structure_factors(half[index], parts, index, metric, factors, work[0], work[1])
     half[0, 0, 0] = total / structure.volume
     # Lines of ky outside the box are zero: nothing to transform along z
     for rows in (slice(0, len(ky)), slice(ny - len(ky) + 1, ny)):
@@ -220,7 +223,7 @@ def _indices(lattice: NDArray[np.float64], shape: Shape, species: list[_Species]
     The unbalanced index n/2 of an even axis is left out.
     """
     radius = max((_length(s.density) * s.density.q[1] for s in species), default=0.0)
-    limits = (radius * np.linalg.norm(lattice, axis=1) / (2 * np.pi)).astype(int)
+    limits = largest_indices(lattice, radius)
     kx, ky, kz = (np.arange(min((n + 1) // 2, limit + 1)) for n, limit in zip(shape, limits, strict=True))
     return kx, ky, np.concatenate([kz, -kz[1:]])
 
@@ -246,16 +249,17 @@ def cubics(values: NDArray[np.float64], step: float) -> NDArray[np.float64]:
 
 
 def _real(lattice: NDArray[np.float64], shape: Shape, species: list[_Species]) -> NDArray[np.float64]:
+    from chgtools.kernels.geometry import Cubics, PointGrid
     from chgtools.kernels.superposition import add_atoms
 
     sizes = np.asarray(shape, dtype=float)
-    steps = lattice / sizes[:, None]
-    # Distance between neighbouring planes of points along each axis
-    spacings = 2 * np.pi / np.linalg.norm(reciprocal(lattice), axis=1) / sizes
+    vectors = lattice / sizes[:, None]
+    spacings = plane_spacings(lattice) / sizes
     result = np.zeros(shape, order="F")
     for s in species:
         table, dr, r_max = radial_table(s.density)
-        add_atoms(result.T, steps @ steps.T, r_max / spacings, s.frac * sizes, s.weights, table, dr, r_max)
+        grid = PointGrid(vectors, vectors @ vectors.T, r_max / spacings)
+        add_atoms(result.T, grid, s.frac * sizes, s.weights, Cubics(table, dr, r_max))
     return result
 
 
