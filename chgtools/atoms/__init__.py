@@ -1,1 +1,1 @@
-"""Atomic reference densities: where they come from, how they are stored, which one an atom gets."""
+"""What an atomic reference density is, and the facts on POTCAR labels."""

@@ -39,10 +39,10 @@ class Shard:
     @classmethod
     def parse(cls, text: str) -> Shard:
         """Shard(3, 8) of "3/8". Raises SettingsError for anything else."""
-        found = re.fullmatch(r"(\d+)/(\d+)", text.strip(), re.ASCII)
-        if found is None:
+        parts = re.fullmatch(r"(\d+)/(\d+)", text.strip(), re.ASCII)
+        if parts is None:
             raise SettingsError(f"found shard {text!r}; wanted I/N with I from 1 to N, such as 3/8")
-        return cls(int(found[1]), int(found[2]))
+        return cls(int(parts[1]), int(parts[2]))
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import Any
 
 REFUSED, DROPPED, MISREAD, NOTE = "refused", "dropped", "misread", "note"
-SEVERITIES = (REFUSED, DROPPED, MISREAD, NOTE)
 
 
 @dataclass(frozen=True)

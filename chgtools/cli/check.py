@@ -143,9 +143,9 @@ def _text(report: Report) -> str:
     from chgtools.check.findings import NOTE
 
     lines = [_lines(finding) for finding in report.findings]
-    found = sum(finding.severity != NOTE for finding in report.findings)
-    notes = len(report.findings) - found
-    counted = [f"{found} finding{'s' * (found != 1)}"] if found else ["in order"]
+    serious = sum(finding.severity != NOTE for finding in report.findings)
+    notes = len(report.findings) - serious
+    counted = [f"{serious} finding{'s' * (serious != 1)}"] if serious else ["in order"]
     counted += [f"{notes} note{'s' * (notes != 1)}"] if notes else []
     return "\n".join([*lines, f"{report.path}: {', '.join(counted)}{_summary(report)}"])
 

@@ -60,11 +60,11 @@ def _reals(reader: LineReader, line: bytes, count: int, what: str) -> list[float
     while len(values) < count:
         while position < len(head) and head[position : position + 1] in (b" ", b"\t", b"\r", b","):
             position += 1
-        found = _REAL.match(head, position)
-        if not found:
+        number = _REAL.match(head, position)
+        if not number:
             break
-        values.append(float(found.group().replace(b"D", b"E").replace(b"d", b"e")))
-        position = found.end()
+        values.append(float(number.group().replace(b"D", b"E").replace(b"d", b"e")))
+        position = number.end()
     rest = head[position : position + 1]
     if len(values) < count or (rest and not rest.isspace() and rest not in b",+-"):
         raise reader.fail(f"found {_shown(line)} where {what} is wanted")

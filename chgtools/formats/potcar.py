@@ -73,16 +73,16 @@ def find_potcar(root: str | Path, label: str) -> Path:
     root = Path(root)
     if not root.is_dir():
         raise FormatError("no such folder; wanted a folder of POTCARs by label", root)
-    found = list(_in_folder(root, label))
-    if not found:
-        found = [file for folder in sorted(root.iterdir()) if folder.is_dir() for file in _in_folder(folder, label)]
-    if not found:
+    files = list(_in_folder(root, label))
+    if not files:
+        files = [file for folder in sorted(root.iterdir()) if folder.is_dir() for file in _in_folder(folder, label)]
+    if not files:
         raise MissingDensityError(
             f"{root} has no POTCAR of {label}; wanted {label}/POTCAR or POTCAR.{label}.gz there or one folder deeper"
         )
-    if len(found) > 1:
-        raise SettingsError(f"{root} has {len(found)} POTCARs of {label} ({_names(found)}); name the folder of one set")
-    return found[0]
+    if len(files) > 1:
+        raise SettingsError(f"{root} has {len(files)} POTCARs of {label} ({_names(files)}); name the folder of one set")
+    return files[0]
 
 
 def potcars_in(root: str | Path) -> list[Path]:
@@ -91,7 +91,7 @@ def potcars_in(root: str | Path) -> list[Path]:
     Raises MissingDensityError when there is none.
     """
     suffixes = ("", *SUFFIXES)
-    found = [
+    files = [
         file
         for file in sorted(Path(root).rglob("POTCAR*"))
         if (file.name.startswith("POTCAR.") or file.name == "POTCAR")
@@ -99,9 +99,9 @@ def potcars_in(root: str | Path) -> list[Path]:
         and file.is_file()
         and any(file.name.endswith(suffix) for suffix in suffixes)
     ]
-    if not found:
+    if not files:
         raise MissingDensityError(f"{root} has no POTCAR; wanted <label>/POTCAR or POTCAR.<label> in it, plain or gz")
-    return found
+    return files
 
 
 def _in_folder(folder: Path, label: str) -> Iterator[Path]:

@@ -86,7 +86,7 @@ def read_upf_directory(folder: str | Path) -> dict[str, AtomicDensity]:
     folder = Path(folder)
     if not folder.is_dir():
         raise FormatError("no such folder; wanted a folder of UPF files", folder)
-    found: dict[str, tuple[Path, AtomicDensity]] = {}
+    by_label: dict[str, tuple[Path, AtomicDensity]] = {}
     for path in sorted(folder.iterdir()):
         if not (path.is_file() and stem(path).lower().endswith(".upf")):
             continue
@@ -94,15 +94,15 @@ def read_upf_directory(folder: str | Path) -> dict[str, AtomicDensity]:
         density = read_upf(path)
         if name in all_labels() and element_of(name) == density.element:
             density = replace(density, label=name)
-        if density.label in found:
+        if density.label in by_label:
             raise SettingsError(
-                f"{folder} has two UPF files for {density.label}, {found[density.label][0].name} and {path.name}; "
+                f"{folder} has two UPF files for {density.label}, {by_label[density.label][0].name} and {path.name}; "
                 "leave one, or name one by another label, such as Fe_pv.upf"
             )
-        found[density.label] = path, density
-    if not found:
+        by_label[density.label] = path, density
+    if not by_label:
         raise MissingDensityError(f"{folder} has no UPF file; wanted *.upf, plain or gz")
-    return {label: density for label, (_, density) in found.items()}
+    return {label: density for label, (_, density) in by_label.items()}
 
 
 def _quadrature(

@@ -107,7 +107,7 @@ def parse_token(text, start, stop, powers):
             first = look
             power = 0
             while look < stop and ZERO <= text[look] <= NINE and look - first < 5:
-                power = power * 10 + (text[look] - ZERO)
+                power = power * 10 + (np.int64(text[look]) - ZERO)
                 look += 1
             if lettered:
                 if look == first:

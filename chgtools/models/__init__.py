@@ -1,1 +1,1 @@
-"""Learned difference densities: the basis they are expanded in and the networks that predict its coefficients."""
+"""Learned difference densities: the network, its weights, and which of them a structure gets."""

@@ -68,5 +68,5 @@ def start_magnetisation(
 def _atomic(
     structure: Structure, shape: Sequence[int], densities: Sequence[AtomicDensity], magmom: NDArray[np.float64]
 ) -> list[NDArray[np.float64]]:
-    found = saed_magnetisation(structure, shape, densities, magmom)
-    return found if isinstance(found, list) else [found]
+    blocks = saed_magnetisation(structure, shape, densities, magmom)
+    return blocks if isinstance(blocks, list) else [blocks]

@@ -72,11 +72,11 @@ def start_occupancies(
     labels = [densities[group].label for group in structure.group_of_atom]
     order = _order(labels, model) if wanted == AUTO else (wanted,)
     records: list[NDArray[np.float64] | None] = [None] * structure.n_atoms
-    found: list[str] = [NONE] * structure.n_atoms
+    sources: list[str] = [NONE] * structure.n_atoms
     for source in order:
         for atom, record in enumerate(_records(source, structure, densities, labels, model, lmaxmix)):
             if records[atom] is None and record is not None:
-                records[atom], found[atom] = record, source
+                records[atom], sources[atom] = record, source
     missing = sorted({label for label, record in zip(labels, records, strict=True) if record is None})
     if missing and wanted != AUTO:
         raise SettingsError(
@@ -87,7 +87,7 @@ def start_occupancies(
         return StartOccupancies(None, "none", (_none_known(missing),))
     zvals = [densities[group].zval for group in structure.group_of_atom]
     blocks = augmentation_blocks([record for record in records if record is not None], zvals, moments)
-    return StartOccupancies(blocks, _in_words(found), _why(order, found, model))
+    return StartOccupancies(blocks, _in_words(sources), _why(order, sources, model))
 
 
 def _order(labels: Sequence[str], model: DensityModel | None) -> tuple[str, ...]:
@@ -128,29 +128,29 @@ def _learned(
         return [None] * structure.n_atoms
     from chgtools.models.readings import predict_records
 
-    found: list[NDArray[np.float64] | None] = []
+    fitting: list[NDArray[np.float64] | None] = []
     records = predict_records(model, structure, labels)
     for label, group, record in zip(labels, structure.group_of_atom, records, strict=True):
         if record is None:
-            found.append(None)
+            fitting.append(None)
             continue
         channels = model.occupancies[label].channels
         fits = densities[group].channels in (None, channels)
-        found.append(zero_above(channels, record, lmaxmix) if fits else None)
-    return found
+        fitting.append(zero_above(channels, record, lmaxmix) if fits else None)
+    return fitting
 
 
-def _in_words(found: Sequence[str]) -> str:
-    counts = Counter(found)
+def _in_words(sources: Sequence[str]) -> str:
+    counts = Counter(sources)
     if len(counts) == 1:
-        return _IN_WORDS[found[0]]
+        return _IN_WORDS[sources[0]]
     return ", ".join(f"{_IN_WORDS[source]} ({counts[source]})" for source in _IN_WORDS if source in counts)
 
 
-def _why(order: Sequence[str], found: Sequence[str], model: DensityModel | None) -> tuple[str, ...]:
+def _why(order: Sequence[str], sources: Sequence[str], model: DensityModel | None) -> tuple[str, ...]:
     """What is said of a choice that was made, or of occupancies that do not belong to the grid."""
     own = len(order) > 1
-    if own and ATOMS in found:
+    if own and ATOMS in sources:
         return ("occupancies: some are the atoms' own, though the grid has the cores of a self-consistent density",)
     if order == (ATOMS,) and model is not None and model.occupancies:
         return (

@@ -122,13 +122,13 @@ def _species(structure: Structure, densities: Sequence[AtomicDensity], weights: 
         raise ChgtoolsError(f"{structure.source or 'the structure'} has no volume, or a position that is no number")
     group = structure.group_of_atom
     keys = {index: density.sha256 for index, density in enumerate(densities)}
-    found = []
+    species = []
     for key in dict.fromkeys(keys.values()):
         members = [index for index in keys if keys[index] == key]
         chosen = np.isin(group, members) & (weights != 0)
         if chosen.any():
-            found.append(_Species(densities[members[0]], structure.frac[chosen] % 1.0, weights[chosen]))
-    return found
+            species.append(_Species(densities[members[0]], structure.frac[chosen] % 1.0, weights[chosen]))
+    return species
 
 
 def _superpose(

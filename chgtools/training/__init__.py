@@ -1,1 +1,1 @@
-"""Training data: stores of difference densities and their splits."""
+"""Training: samples of stored difference densities, losses, the trainer, calibration, evaluation."""
