@@ -16,6 +16,8 @@ from chgtools.batch import Batch, BatchOptions
 from chgtools.cli import main
 from chgtools.errors import ChgtoolsError
 from chgtools.formats import chgcar, poscar
+from chgtools.libraries.choice import Source
+from chgtools.libraries.library import DensityLibrary
 from chgtools.run.grid import GridOptions
 from chgtools.start import writing
 from chgtools.start.writing import FaultError, StartOptions, write_start
@@ -86,6 +88,16 @@ def test_a_grid_that_was_asked_for_is_no_fault_but_not_ready(run):
     start = write_start("POSCAR", "CHGCAR", StartOptions(model="none", grid=GRID))
     assert [finding.code for finding in start.findings] == ["grid"]
     assert "12 x 10 x 16" in start.not_ready[0]
+
+
+def test_atoms_of_a_library_that_are_not_the_potcars_are_no_fault(run):
+    """The library's silicon has other channels and fewer electrons than the POTCAR that VASP will read."""
+    with_potcar()
+    DensityLibrary.from_potcar("POTCAR").write("lib.h5")
+    write_synthetic_potcar(Path("POTCAR"), [("Si", 12, (0, 0, 1, 1, 2)), ("O", 6, (0, 0, 1, 1))])
+    start = write_start("POSCAR", "CHGCAR", StartOptions(model="none", source=Source(library=Path("lib.h5"))))
+    assert sorted(finding.code for finding in start.findings) == ["electrons", "record-length"]
+    assert len(start.not_ready) == 2
 
 
 def test_a_fault_of_our_own_leaves_what_was_there(run, monkeypatch):

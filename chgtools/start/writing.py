@@ -129,14 +129,18 @@ def _findings(path: Path, prediction: Prediction, options: StartOptions) -> tupl
 
 def _of_the_input(finding: Finding, prediction: Prediction, options: StartOptions) -> bool:
     """Whether a finding follows from what was given or asked for."""
-    grid = options.grid
+    if finding.code in OF_THE_INPUTS:
+        return True
+    grid, source = options.grid, options.source
+    # a library or UPF files may be of other atoms than the POTCAR that VASP will read
+    other_atoms = source is not None and (source.library is not None or source.upf is not None)
     asked_for = {
         NO_RECORDS: not prediction.data.augmentation,
-        "grid": grid is not None and any(value is not None for value in vars(grid).values()),
-        "electrons": options.nelect is not None,
-        "record-length": options.occupancies in ("learned", "mean"),
+        "grid": other_atoms or (grid is not None and any(value is not None for value in vars(grid).values())),
+        "electrons": other_atoms or options.nelect is not None,
+        "record-length": other_atoms or options.occupancies in ("learned", "mean"),
     }
-    return finding.code in OF_THE_INPUTS or asked_for.get(finding.code, False)
+    return asked_for.get(finding.code, False)
 
 
 def _renamed(finding: Finding, path: Path, name: Path) -> Finding:
