@@ -1,0 +1,38 @@
+"""The valence shells of an element in the minimal basis: one for each l."""
+
+from __future__ import annotations
+
+from chgtools.errors import SettingsError
+from chgtools.radial_atom.configurations import Shell, atomic_number, ground_state
+
+HEAVIEST = 94  # Pu
+# Empty d shells that bind all the same: they are what makes BCC and perovskite barium what it is
+EMPTY_D = ("Ca", "Sr", "Ba", "Ra")
+
+
+def valence_shells(element: str) -> tuple[Shell, ...]:
+    """s, p (from lithium on), d of the row's transition metals and f of lanthanides and actinides, by l.
+
+    The electrons are those of the neutral atom's ground state, 0 where a shell is empty. d is left out where the p
+    shell is occupied (Zn's is core-like from gallium on), f where it is not the valence.
+    Raises SettingsError beyond plutonium.
+    """
+    number = atomic_number(element)
+    if number > HEAVIEST:
+        raise SettingsError(f"{element} has no tight-binding orbitals; wanted an element from H to Pu")
+    electrons = {(shell.n, shell.ell): shell.electrons for shell in ground_state(element)}
+    n = max(shell_n for shell_n, _ in electrons)
+    if element == "Pd":
+        n = 5  # 4d10 5s0
+    names = [(n, 0)]
+    if number > 2:
+        names.append((n, 1))
+    if n >= 4 and (n, 1) not in electrons and ((n - 1, 2) in electrons or element in EMPTY_D or _has_f(number)):
+        names.append((n - 1, 2))
+    if _has_f(number):
+        names.append((n - 2, 3))
+    return tuple(Shell(shell_n, ell, electrons.get((shell_n, ell), 0.0)) for shell_n, ell in names)
+
+
+def _has_f(number: int) -> bool:
+    return 57 <= number <= 71 or 89 <= number <= HEAVIEST

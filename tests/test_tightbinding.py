@@ -1,0 +1,400 @@
+"""Tight binding: pseudo-atoms, their two-centre integrals, and the Hamiltonian of a crystal."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy.linalg import eigh
+from scipy.special import sph_harm_y
+
+from chgtools.cell import Structure
+from chgtools.elements import SYMBOLS
+from chgtools.errors import SettingsError
+from chgtools.kernels.bloch import add_blocks
+from chgtools.radial_atom.configurations import atomic_number
+from chgtools.tightbinding.charges import hardness, interaction
+from chgtools.tightbinding.electrons import fermi_level, filling, solve
+from chgtools.tightbinding.hamiltonian import _Turned, hamiltonian
+from chgtools.tightbinding.kmesh import k_mesh
+from chgtools.tightbinding.orbitals import END, Q_STEP, confined_orbital, element_basis
+from chgtools.tightbinding.pseudo_atom import bound, pseudo_atom
+from chgtools.tightbinding.shells import HEAVIEST, valence_shells
+from chgtools.tightbinding.two_centre import distances, pair_tables
+from chgtools.units import BOHR_ANGSTROM, HARTREE_EV
+
+SKEW = np.array([[4.4, 0.1, -0.2], [0.9, 4.1, 0.3], [-0.6, 0.8, 4.7]])
+
+
+def structure(lattice=SKEW, frac=((0.1, 0.2, 0.3), (0.55, 0.6, 0.75), (0.05, 0.7, 0.6)), species=("Ti", "O", "Na")):
+    return Structure(lattice, species, (1,) * len(species), np.array(frac))
+
+
+def zincblende(a: float, species: tuple[str, ...]) -> Structure:
+    lattice = a / 2 * (np.ones((3, 3)) - np.eye(3))
+    return Structure(lattice, species, (2 // len(species),) * len(species), np.array([[0, 0, 0], [0.25, 0.25, 0.25]]))
+
+
+def bands(made, k) -> np.ndarray:
+    """eV"""
+    return eigh(*made.at(np.array(k)), eigvals_only=True) * HARTREE_EV
+
+
+# --- shells and pseudo-atoms ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("element", "shells"),
+    [
+        ("H", "1s1"), ("He", "1s2"), ("Li", "2s1 2p0"), ("O", "2s2 2p4"), ("Ca", "4s2 4p0 3d0"), ("Fe", "4s2 4p0 3d6"),
+        ("Zn", "4s2 4p0 3d10"), ("Ga", "4s2 4p1"), ("Pd", "5s0 5p0 4d10"), ("Ba", "6s2 6p0 5d0"), ("Cs", "6s1 6p0"),
+        ("La", "6s2 6p0 5d1 4f0"), ("Gd", "6s2 6p0 5d1 4f7"), ("Lu", "6s2 6p0 5d1 4f14"), ("Hf", "6s2 6p0 5d2"),
+        ("Pb", "6s2 6p2"), ("U", "7s2 7p0 6d1 5f3"),
+    ],
+)  # fmt: skip
+def test_shells(element, shells):
+    assert " ".join(map(str, valence_shells(element))) == shells
+
+
+def test_every_element_to_plutonium_has_shells_and_none_beyond():
+    for element in SYMBOLS[:HEAVIEST]:
+        electrons = sum(shell.electrons for shell in valence_shells(element))
+        assert 0 < electrons <= 2 + 6 + 10 + 14
+    with pytest.raises(SettingsError, match="Am has no tight-binding orbitals"):
+        valence_shells("Am")
+
+
+@pytest.mark.parametrize("element", ["H", "O", "Si", "Ti", "Ba", "Ce"])
+def test_a_pseudo_atom_has_the_energies_and_the_tails_of_its_atom(element):
+    atom = pseudo_atom(element)
+    r = atom.mesh.r
+    for each in atom.shells:
+        assert atom.mesh.integrate(each.orbital**2) == pytest.approx(1, abs=2e-6)
+        energy, orbital = bound(atom.mesh, each.potential, 10.0, each.shell.ell + 1, each.shell.ell)
+        assert energy == pytest.approx(each.energy, abs=1e-3)  # scalar-relativistic tails, a plain equation
+        inside = r < each.core
+        assert (each.orbital[inside] > 0).all()  # no node
+        overlap = atom.mesh.integrate(np.abs(orbital) * each.orbital)
+        assert overlap == pytest.approx(1, abs=1e-4)
+        jump = np.diff(each.potential[np.searchsorted(r, each.core) - 3 :][:8])
+        assert np.abs(jump).max() < 0.05 * np.abs(each.potential[inside]).max()
+
+
+def test_the_norm_inside_the_core_is_the_true_orbitals():
+    from chgtools.radial_atom.configurations import ground_state
+    from chgtools.radial_atom.solver import solve_atom
+
+    true = solve_atom(atomic_number("Si"), ground_state("Si"), "PBE", True)
+    atom = pseudo_atom("Si")
+    for each in atom.shells:
+        place = [(shell.n, shell.ell) for shell in true.shells].index((each.shell.n, each.shell.ell))
+        outside = atom.mesh.r > each.core
+        norms = [atom.mesh.integrate(np.where(outside, f, 0)) for f in (true.shell_densities[place], each.orbital**2)]
+        assert norms[0] == pytest.approx(norms[1], rel=2e-3)  # the true one has small components
+
+
+@pytest.mark.parametrize("element", ["H", "O", "Si", "Fe", "La"])
+def test_transforms_hold_the_orbitals(element):
+    basis = element_basis(element)
+    np.testing.assert_allclose((basis.q**2 * basis.orbitals**2).sum(1) * Q_STEP * 2 / np.pi, 1, atol=1e-5)
+
+
+# --- two-centre integrals against sums over points --------------------------------------------------------------------
+
+
+def real_harmonics(ell: int, unit: np.ndarray) -> np.ndarray:
+    """(2l + 1, n), m = -l..l, from SciPy's complex ones."""
+    theta, phi = np.arccos(unit[:, 2]), np.arctan2(unit[:, 1], unit[:, 0])
+    values = []
+    for m in range(-ell, ell + 1):
+        y = (-1) ** m * sph_harm_y(ell, abs(m), theta, phi)
+        values.append(y.real if m == 0 else np.sqrt(2) * (y.real if m > 0 else y.imag))
+    return np.array(values)
+
+
+def point_sum(first: str, second: str, vector: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """⟨a|b⟩ and ⟨a|V_loc,B|a'⟩ of two atoms ``vector`` bohr apart, on a fine grid of points."""
+    step, half = 0.22, 9.0
+    axis = np.arange(-half, half + step, step)
+    points = np.stack(np.meshgrid(axis, axis, axis, indexing="ij"), -1).reshape(-1, 3) + vector / 2 + 0.003
+
+    def functions(element: str, centre: np.ndarray) -> np.ndarray:
+        d = points - centre
+        r = np.linalg.norm(d, axis=1)
+        atom = pseudo_atom(element)
+        rows = [
+            np.interp(r, atom.mesh.r, confined_orbital(atom, i)) * real_harmonics(shell.shell.ell, d / r[:, None])
+            for i, shell in enumerate(atom.shells)
+        ]
+        return np.concatenate(rows)
+
+    a, b = functions(first, np.zeros(3)), functions(second, vector)
+    atom = pseudo_atom(second)
+    ells = [each.shell.ell for each in atom.shells]
+    local = atom.shells[ells.index(1) if 1 in ells else 0].potential
+    r = np.linalg.norm(points - vector, axis=1)
+    potential = np.where(r < END, np.interp(r, atom.mesh.r, local), 0.0)
+    return a @ b.T * step**3, (a * potential) @ a.T * step**3
+
+
+@pytest.mark.parametrize("pair", [("Si", "Al"), ("Na", "Si")], ids="-".join)
+def test_two_centre_integrals_are_those_of_a_grid_of_points(pair):
+    vector = np.array([2.1, -1.4, 3.2])
+    tables, (a, b) = pair_tables(*pair), map(element_basis, pair)
+    distance = np.linalg.norm(vector)
+    turned = _Turned(np.array([distance]), (vector / distance)[None])
+    places = {0: slice(0, 1), 1: slice(1, 4)}
+    overlap, field = point_sum(*pair, vector)
+    np.testing.assert_allclose(turned.blocks(tables.overlap, places, places, 4)[0], overlap, atol=3e-4)
+    np.testing.assert_allclose(turned.blocks(tables.field, places, places, 4)[0], field, atol=2e-3)
+    assert np.abs(overlap).max() > 0.1
+    assert a.size == b.size == 4
+
+
+def test_an_orbital_of_its_own_potential_has_its_own_energy():
+    """⟨a|T + V_A|a⟩ at R = 0 is the energy in the wall less the wall."""
+    basis, atom = element_basis("Si"), pseudo_atom("Si")
+    tables = pair_tables("Si", "Si")
+    for i, each in enumerate(atom.shells):
+        radial = confined_orbital(atom, i)
+        state, ell = radial * atom.mesh.r, each.shell.ell
+        kinetic = 0.5 * np.gradient(state, atom.mesh.r) ** 2 + 0.5 * ell * (ell + 1) / atom.mesh.r**2 * state**2
+        wanted = atom.mesh.integrate(kinetic + each.potential * state**2)
+        both = tables.hopping[i, i, 0][0] / (4 * np.pi)
+        own = both - tables.field[i, i, 0][0] / (4 * np.pi)
+        if i in basis.projectors:
+            own += basis.strengths[i] * (tables.projection[i, i, 0][0] / (4 * np.pi)) ** 2
+            # one projector is exact for the free atom's orbital, the confined one is another function
+            assert own == pytest.approx(wanted, abs=0.02)
+        else:
+            assert own == pytest.approx(wanted, abs=2e-3)
+
+
+def test_tables_end_smoothly():
+    tables = pair_tables("Ba", "Cs")
+    for table in (*tables.overlap.values(), *tables.hopping.values(), *tables.field.values()):
+        assert table.shape == distances().shape
+        assert abs(table[-1]) < 1e-12
+        assert np.abs(np.diff(table)).max() < 0.2 * max(np.abs(table).max(), 1e-3)
+
+
+def test_tables_of_the_exchanged_pair():
+    one, other = pair_tables("Ti", "O"), pair_tables("O", "Ti")
+    for (i, j, big_l), table in one.overlap.items():
+        la, lb = valence_shells("Ti")[i].ell, valence_shells("O")[j].ell
+        np.testing.assert_allclose(table, (-1) ** (la + lb) * other.overlap[j, i, big_l], atol=1e-12)
+        np.testing.assert_allclose(one.hopping[i, j, big_l], (-1) ** (la + lb) * other.hopping[j, i, big_l], atol=1e-10)
+
+
+# --- the Hamiltonian of a crystal -------------------------------------------------------------------------------------
+
+
+def turned(lattice: np.ndarray) -> np.ndarray:
+    turn, _ = np.linalg.qr(np.random.default_rng(1).normal(size=(3, 3)))
+    return lattice @ turn.T
+
+
+def test_matrices_are_hermitian_and_overlaps_positive():
+    made = hamiltonian(structure())
+    for k in ([0, 0, 0], [0.1, 0.3, -0.2]):
+        energy, overlap = made.at(np.array(k))
+        np.testing.assert_allclose(energy, energy.conj().T, atol=1e-14)
+        assert np.linalg.eigvalsh(overlap)[0] > 0
+
+
+@pytest.mark.parametrize("what", ["turned", "mirrored", "shifted", "exchanged", "another cell"])
+def test_energies_do_not_depend_on_how_the_crystal_is_written(what):
+    k = np.array([0.2, -0.1, 0.35])
+    before, made = bands(hamiltonian(structure()), k), structure()
+    if what == "turned":
+        made = made.with_changes(lattice=turned(made.lattice))
+    elif what == "mirrored":
+        made = made.with_changes(lattice=made.lattice * [1, -1, 1])
+    elif what == "shifted":
+        made = made.with_changes(frac=made.frac + [0.31, -0.47, 2.2])
+    elif what == "exchanged":
+        made = Structure(made.lattice, made.species[::-1], made.counts, made.frac[::-1])
+    else:
+        change = np.array([[1, 0, 0], [1, 1, 0], [0, -1, 1]])
+        made = made.with_changes(lattice=change @ made.lattice, frac=made.frac @ np.linalg.inv(change))
+        k = change @ k
+    np.testing.assert_allclose(bands(hamiltonian(made), k), before, atol=1e-6)
+
+
+def test_bands_of_a_supercell_are_those_of_its_cell_folded():
+    made = structure()
+    double = made.with_changes(lattice=made.lattice * [[2], [1], [1]], counts=(2, 2, 2), frac=np.concatenate([
+        (made.frac[[i]] + [[shift, 0, 0]]) / [2, 1, 1] for i in range(3) for shift in (0, 1)
+    ]))  # fmt: skip
+    small = hamiltonian(made)
+    folded = np.sort(np.concatenate([bands(small, [0.1, 0.2, 0.3]), bands(small, [0.6, 0.2, 0.3])]))
+    np.testing.assert_allclose(bands(hamiltonian(double), [0.2, 0.2, 0.3]), folded, atol=1e-6)
+
+
+def test_time_reversal():
+    made = hamiltonian(structure())
+    np.testing.assert_allclose(bands(made, [0.1, 0.2, -0.3]), bands(made, [-0.1, -0.2, 0.3]), atol=1e-9)
+
+
+def test_valence_bands_of_silicon():
+    """PBE at 5.43 Å: Γ1 -11.96, X4 -2.85, L3 -1.20 eV below the top; a minimal basis has them within 1.2 eV."""
+    made = hamiltonian(zincblende(5.43, ("Si",)))
+    gamma, x, ell = (bands(made, k) for k in ([0, 0, 0], [0.5, 0.5, 0], [0.5, 0.5, 0.5]))
+    top = gamma[3]
+    assert gamma[:4] - top == pytest.approx([-11.96, 0, 0, 0], abs=0.4)
+    assert x[2:4] - top == pytest.approx([-2.85, -2.85], abs=1.2)
+    assert ell[2:4] - top == pytest.approx([-1.2, -1.2], abs=1.0)
+    assert 1.5 < gamma[4] - top < 4.5  # 2.6 in PBE; 7.6 with two-centre integrals of all-electron orbitals
+
+
+def test_gaps_are_in_order():
+    """MgO > NaCl > GaAs, as they should be, and no valence band of oxygen or chlorine lies above its metal's."""
+    gaps = {}
+    for name, lattice, species, frac in (
+        ("GaAs", 5.65, ("Ga", "As"), 0.25), ("NaCl", 5.64, ("Na", "Cl"), 0.5), ("MgO", 4.21, ("Mg", "O"), 0.5),
+    ):  # fmt: skip
+        made = hamiltonian(zincblende(lattice, species).with_changes(frac=np.array([[0, 0, 0], [frac] * 3])))
+        energies = bands(made, [0, 0, 0])
+        gaps[name] = energies[4] - energies[3]
+    assert gaps["MgO"] > gaps["NaCl"] > gaps["GaAs"] > 0.3
+
+
+@pytest.mark.parametrize("compiled", [True, False])
+def test_blocks_are_added_at_their_places(compiled):
+    call = add_blocks if compiled else getattr(add_blocks, "py_func", add_blocks)
+    rng = np.random.default_rng(3)
+    blocks, phases = rng.normal(size=(3, 2, 3)), np.exp(1j * rng.normal(size=3))
+    rows, columns, heights, widths = np.array([[0, 1, 0], [2, 0, 2], [1, 2, 1], [3, 2, 2]])
+    matrix = np.zeros((3, 5), complex)
+    call(matrix, blocks, rows, columns, heights, widths, phases)
+    expected = np.zeros((3, 5), complex)
+    for pair in range(3):
+        h, w = heights[pair], widths[pair]
+        expected[rows[pair] : rows[pair] + h, columns[pair] : columns[pair] + w] += phases[pair] * blocks[pair, :h, :w]
+    np.testing.assert_allclose(matrix, expected, atol=1e-15)
+
+
+@pytest.mark.parametrize("length", [4.0, 9.0, 16.0])
+def test_a_mesh_averages_waves_to_zero_and_folds(length):
+    mesh = k_mesh(SKEW, length)
+    assert mesh.weights.sum() == pytest.approx(1)
+    sizes = np.ceil(length / np.linalg.norm(SKEW, axis=1))
+    for image in ([1, 0, 0], [0, 1, -1], [1, 1, 1]):
+        average = (mesh.weights * np.cos(2 * np.pi * (mesh.points @ image))).sum()
+        whole = all(step % size == 0 for step, size in zip(image, sizes, strict=True))
+        assert average == pytest.approx(float(whole), abs=1e-12)
+    assert len(mesh.points) <= np.prod(sizes) / 2 + 4
+
+
+# --- electrons --------------------------------------------------------------------------------------------------------
+
+
+def change(made) -> list[np.ndarray]:
+    """Each atom's block beyond that of superposed atoms."""
+    return [block - atoms for block, atoms in zip(made.blocks(filling), made.superposed, strict=True)]
+
+
+def test_electrons_are_kept():
+    made = solve(structure())
+    total = sum(np.trace(block) for block in made.blocks(filling))
+    assert total == pytest.approx(4 + 6 + 1, abs=1e-6)
+    # but for what an atom overlaps with its own images at whole multiples of the mesh's length
+    assert sum(np.trace(block) for block in made.superposed) == pytest.approx(11, abs=1e-6)
+    assert made.charges.sum() == pytest.approx(0, abs=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("species", "lattice", "gains"),
+    [
+        (("Na", "Cl"), 5.64, 1),
+        (("Mg", "O"), 4.21, 1),
+        (("Ti", "N"), 4.24, 1),
+        (("Cs", "I"), 7.6, 1),
+        (("K", "H"), 5.7, 1),
+    ],
+    ids=lambda value: "".join(value) if isinstance(value, tuple) else None,
+)
+def test_electrons_go_to_the_anion(species, lattice, gains):
+    made = solve(zincblende(lattice, species).with_changes(frac=np.array([[0, 0, 0], [0.5] * 3])))
+    assert made.charges[gains] > 0.02
+    assert made.charges[gains] < 2
+
+
+def test_equal_atoms_are_neutral_and_bonds_promote_s_to_p():
+    made = solve(zincblende(5.43, ("Si",)))
+    np.testing.assert_allclose(made.charges, 0, atol=1e-9)
+    first, second = change(made)
+    np.testing.assert_allclose(np.trace(first), np.trace(second), atol=1e-9)
+    assert first[0, 0] < -0.3
+    assert np.trace(first[1:, 1:]) > 0.3
+    np.testing.assert_allclose(first[1:, 1:], np.eye(3) * first[1, 1], atol=1e-8)  # tetrahedral
+
+
+def test_blocks_turn_with_the_crystal():
+    """s–p blocks are vectors, p–p blocks tensors, of the harmonics' order y, z, x."""
+    turn, _ = np.linalg.qr(np.random.default_rng(4).normal(size=(3, 3)))
+    made = structure()
+    before, after = (change(solve(s)) for s in (made, made.with_changes(lattice=made.lattice @ turn.T)))
+    order = [1, 2, 0]
+    turned_p = turn[np.ix_(order, order)]
+    for one, other in zip(before, after, strict=True):
+        np.testing.assert_allclose(other[1:4, 0], turned_p @ one[1:4, 0], atol=1e-5)
+        np.testing.assert_allclose(other[1:4, 1:4], turned_p @ one[1:4, 1:4] @ turned_p.T, atol=1e-5)
+    assert max(np.abs(block[1:4, 0]).max() for block in before) > 0.02
+
+
+def test_atoms_of_a_supercell_are_those_of_its_cell():
+    made = zincblende(4.21, ("Mg", "O")).with_changes(frac=np.array([[0, 0, 0], [0.5] * 3]))
+    double = Structure(
+        made.lattice * [[2], [1], [1]], ("Mg", "O"), (2, 2),
+        np.array([[0, 0, 0], [0.5, 0, 0], [0.25, 0.5, 0.5], [0.75, 0.5, 0.5]]),
+    )  # fmt: skip
+    small, large = change(solve(made)), change(solve(double))
+    np.testing.assert_allclose(large[0], small[0], atol=3e-3)  # other k-points where 16 Å is no multiple of the cell
+    np.testing.assert_allclose(large[0], large[1], atol=1e-6)
+    np.testing.assert_allclose(large[2], small[1], atol=3e-3)
+
+
+def test_far_apart_atoms_are_as_they_were():
+    made = Structure(np.eye(3) * 11, ("Ne", "Ar"), (1, 1), np.array([[0, 0, 0], [0.5, 0.5, 0.5]]))
+    for block in change(solve(made)):
+        np.testing.assert_allclose(block, 0, atol=2e-3)
+
+
+def test_the_fermi_level_holds_the_electrons():
+    energies, weights = np.random.default_rng(5).normal(size=(7, 6)), np.full(7, 1 / 7)
+    level = fermi_level(energies, weights, 5.0)
+    assert 2 * (weights[:, None] * filling(energies - level)).sum() == pytest.approx(5, abs=1e-9)
+    assert filling(np.array([0.0])) == pytest.approx(0.5)
+
+
+# --- Coulomb's law ----------------------------------------------------------------------------------------------------
+
+
+def test_hardness_is_the_second_derivative_of_the_energy():
+    """U = E(n + d) + E(n - d) - 2 E(n) over d² (J. F. Janak, Phys. Rev. B 18, 7165 (1978): ε = ∂E/∂n)."""
+    from dataclasses import replace
+
+    from chgtools.radial_atom.configurations import ground_state
+    from chgtools.radial_atom.solver import solve_atom
+
+    def energy(change: float) -> float:
+        shells = [replace(s, electrons=s.electrons + change * (s.name == "3p")) for s in ground_state("Si")]
+        return solve_atom(14, shells, "PBE", True).energy
+
+    assert hardness("Si") == pytest.approx((energy(0.1) + energy(-0.1) - 2 * energy(0)) / 0.01, rel=0.02)
+
+
+def test_charges_far_apart_interact_as_points():
+    """Rock salt of alternating charges has Madelung's energy -1.74756/d per pair, less what the Gaussians share."""
+    made = zincblende(40.0, ("Na", "Cl")).with_changes(frac=np.array([[0, 0, 0], [0.5] * 3]))
+    gamma, charges = interaction(made), np.array([1.0, -1.0])
+    energy = 0.5 * charges @ gamma @ charges
+    own = 0.5 * (hardness("Na") + hardness("Cl"))
+    assert energy - own == pytest.approx(-1.747565 / (20.0 / BOHR_ANGSTROM), rel=1e-4)
+
+
+def test_interaction_does_not_depend_on_the_cell():
+    made = structure()
+    change_of_cell = np.array([[1, 0, 0], [1, 1, 0], [0, -1, 1]])
+    other = made.with_changes(lattice=change_of_cell @ made.lattice, frac=made.frac @ np.linalg.inv(change_of_cell))
+    np.testing.assert_allclose(interaction(other), interaction(made), atol=1e-9)
