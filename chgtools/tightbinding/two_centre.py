@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache, lru_cache
+from itertools import product as pairs_of
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -47,15 +48,13 @@ def pair_tables(first: str, second: str) -> PairTables:
     """The tables of two elements; those of (B, A) are these with the places exchanged, L and signs included."""
     a, b = element_basis(first), element_basis(second)
     overlap, hopping, projection = {}, {}, {}
-    for i, x in enumerate(a.shells):
-        for j, y in enumerate(b.shells):
-            for big_l in range(abs(x.ell - y.ell), x.ell + y.ell + 1, 2):
-                sign = (-1) ** ((x.ell - y.ell - big_l) // 2)
-                key = (i, j, big_l)
-                overlap[key] = sign * _integral(big_l, a.orbitals[i] * b.orbitals[j])
-                hopping[key] = sign * _integral(big_l, _energies(a, i, b, j))
-                if i in a.projectors:
-                    projection[key] = sign * _integral(big_l, a.projectors[i] * b.orbitals[j])
+    for (i, x), (j, y) in pairs_of(enumerate(a.shells), enumerate(b.shells)):
+        for big_l in range(abs(x.ell - y.ell), x.ell + y.ell + 1, 2):
+            sign, key = (-1) ** ((x.ell - y.ell - big_l) // 2), (i, j, big_l)
+            overlap[key] = sign * _integral(big_l, a.orbitals[i] * b.orbitals[j])
+            hopping[key] = sign * _integral(big_l, _energies(a, i, b, j))
+            if i in a.projectors:
+                projection[key] = sign * _integral(big_l, a.projectors[i] * b.orbitals[j])
     field = {key: _integral(key[2], product * b.local) for key, product in a.products.items()}
     return PairTables(overlap, hopping, projection, field)
 
