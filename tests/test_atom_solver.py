@@ -17,7 +17,7 @@ from chgtools.radial_atom.mesh import RadialMesh
 from chgtools.radial_atom.solver import UnboundStateError, hartree_potential, solve_atom
 from chgtools.radial_atom.xc import exchange_correlation
 
-BENCHMARKS = str(Path(__file__).resolve().parents[1] / "benchmarks")
+BENCHMARKS = str(Path(__file__).resolve().parents[1] / "benchmarks" / "atoms")
 
 # Total energy and 1s and highest eigenvalue, hartree, non-relativistic LDA (VWN): github certik/dftatom (MIT), which
 # agree with NIST's tables (S. Kotochigova et al., PRA 55, 191 (1997)) to the digits of those.

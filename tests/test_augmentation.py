@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from synthetic_chgcar import structure
 
 from chgtools.atoms.density import AtomicDensity
 from chgtools.atoms.labels import label_facts
-from chgtools.paw.records import Y00, atomic_augmentation, record_entries, record_length, spherical_record
+from chgtools.errors import SettingsError
+from chgtools.paw.records import Y00, record_entries, record_length, spherical_record
+from chgtools.start.occupancies import start_occupancies
 
 GAUSSIAN = np.exp(-(np.linspace(0, 10, 101) ** 2) / 8)
 
@@ -45,15 +48,18 @@ def test_positions_of_the_spherical_entries():
 def test_blocks_follow_the_moments():
     occupancies = np.diag([2.0, 0.0, 2.0, 0.0])
     densities = [atom(4, (0, 0, 1, 1), occupancies), atom(6, (0, 0, 1, 1), 1.5 * occupancies)]
-    assert [a.lengths for a in atomic_augmentation(densities, (2, 1)) or []] == [[33, 33, 33]]
-    collinear = atomic_augmentation(densities, (2, 1), np.array([1.0, -1.0, 3.0]))
-    assert collinear is not None
+
+    def blocks(moments=None, densities=densities):
+        return start_occupancies(structure(), densities, wanted="atoms", moments=moments).blocks
+
+    assert [a.lengths for a in blocks()] == [[33, 33, 33]]
+    collinear = blocks(np.array([1.0, -1.0, 3.0]))
     assert len(collinear) == 2
     np.testing.assert_allclose(collinear[1].real[1], -collinear[0].real[1] / 4)
     np.testing.assert_allclose(collinear[1].real[2], collinear[0].real[2] / 2)
-    vector = atomic_augmentation(densities, (2, 1), np.eye(3))
-    assert vector is not None
+    vector = blocks(np.eye(3))
     assert len(vector) == 4
     assert all(block.imaginary is not None and not np.any(block.imaginary[0]) for block in vector)
     np.testing.assert_allclose(vector[3].real[2], vector[0].real[2] / 6)
-    assert atomic_augmentation([densities[0], atom(6, None, None)], (2, 1)) is None
+    with pytest.raises(SettingsError, match=r"no occupancies \(of the atoms\) are known for X"):
+        blocks(densities=[densities[0], atom(6, None, None)])

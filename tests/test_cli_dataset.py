@@ -10,7 +10,7 @@ import h5py
 import pytest
 from click.testing import CliRunner
 from conftest import shared_path
-from test_store import target, write_run
+from made_targets import target, write_run
 
 from chgtools.cli import main
 from chgtools.stores.store import Store

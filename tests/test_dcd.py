@@ -5,8 +5,8 @@ from __future__ import annotations
 import h5py
 import numpy as np
 import pytest
+from made_atoms import atom
 from synthetic_chgcar import structure
-from test_prediction import atom
 
 import chgtools
 from chgtools import dcd
@@ -49,6 +49,46 @@ def test_the_difference_is_what_was_added(run):
     assert made.labels == ("Si", "O")
     expected = 100 * np.abs(data.total - made.saed).sum() / np.abs(data.total).sum()
     assert made.eps_mae_of_saed == pytest.approx(expected, rel=1e-6)
+
+
+ROUNDED = [5e-7, 4e-5]  # Å: what six decimals of a header leave out; the most that a POSCAR may differ by, nearly
+
+
+@pytest.mark.parametrize("off", ROUNDED)
+@pytest.mark.parametrize("blocks", [2, 4])
+def test_electrons_and_moments_of_the_file_are_kept_where_its_lattice_is_rounded(run, off, blocks):
+    """The file holds density x volume: n_POSCAR V_POSCAR = n_header V_header at every point, of all blocks."""
+    _, data, _ = run
+    header = data.structure
+    poscar_lattice = header.lattice + off * np.array([[1.0, 0.4, 0.0], [0.0, 1.0, 0.3], [0.2, 0.0, 1.0]])
+    atoms = header.with_changes(lattice=poscar_lattice)
+    spins = [np.asfortranarray(data.blocks[1] * (1 + 0.3 * k)) for k in range(blocks - 1)]
+    file = VolumetricData("CHGCAR", header, [data.blocks[0], *spins])
+    made = chgtools.difference_density(file, atoms, densities=ATOMS)
+    by_file, by_poscar = (abs(np.linalg.det(lattice)) for lattice in (header.lattice, poscar_lattice))
+    assert abs(by_poscar / by_file - 1) > 1e-7  # or the test says nothing
+    saed = superpose(atoms, (12, 10, 16), ATOMS)
+    np.testing.assert_allclose(made.dcd, data.blocks[0] * by_file / by_poscar - saed, rtol=0, atol=1e-13)
+    assert made.dcd.mean() * by_poscar == pytest.approx(data.blocks[0].mean() * by_file - 14, abs=1e-11)
+    assert len(made.blocks) == blocks
+    for found, given in zip(made.blocks[1:], spins, strict=True):
+        np.testing.assert_allclose(found, given * by_file / by_poscar, rtol=1e-13)
+        assert found.mean() * by_poscar == pytest.approx(given.mean() * by_file, rel=1e-13)
+
+
+def test_electrons_are_kept_through_a_written_file_and_its_poscar(run):
+    """make-dcd on a file whose header is rounded: the cell's electrons are those of its numbers, to their 11 digits."""
+    folder, data, _ = run
+    lattice = data.structure.lattice * (1 + 1e-7 / 3) + 3.3e-7
+    atoms = data.structure.with_changes(lattice=lattice)
+    density, spin = superpose(atoms, (12, 10, 16), ATOMS), data.blocks[1]
+    chgcar.write(VolumetricData("CHGCAR", atoms, [density, spin]), folder / "CHGCAR")
+    poscar.write(atoms, folder / "POSCAR")
+    header = chgcar.read(folder / "CHGCAR").structure
+    assert abs(header.volume / atoms.volume - 1) > 1e-7
+    made = chgtools.difference_density(folder / "CHGCAR", folder / "POSCAR", densities=ATOMS)
+    np.testing.assert_allclose(made.dcd, 0, atol=2e-10 * density.max())
+    np.testing.assert_allclose(made.blocks[1], spin, rtol=0, atol=2e-10 * spin.max())
 
 
 def test_the_difference_of_a_saed_is_zero_to_its_digits(run):
@@ -176,3 +216,43 @@ def test_the_header_names_the_species_that_a_vasp_4_poscar_lacks(run):
     nameless = data.structure.with_changes(species=("", ""), source="POSCAR")
     made = chgtools.difference_density(folder / "CHGCAR", nameless, densities=ATOMS)
     assert made.structure.species == ("Si", "O")
+
+
+@pytest.mark.parametrize("kind", ["CHGCAR", "CHG"])
+def test_electrons_agree_to_the_digits_of_the_file(run, kind):
+    """3e-5 of the electrons for a CHGCAR, ten times that for a CHG, which has fewer digits; in a large cell one label
+    with another ZVAL is off by little more.
+    """
+    _, data, _ = run
+    limit = 3e-5 if kind == "CHGCAR" else 3e-4
+
+    def made(off):
+        file = VolumetricData(kind, data.structure, [data.blocks[0] * (1 + off)])
+        return chgtools.difference_density(file, data.structure, densities=ATOMS)
+
+    for sign in (1, -1):
+        assert made(0.9 * sign * limit).electrons == pytest.approx(14 * (1 + 0.9 * sign * limit), rel=1e-9)
+        with pytest.raises(MismatchError, match="its atoms 14 = "):
+            made(1.1 * sign * limit)
+
+
+def test_the_channels_of_each_group_are_held_against_its_own_records(run):
+    """Silicon's records want s s p p (33 numbers), oxygen's s p (5); a group whose records are others has none."""
+    from dataclasses import replace
+
+    from chgtools.paw.records import record_length
+
+    _, data, _ = run
+    silicon, oxygen = replace(ATOMS[0], channels=(0, 0, 1, 1)), replace(ATOMS[1], channels=(0, 1))
+    first, second = record_length(silicon.channels), record_length(oxygen.channels)
+    assert data.structure.counts == (2, 1)
+
+    def channels(lengths):
+        file = VolumetricData(
+            "CHGCAR", data.structure, [data.blocks[0]], [Augmentation([np.zeros(n) for n in lengths])]
+        )
+        return chgtools.difference_density(file, data.structure, densities=[silicon, oxygen]).channels
+
+    assert channels([first, first, second]) == ((0, 0, 1, 1), (0, 1))
+    assert channels([first, first, first]) == ((0, 0, 1, 1), ())
+    assert channels([second, second, second]) == ((), (0, 1))

@@ -16,6 +16,7 @@ from chgtools.cli import COMMANDS, main
 
 ROOT = run_docs.ROOT
 PAGES = run_docs.pages()
+BESIDE = [ROOT / "CONTRIBUTING.md", *(ROOT / name / "README.md" for name in ("benchmarks", "benchmarks/data"))]
 _spec = importlib.util.spec_from_file_location("update_reference", ROOT / "docs" / "update_reference.py")
 update_reference = importlib.util.module_from_spec(_spec)
 _spec.loader.exec_module(update_reference)
@@ -83,14 +84,14 @@ def test_every_command_is_linked_in_the_reference():
         assert f"(commands/{name}.md)" in index
 
 
-@pytest.mark.parametrize("page", [*PAGES, ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md"], ids=_name)
+@pytest.mark.parametrize("page", [*PAGES, *BESIDE, ROOT / "CHANGELOG.md"], ids=_name)
 def test_links_to_files_of_the_repository_lead_somewhere(page):
     for target in re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", page.read_text()):
         if not target.startswith(("http://", "https://", "mailto:")):
             assert (page.parent / target).exists(), target
 
 
-@pytest.mark.parametrize("page", [*PAGES, ROOT / "CONTRIBUTING.md"], ids=_name)
+@pytest.mark.parametrize("page", [*PAGES, *BESIDE, ROOT / "potcar_densities" / "README.md"], ids=_name)
 def test_files_of_the_package_that_are_named_exist(page):
     for path in re.findall(r"`((?:chgtools|tests|docs|examples|benchmarks)/[\w./]+\.\w+)`", page.read_text()):
         assert (ROOT / path).exists() or "NAME" in path, path
@@ -126,5 +127,5 @@ def test_examples_are_the_cells_they_say():
 
 
 def test_no_path_of_one_machine_is_in_the_documentation():
-    for page in [*PAGES, ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", Path(ROOT / "constraints.txt")]:
+    for page in [*PAGES, *BESIDE, ROOT / "CHANGELOG.md", Path(ROOT / "constraints.txt")]:
         assert not re.search(r"(?<![\w.])/(?:home|root|work|opt|tmp)/", page.read_text()), page

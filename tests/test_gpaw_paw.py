@@ -1,4 +1,4 @@
-"""GPAW's stores as CHGCARs and back (benchmarks/gpaw_paw.py), and what its benchmark hands on."""
+"""GPAW's stores as CHGCARs and back (benchmarks/gpaw/gpaw_paw.py), and what its benchmark hands on."""
 
 from __future__ import annotations
 
@@ -16,10 +16,11 @@ from chgtools.fourier.half_sphere import half_sphere
 from chgtools.libraries.ground_state import ground_state_change
 from chgtools.libraries.library import DensityLibrary
 from chgtools.paw.means import with_mean_occupancies
-from chgtools.paw.records import atomic_augmentation, matrix_from_record, record_from_matrix, record_length
+from chgtools.paw.records import matrix_from_record, record_from_matrix, record_length
+from chgtools.start.occupancies import start_occupancies
 from chgtools.units import BOHR_ANGSTROM
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "benchmarks"))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "benchmarks" / "gpaw"))
 import gpaw_occupancies
 import gpaw_paw
 
@@ -125,8 +126,8 @@ def test_the_library_is_one_of_potcars(store, tmp_path):
     np.testing.assert_allclose(titanium.form, 12 * np.exp(-((titanium.q * BOHR_ANGSTROM) ** 2)), atol=1e-5)
     assert ground_state_change(titanium) is None  # the Ti of VASP is in another configuration, GPAW's is not
     calculation = next(gpaw_paw.calculations(store))
-    blocks = atomic_augmentation([library["Ti"], library["O"]], (1, 2))
-    assert blocks is not None
+    atoms = calculation.entry.structure
+    blocks = start_occupancies(atoms, [library["Ti"], library["O"]], wanted="atoms").blocks
     for element, record, atomic in zip(SPECIES, blocks[0].real, calculation.atomic, strict=True):
         np.testing.assert_allclose(matrix_from_record(WAVES[element], record), atomic, atol=1e-6)
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from conftest import shared_path
-from test_model import small
+from made_models import small
 
 import chgtools
 from chgtools.atoms.labels import label_facts

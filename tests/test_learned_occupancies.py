@@ -5,8 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from test_model import LATTICE, rotation, small
-from test_train import an_entry, settings
+from made_entries import an_entry, settings
+from made_models import LATTICE, rotation, small
 
 from chgtools.atoms.density import AtomicDensity
 from chgtools.cell import Structure
@@ -263,9 +263,9 @@ def test_what_is_asked_for_is_given_or_refused():
     assert start_occupancies(cell(), densities(), wanted="learned", model=model).source == "learned"
     assert start_occupancies(cell(), densities(), wanted="mean", model=model).source == "mean of reference CHGCARs"
     assert start_occupancies(cell(), densities(), wanted="none", model=model).blocks is None
-    with pytest.raises(SettingsError, match="mean of reference CHGCARs occupancies are known for Na_pv, O, Si"):
+    with pytest.raises(SettingsError, match=r"no occupancies \(mean of reference CHGCARs\) are known for Na_pv, O, Si"):
         start_occupancies(cell(), densities(mean=False), wanted="mean")
-    with pytest.raises(SettingsError, match="learned occupancies are known for Na_pv, O, Si"):
+    with pytest.raises(SettingsError, match=r"no occupancies \(learned\) are known for Na_pv, O, Si"):
         start_occupancies(cell(), densities(), wanted="learned")
     with pytest.raises(SettingsError, match="wanted one of auto, learned"):
         start_occupancies(cell(), densities(), wanted="best")

@@ -4,50 +4,18 @@ import json
 
 import numpy as np
 import pytest
-import torch
+from made_models import BASIS, ELEMENTS, FRAC, LATTICE, cell, rotation, small, wigner
 
 from chgtools.cell import Structure
 from chgtools.errors import ChgtoolsError, FormatError, MismatchError
-from chgtools.fourier.basis import RadialBasis, total_charge
+from chgtools.fourier.basis import total_charge
 from chgtools.kernels.harmonics import harmonics
-from chgtools.models.descriptors import properties
-from chgtools.models.encoder import Encoder
 from chgtools.models.graph import graph
-from chgtools.models.model import DensityModel, Trust
+from chgtools.models.model import Trust
 from chgtools.models.neighbours import neighbours
 from chgtools.models.settings import EncoderSettings
 from chgtools.models.weights import element_zvals, load_model, read_facts, save_model
 from chgtools.paw.angular import gaunt
-
-BASIS = RadialBasis(n_max=5)
-ELEMENTS = ("Na", "O", "Si")
-LATTICE = np.array([[4.9, 0.2, 0.0], [-0.7, 5.3, 0.4], [0.3, 0.6, 6.1]])
-FRAC = np.array([[0.02, 0.11, 0.9], [0.45, 0.52, 0.33], [0.71, 0.15, 0.4], [0.1, 0.75, 0.6]])
-
-
-def small(members=2, order=2, seed=3):
-    torch.manual_seed(seed)
-    settings = EncoderSettings(cutoff=4.5, radial=6, channels=6, hidden=16, state=8, order=order, readings=3)
-    known = torch.as_tensor(properties(ELEMENTS), dtype=torch.float32)
-    encoders = [Encoder(settings, BASIS.n_max, known).double() for _ in range(members)]
-    return DensityModel("test", ELEMENTS, np.array([9.0, 6.0, 4.0]), BASIS, "dcd", encoders, Trust(0.1, 0.9, 0.5, 1.0))
-
-
-def cell(lattice=LATTICE, frac=FRAC):
-    return Structure(lattice, ("Na", "Si", "O"), (1, 1, 2), frac)
-
-
-def rotation(seed=0):
-    q, _ = np.linalg.qr(np.random.default_rng(seed).normal(size=(3, 3)))
-    return q if np.linalg.det(q) > 0 else -q
-
-
-def wigner(turn):
-    """(n_lm, n_lm) D with Y(turn r) = D Y(r), by least squares over many directions."""
-    points = np.random.default_rng(5).normal(size=(200, 3))
-    points /= np.linalg.norm(points, axis=1)[:, None]
-    before, after = (harmonics(4, np.ascontiguousarray(p)) for p in (points, points @ turn.T))
-    return np.linalg.lstsq(before.T, after.T, rcond=None)[0].T
 
 
 def test_gaunt_couples_products_of_harmonics():

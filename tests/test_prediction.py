@@ -4,20 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from made_atoms import atom
 from synthetic_chgcar import structure
 
 import chgtools
-from chgtools.atoms.density import AtomicDensity
 from chgtools.errors import MissingDensityError, SettingsError
 from chgtools.formats import chgcar, poscar
 from chgtools.libraries.library import DensityLibrary
-
-
-def atom(label: str, zval: float, channels=None, occupancies=None) -> AtomicDensity:
-    q = np.linspace(0, 30, 601)
-    element = label.split("_")[0]
-    form = zval * np.exp(-(q**2) / 8)
-    return AtomicDensity(label, element, zval, q, form, "test", channels=channels, occupancies=occupancies, enmax=300.0)
 
 
 @pytest.fixture

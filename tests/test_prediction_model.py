@@ -7,7 +7,7 @@ import json
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from test_model import BASIS, cell, small
+from made_models import BASIS, cell, small
 
 import chgtools
 from chgtools.cell import Structure

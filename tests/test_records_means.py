@@ -13,17 +13,17 @@ from synthetic_potcar import data_set, write_synthetic_potcar
 
 from chgtools.atoms.density import AtomicDensity
 from chgtools.cell import Structure
-from chgtools.errors import AssumptionWarning, FormatError, MismatchError, MissingDensityError
+from chgtools.errors import AssumptionWarning, FormatError, MismatchError, MissingDensityError, SettingsError
 from chgtools.formats import chgcar
 from chgtools.libraries.library import DensityLibrary
 from chgtools.paw.means import labels_in_library, references, with_mean_occupancies
 from chgtools.paw.records import (
-    mean_augmentation,
     occupancies_of_record,
     record_length,
     rotate_record,
     spherical_record,
 )
+from chgtools.start.occupancies import start_occupancies
 from chgtools.volumetric import Augmentation, VolumetricData
 
 pytestmark = pytest.mark.filterwarnings("ignore:the .* reference records of .* are .* off their mean")  # invented ones
@@ -155,21 +155,23 @@ def test_what_does_not_fit_is_refused_in_one_sentence(tmp_path, library):
         with_mean_occupancies({"Fe_pv": library["Fe_pv"], "O": plain}, [write_run(tmp_path / "plain", records(1))])
 
 
-def test_mean_augmentation_follows_the_moments(tmp_path, library):
-    made, _ = with_mean_occupancies(library, [write_run(tmp_path / "a", records(1))])
-    densities = [made["Fe_pv"], made["O"]]
-    one = mean_augmentation(densities, (1, 2))
-    assert one is not None
+def test_mean_occupancies_follow_the_moments(tmp_path, library):
+    path = write_run(tmp_path / "a", records(1))
+    atoms = chgcar.read(path).structure
+    made, _ = with_mean_occupancies(library, [path])
+
+    def blocks(moments=None, densities=(made["Fe_pv"], made["O"])):
+        return start_occupancies(atoms, densities, wanted="mean", moments=moments).blocks
+
+    one = blocks()
     assert [len(r) for r in one[0].real] == [138, 33, 33]
     np.testing.assert_allclose(occupancies_of_record(IRON, one[0].real[0]), made["Fe_pv"].mean_occupancies)
-    two = mean_augmentation(densities, (1, 2), np.array([3.0, 0.0, -1.0]))
-    assert two is not None
+    two = blocks(np.array([3.0, 0.0, -1.0]))
     np.testing.assert_allclose(two[1].real[0], two[0].real[0] * 3 / 14)
     np.testing.assert_allclose(two[1].real[2], -two[0].real[2] / 6)
-    four = mean_augmentation(densities, (1, 2), np.eye(3))
-    assert four is not None
-    assert [block.imaginary is not None for block in four] == [True] * 4
-    assert mean_augmentation([made["Fe_pv"], library["O"]], (1, 2)) is None
+    assert [block.imaginary is not None for block in blocks(np.eye(3))] == [True] * 4
+    with pytest.raises(SettingsError, match=r"\(mean of reference CHGCARs\) are known for O"):
+        blocks(densities=(made["Fe_pv"], library["O"]))
 
 
 def test_silicon_of_the_corpus():

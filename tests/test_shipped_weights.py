@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 from conftest import shared_path
-from test_model import rotation, wigner
+from made_models import rotation, wigner
 
 from chgtools.cell import Structure
 from chgtools.cli import main
@@ -130,7 +130,7 @@ def test_silicon_is_near_its_true_density(tmp_path):
 
 @pytest.mark.parametrize("folder", ["GaN-pydefect-tutorial__Ga2N2-4_scf", "aiida-vasp__GaAs-2", "bader-rs__Ni1-1"])
 def test_structures_of_real_runs_are_predicted(folder, tmp_path):
-    """All of them: benchmarks/predict_corpus.py."""
+    """All of them: benchmarks/files/predict_corpus.py."""
     path = shared_path("corpus", folder)
     charges = sorted(path.glob("CHGCAR*.gz"))
     poscar.write(chgcar.read(charges[0]).structure, tmp_path / "POSCAR")

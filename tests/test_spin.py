@@ -5,9 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from test_model import FRAC, LATTICE, rotation, wigner
-from test_train import BASIS as SMALL_BASIS
-from test_train import ENCODER, an_entry
+from made_entries import BASIS as SMALL_BASIS
+from made_entries import ENCODER, an_entry
+from made_models import FRAC, LATTICE, rotation, wigner
 
 from chgtools.atoms.density import AtomicDensity
 from chgtools.cell import Structure

@@ -7,9 +7,9 @@ from collections import Counter, defaultdict
 import numpy as np
 import pytest
 from conftest import shared_path
+from made_targets import add_target
 
 from chgtools.errors import ChgtoolsError, SettingsError
-from chgtools.stores.build import add_target
 from chgtools.stores.splits import FRACTIONS, place, reduced_composition, split
 from chgtools.stores.store import Store, writable
 

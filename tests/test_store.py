@@ -14,48 +14,21 @@ from conftest import shared_path
 from fields import SKEW
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from synthetic_chgcar import structure
-from test_prediction import atom
+from made_targets import SHAPE, add_target, atoms, difference, target, write_run
 
 from chgtools import dcd
-from chgtools.cell import Structure, reciprocal
+from chgtools.cell import reciprocal
 from chgtools.errors import ChgtoolsError, FormatError, SettingsError
-from chgtools.formats import chgcar, poscar
 from chgtools.fourier.half_sphere import half_sphere, lengths, take, to_grid
 from chgtools.fourier.resampling import coefficients, resample
-from chgtools.start.superposition import superpose
 from chgtools.stores import entry as entries
 from chgtools.stores import store as storing
-from chgtools.stores.build import BuildOptions, add_target, build
+from chgtools.stores.build import BuildOptions, build
 from chgtools.stores.entry import Entry
 from chgtools.stores.store import Store
 from chgtools.stores.truncate import STEP_PER_BOHR, entry_of
 from chgtools.units import BOHR_ANGSTROM
-from chgtools.volumetric import DifferenceDensity, VolumetricData
-
-SHAPE = (20, 18, 24)
-
-
-def atoms(shift: float = 0.0, species: tuple[str, ...] = ("Si", "O")) -> Structure:
-    frac = structure().frac + 0.01 * shift
-    return structure().with_changes(frac=frac, species=species)
-
-
-def difference(shift: float = 0.0, charge: float = 0.0, spins: int = 0, **structure_options) -> DifferenceDensity:
-    """Gaussian charges moved from atoms to bonds; ``charge`` electrons more than the atoms have."""
-    cell = atoms(shift, **structure_options)
-    densities = [atom("Si", 4), atom("O", 6)]
-    moved = cell.with_changes(frac=cell.frac + [0.02, -0.03, 0.01])
-    reference = superpose(cell, SHAPE, densities)
-    change = 0.3 * (superpose(moved, SHAPE, densities) - reference) + charge / cell.volume
-    blocks = [change] + [reference * 0.1 * (i + 1) for i in range(spins)]
-    blocks = [np.asfortranarray(block) for block in blocks]
-    return DifferenceDensity(cell, blocks, reference, ("Si_x", "O"), (4.0, 6.0), 14.0 + charge)
-
-
-def target(path, shift: float = 0.0, **options):
-    dcd.write(difference(shift, **options), path)
-    return path
+from chgtools.volumetric import DifferenceDensity
 
 
 def truncation_of(entry, wanted: DifferenceDensity) -> float:
@@ -212,18 +185,6 @@ def test_without_spin_there_is_no_magnetisation(tmp_path):
     (entry,) = Store.open(tmp_path / "s.h5").values()
     assert entry.magnetisation is None
     assert entry.magnetisation_on_grid() == []
-
-
-def write_run(folder, shift=0.0):
-    """A folder with a CHGCAR, its POSCAR, and a library of its atoms."""
-    from chgtools.libraries.library import DensityLibrary
-
-    folder.mkdir()
-    made = difference(shift)
-    chgcar.write(VolumetricData("CHGCAR", made.structure, [made.dcd + made.saed]), folder / "CHGCAR")
-    poscar.write(made.structure, folder / "POSCAR")
-    DensityLibrary([atom("Si", 4), atom("O", 6)]).write(folder / "lib.h5")
-    return folder / "CHGCAR"
 
 
 def test_a_chgcar_and_its_target_are_one_entry(tmp_path):

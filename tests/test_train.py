@@ -11,47 +11,25 @@ import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner
+from made_entries import BASIS, ENCODER, an_entry, settings
 
-from chgtools.cell import Structure
 from chgtools.cli import main
-from chgtools.errors import FormatError, SettingsError
-from chgtools.fourier.basis import RadialBasis, expand, waves, with_charge
-from chgtools.fourier.half_sphere import half_sphere, take
+from chgtools.errors import ChgtoolsError, FormatError, SettingsError
+from chgtools.fourier.basis import expand, with_charge
+from chgtools.fourier.half_sphere import take
 from chgtools.fourier.resampling import coefficients
 from chgtools.libraries.choice import Source, choose
-from chgtools.models.settings import EncoderSettings
 from chgtools.models.weights import load_model
 from chgtools.start.superposition import superpose
-from chgtools.stores.entry import Entry
 from chgtools.stores.store import Store, writable, write_entry
 from chgtools.training.data import read_data, split_of
 from chgtools.training.evaluation import evaluate_entry, summary
+from chgtools.training.evaluation_run import Selection, evaluate_stores
 from chgtools.training.losses import coulomb_percent, mae_percent, neutral, residual, rms_percent
 from chgtools.training.run import Listener, train
-from chgtools.training.samples import Field, sample_of
+from chgtools.training.samples import GridTransform, sample_of
 from chgtools.training.settings import Loss, TrainSettings, defaults_text, read_settings
 from chgtools.training.trainer import Trainer
-
-BASIS = RadialBasis(n_max=3, l_max=2, q_max=14.0)
-ENCODER = EncoderSettings(cutoff=4.0, radial=4, l_max=2, channels=3, hidden=8, state=4, readings=2)
-
-
-def an_entry(index, kind="made"):
-    """A cell of Na and Cl whose density follows a rule that a network can learn: the shorter the bond, the more."""
-    rng = np.random.default_rng(index)
-    edge = rng.uniform(3.2, 4.4)
-    structure = Structure(
-        np.diag([edge, edge, 5.0]), ("Na", "Cl"), (1, 1), [[0, 0, 0], [0.5, 0.5, rng.uniform(0.4, 0.6)]]
-    )
-    c = np.zeros((2, BASIS.n_lm, BASIS.n_max))
-    c[:, 0, 0] = [-1.2 + 0.2 * edge, 0.9 - 0.1 * edge]
-    c = with_charge(c, BASIS)
-    miller = half_sphere(structure.lattice, 12.0)
-    dcd = np.einsum("gakn,akn->g", waves(structure, miller, BASIS), c)
-    shape = (24, 24, 30)
-    saed = 100 * np.abs(expand(structure, c, BASIS, shape)).mean() * structure.volume / 14.0
-    facts = {"kind": kind, "formula": "NaCl", "nelectrons": 14.0, "saed_eps_mae_percent": saed}
-    return Entry(f"{kind}{index}", structure, shape, 12.0, miller, dcd, attributes=facts)
 
 
 @pytest.fixture(scope="module")
@@ -61,15 +39,6 @@ def store(tmp_path_factory):
         for index in range(14):
             write_entry(file, an_entry(index, "odd" if index == 5 else "made"))
     return path
-
-
-def settings(store, **changes):
-    rule = {"share": 0.3, "by": "structure"} | changes.pop("validation", {})
-    from chgtools.training.settings import Validation
-
-    values = {"data": (str(store),), "encoder": ENCODER, "basis": BASIS, "steps": 12, "batch": 4, "members": 1,
-              "evaluations": 3, "threads": 1, "weight_decay": 0.0, "validation": Validation(**rule)}  # fmt: skip
-    return TrainSettings(**(values | changes))
 
 
 YAML = """
@@ -114,9 +83,9 @@ def test_errors_in_fourier_space_are_those_on_the_grid(store):
 
 def test_a_field_is_brought_onto_its_grid():
     entry = an_entry(2)
-    field = Field.of(entry.miller)
-    ny, nz, nx = field.sizes
-    found = field(torch.as_tensor(np.stack([entry.dcd.real, entry.dcd.imag], 1)))
+    transform = GridTransform.of(entry.miller)
+    ny, nz, nx = transform.sizes
+    found = transform(torch.as_tensor(np.stack([entry.dcd.real, entry.dcd.imag], 1)))
     wanted = entry.on_grid((nx, ny, nz)) * entry.structure.volume
     assert np.allclose(found.numpy().transpose(2, 0, 1), wanted, atol=1e-9 * np.abs(wanted).max() + 1e-12)
 
@@ -128,7 +97,7 @@ def test_drawn_waves_stand_for_all(store):
     sums = [float((s.weight * (s.target**2).sum(1)).sum()) for s in drawn]
     assert len(drawn[0].target) < 0.7 * len(whole.target)
     assert np.mean(sums) == pytest.approx(whole.norm, rel=0.05)
-    assert drawn[0].field is None
+    assert drawn[0].transform is None
 
 
 def test_the_charge_is_imposed_as_in_prediction():
@@ -282,6 +251,25 @@ def test_commands(store, tmp_path):
     assert "better than SAED on" in aside.stdout
     none = CliRunner().invoke(main, ["evaluate", weights, str(store), "--kind", "surface"])
     assert (none.exit_code, none.stderr.count("\n")) == (1, 1)
+
+
+def test_an_evaluation_takes_the_entries_asked_for(store, tmp_path):
+    run = settings(store, validation={"hold_out": ("odd",)})
+    model = train(run, tmp_path)
+    counts, told = [], []
+    odd = evaluate_stores(model, [store], Selection(kinds=("od*",)), begins=counts.append, told=told.append)
+    assert (counts, [row.name for row in told]) == ([1], ["odd5"])
+    assert odd.rows == tuple(told)
+    aside = evaluate_stores(model, [store], Selection(aside=True))
+    data = read_data(run)
+    assert {row.name for row in aside.rows} == {entry.name for entry in data.validation + data.held_out}
+    assert aside.better == sum(row.eps_mae < row.eps_mae_saed for row in aside.rows)
+    assert aside.as_dict()["trust_rank_correlation"] is None  # one member expects nothing
+    with pytest.raises(ChgtoolsError, match="has no splits"):
+        evaluate_stores(model, [store], Selection(split="test"))
+    model.card = {}
+    with pytest.raises(SettingsError, match="do not say what their training kept aside"):
+        evaluate_stores(model, [store], Selection(aside=True))
 
 
 def test_evaluation_of_a_known_error():

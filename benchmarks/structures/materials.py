@@ -302,7 +302,3 @@ def too_near(structure: Structure) -> bool:
             if other.nn_distance < max(0.7, 0.62 * sum(radii)):
                 return True
     return False
-
-
-if __name__ == "__main__":
-    raise SystemExit(__doc__)

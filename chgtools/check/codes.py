@@ -24,7 +24,6 @@ NO_OCCUPANCIES = (
     "of all ions, with ICHARG = 1 reportedly the whole file; with ICHARG = 11 what it does is not documented"
 )
 SHIFTED = "VASP reads numbers by count and notices nothing: it takes other numbers than were meant"
-AS_IT_IS = "VASP reads the file as it is"
 
 
 @dataclass(frozen=True)

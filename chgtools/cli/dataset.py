@@ -6,6 +6,7 @@ import json
 import sys
 from collections import Counter
 from contextlib import nullcontext
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +16,6 @@ from chgtools.cli.options import PATH, density_options, json_option, output_opti
 
 if TYPE_CHECKING:
     from chgtools.stores.build import Outcome
-    from chgtools.stores.store import Store
 
 store_argument = click.argument("store", type=PATH, metavar="STORE.h5")
 SHARE = click.FloatRange(min=0, max=1)
@@ -60,13 +60,10 @@ def build(
     file stops no other.
     """
     from chgtools.cli.run_options import print_notes, source_of
-    from chgtools.dcd.pairs import pair_files
-    from chgtools.stores.build import BuildOptions
+    from chgtools.stores.build import BuildOptions, sources_of
     from chgtools.stores.build import build as build_store
 
-    ready: list[tuple[Path, Path | None]] = [(file, None) for file in files if file.suffix == ".h5"]
-    charges = [file for file in files if file.suffix != ".h5"]
-    sources = ready + (pair_files(charges) if charges else [])
+    sources = sources_of(files)
     settings = BuildOptions(truncation, kind, source_of(options), nelect)
     counts: Counter[str] = Counter()
     bar: Any = nullcontext()
@@ -133,40 +130,18 @@ def split(
 @json_option
 def list_command(store: Path, as_json: bool) -> None:
     """List the kinds of structure in a store: number, elements, error of SAED alone, splits."""
+    from chgtools.stores.kinds import kinds_of
     from chgtools.stores.store import Store
 
-    rows = summary(Store.open(store))
+    kinds = kinds_of(Store.open(store))
     if as_json:
-        click.echo(json.dumps(rows, indent=1))
+        click.echo(json.dumps([asdict(each) for each in kinds], indent=1))
         return
     click.echo(f"{'kind':24s}{'entries':>8s}{'SAED ε_mae %':>14s}  splits; elements")
-    for row in rows:
-        error = row["mean_saed_eps_mae_percent"]
-        splits = ", ".join(f"{name} {count}" for name, count in row["splits"].items())
+    for each in kinds:
+        error = each.mean_saed_eps_mae_percent
+        splits = ", ".join(f"{name} {count}" for name, count in each.splits.items())
         click.echo(
-            f"{row['kind']:24s}{row['entries']:8d}{'unknown' if error is None else f'{error:.2f}':>14s}  "
-            f"{splits}; {' '.join(row['elements'])}"
+            f"{each.kind:24s}{each.entries:8d}{'unknown' if error is None else f'{error:.2f}':>14s}  "
+            f"{splits}; {' '.join(each.elements)}"
         )
-
-
-def summary(store: Store) -> list[dict[str, Any]]:
-    """One row for each kind of a store, and one for all."""
-    rows: dict[str, dict[str, Any]] = {}
-    for _, facts in store.facts():
-        for kind in (str(facts.get("kind", "unknown")), "all"):
-            row = rows.setdefault(kind, {"entries": 0, "elements": set(), "errors": [], "splits": Counter()})
-            row["entries"] += 1
-            row["elements"].update(facts["elements"])
-            row["splits"][str(facts.get("split", "none"))] += 1
-            if "saed_eps_mae_percent" in facts:
-                row["errors"].append(float(facts["saed_eps_mae_percent"]))
-    return [
-        {
-            "kind": kind,
-            "entries": row["entries"],
-            "elements": sorted(row["elements"]),
-            "mean_saed_eps_mae_percent": sum(row["errors"]) / len(row["errors"]) if row["errors"] else None,
-            "splits": dict(sorted(row["splits"].items())),
-        }
-        for kind, row in sorted(rows.items(), key=lambda item: (item[0] == "all", item[0]))
-    ]

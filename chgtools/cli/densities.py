@@ -55,22 +55,14 @@ def build(
     With --occupancies-from each label keeps the mean augmentation occupancies of its atoms in reference CHGCARs. Their
     labels come from the POTCAR beside each, or are told by element and length of the records.
     """
-    from chgtools.formats.table import read_table
     from chgtools.libraries.library import DensityLibrary
+    from chgtools.paw.means import add_mean_occupancies
 
     if not (potcars or upfs or tables):
         raise click.UsageError("found no source; give --potcar, --upf or --table")
     refuse_to_replace(output, force)
-    library = DensityLibrary()
-    for path in potcars:
-        for density in DensityLibrary.from_potcar(path).values():
-            library.add(density)
-    for folder in upfs:
-        for density in DensityLibrary.from_upf(folder).values():
-            library.add(density)
-    for path in tables:
-        library.add(read_table(path))
-    atoms = _add_means(library, references) if references else {}
+    library = DensityLibrary.gathered(potcars, upfs, tables)
+    atoms = add_mean_occupancies(library, references) if references else {}
     library.write(output)
     if as_json:
         means = {"mean_occupancies_atoms": atoms} if references else {}
@@ -82,15 +74,6 @@ def build(
                 f"{label} ({count} atom{'s' if count > 1 else ''})" for label, count in sorted(atoms.items())
             )
             click.echo(f"mean occupancies: {listed}")
-
-
-def _add_means(library: DensityLibrary, references: tuple[Path, ...]) -> dict[str, int]:
-    from chgtools.paw.means import with_mean_occupancies
-
-    made, atoms = with_mean_occupancies(library, references)
-    for label in atoms:
-        library.add(made[label])
-    return atoms
 
 
 @densities.command("list")

@@ -38,15 +38,15 @@ def train(config: Path, folder: Path, start: str | None, restart: bool, as_json:
     CONFIG.yaml names the stores and what differs from the defaults. The weights are FOLDER/NAME.safetensors. With
     torchrun several processes share each batch.
     """
-    import torch
-
     from chgtools.models.weights import load_model
-    from chgtools.training.run import Listener
+    from chgtools.training import processes
+    from chgtools.training.run import Listener, weights_path
     from chgtools.training.run import train as run
     from chgtools.training.settings import read_settings
 
     settings = read_settings(config)
-    first = _join_processes(settings.device)
+    processes.join(settings.device)
+    first = processes.is_first()
     shown = first and sys.stderr.isatty()
     total = settings.steps
     state: dict[str, Any] = {"bar": None, "member": -1}
@@ -77,12 +77,10 @@ def train(config: Path, folder: Path, start: str | None, restart: bool, as_json:
     beginning = None if start is None else load_model(start)
     model = run(settings, folder, start=beginning, restart=restart, listener=Listener(says, steps, evaluated))
     _close(state)
-    if torch.distributed.is_initialized():
-        torch.distributed.barrier()
-        torch.distributed.destroy_process_group()
+    processes.leave()
     if not first:
         return
-    path, errors = folder / f"{settings.name}.safetensors", model.card["validation_eps_mae_percent"]
+    path, errors = weights_path(folder, settings), model.card["validation_eps_mae_percent"]
     if as_json:
         click.echo(json.dumps({"file": str(path), "elements": model.elements, "validation": errors}))
         return
@@ -97,18 +95,3 @@ def _close(state: dict[str, Any]) -> None:
     if state["bar"] is not None:
         state["bar"].__exit__(None, None, None)
         state["bar"] = None
-
-
-def _join_processes(device: str) -> bool:
-    """Join the processes of torchrun, if it started this one; whether this is the one that speaks and writes."""
-    import os
-
-    import torch
-
-    if "RANK" not in os.environ or int(os.environ.get("WORLD_SIZE", "1")) == 1:
-        return True
-    on_gpu = device != "cpu" and torch.cuda.is_available()
-    torch.distributed.init_process_group("nccl" if on_gpu else "gloo")
-    if on_gpu:
-        torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
-    return bool(torch.distributed.get_rank() == 0)

@@ -9,6 +9,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -45,10 +46,7 @@ def write(difference: DifferenceDensity, path: str | Path, keep_saed: bool = Tru
                 magnetisation[index] = block.T
             _describe(magnetisation, "mu_B/angstrom^3")
         _write_structure(file.create_group("structure"), difference)
-        for index, occupancies in enumerate(difference.augmentation):
-            for part, records in (("real", occupancies.real), ("imaginary", occupancies.imaginary)):
-                for ion, record in enumerate(records or (), 1):
-                    file[f"augmentation/{index + 1}/{part}/{ion}"] = record
+        _write_augmentation(file, difference.augmentation)
         if difference.moments:
             file["moments"] = np.array(difference.moments)
 
@@ -69,6 +67,13 @@ def _write_structure(group: Any, difference: DifferenceDensity) -> None:
     if difference.channels:
         group["channels"] = [" ".join(map(str, channels)).encode() for channels in difference.channels]
     group.attrs["comment"] = structure.comment
+
+
+def _write_augmentation(file: Any, blocks: Sequence[Augmentation]) -> None:
+    for number, occupancies in enumerate(blocks, 1):
+        for part, records in (("real", occupancies.real), ("imaginary", occupancies.imaginary)):
+            for ion, record in enumerate(records or (), 1):
+                file[f"augmentation/{number}/{part}/{ion}"] = record
 
 
 def read(path: str | Path) -> DifferenceDensity:

@@ -141,12 +141,12 @@ def _from_potcar_file(structure: Structure, path: Path, labels: Mapping[str, str
     from chgtools.formats.potcar import read_potcar
 
     sets = read_potcar(path)
-    found, wanted = [density.element for density in sets], list(structure.species)
-    if not any(wanted) and len(found) == len(wanted):
-        structure = structure.with_changes(species=tuple(found))
-    elif found != wanted:
+    elements, wanted = [density.element for density in sets], list(structure.species)
+    if not any(wanted) and len(elements) == len(wanted):
+        structure = structure.with_changes(species=tuple(elements))
+    elif elements != wanted:
         raise MismatchError(
-            f"{path} holds data sets for {' '.join(found)}, {structure.source or 'the structure'} has the species "
+            f"{path} holds data sets for {' '.join(elements)}, {structure.source or 'the structure'} has the species "
             f"{' '.join(wanted)}; they must agree in number and order"
         )
     for density in sets:

@@ -87,8 +87,8 @@ def main(output: Path) -> None:
     """Make the tables of atoms in their ground state for the labels whose reference configuration is another."""
     from chgtools.libraries.builtin import build, provenance
 
-    found = [ground_state_facts(label_facts(label)) for label in all_labels()]
-    densities = build([facts for facts in found if facts is not None], "PBE")
+    grounds = [ground_state_facts(label_facts(label)) for label in all_labels()]
+    densities = build([facts for facts in grounds if facts is not None], "PBE")
     about = provenance() | {
         "program": "chgtools.libraries.ground_state",
         "configurations": "ground states, NIST SRD 141",

@@ -73,14 +73,18 @@ class DensityLibrary(Mapping[str, AtomicDensity]):
             if xc is not None and xc not in functionals:
                 raise SettingsError(f"{path} has no densities for {xc}; it has {', '.join(functionals) or 'none'}")
             for name in functionals if xc is None else [xc]:
-                for label in file[name]:
-                    if label in library._stored:
-                        raise SettingsError(
-                            f"{path} holds {label} for {library._stored[label].split('/')[1]} and {name}; "
-                            "name the functional"
-                        )
-                    library._stored[label] = f"/{name}/{label}"
+                library._index(name, file[name])
         return library
+
+    def _index(self, functional: str, labels: Iterable[str]) -> None:
+        """Take in where the file has the labels of one functional."""
+        for label in labels:
+            if label in self._stored:
+                raise SettingsError(
+                    f"{self._path} holds {label} for {self._stored[label].split('/')[1]} and {functional}; "
+                    "name the functional"
+                )
+            self._stored[label] = f"/{functional}/{label}"
 
     @classmethod
     def builtin(cls, xc: str = "PBE") -> DensityLibrary:
@@ -119,6 +123,27 @@ class DensityLibrary(Mapping[str, AtomicDensity]):
         from chgtools.formats.upf import read_upf_directory
 
         return cls(read_upf_directory(folder).values(), source=str(folder))
+
+    @classmethod
+    def gathered(
+        cls, potcars: Iterable[str | Path] = (), upfs: Iterable[str | Path] = (), tables: Iterable[str | Path] = ()
+    ) -> DensityLibrary:
+        """All of several sources; potcars : files or folder trees; upfs : folders; tables : text tables of one density.
+
+        Raises what the single sources do, and MismatchError for a label that two of them have unlike.
+        """
+        from chgtools.formats.table import read_table
+
+        library = cls()
+        for path in potcars:
+            for density in cls.from_potcar(path).values():
+                library.add(density)
+        for folder in upfs:
+            for density in cls.from_upf(folder).values():
+                library.add(density)
+        for path in tables:
+            library.add(read_table(path))
+        return library
 
     def add(self, density: AtomicDensity) -> None:
         """Take one more density in. Raises MismatchError when its label is there with another table."""

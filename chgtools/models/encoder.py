@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from chgtools.models.graph import Batch
+from chgtools.models.graph import AtomGraph
 from chgtools.models.perceptron import Perceptron
 from chgtools.models.settings import EncoderSettings
 from chgtools.models.spin import SpinReading
@@ -77,18 +77,18 @@ class Encoder(nn.Module):
         if s.spin_channels:
             self.spin = SpinReading(s, features, invariants, n_max)
 
-    def forward(self, batch: Batch) -> Tensor:
+    def forward(self, batch: AtomGraph) -> Tensor:
         """(n_atoms, n_lm, n_max) coefficients, electrons Å^-3/2."""
         return self.density(self.describe(batch), batch)
 
-    def magnetisation(self, described: Described, batch: Batch) -> Tensor:
+    def magnetisation(self, described: Described, batch: AtomGraph) -> Tensor:
         """(n_components, n_atoms, n_lm, n_max) coefficients of the magnetisation, μ_B Å^-3/2; 0 without spins."""
         if not self.settings.spin_channels or not bool(batch.spin.any()):
             n_atoms, _, n_lm = described.features.shape
             return described.features.new_zeros(batch.spin.shape[1], n_atoms, n_lm, self.n_max)
         return self.spin(described.state, described.invariants, described.features, batch)
 
-    def describe(self, batch: Batch) -> Described:
+    def describe(self, batch: AtomGraph) -> Described:
         """States, invariants and features of the atoms."""
         s = self.settings
         state = self.embedding[batch.element] + self.known(self.properties[batch.element])
@@ -115,7 +115,7 @@ class Encoder(nn.Module):
         gates = 1 + self.gates(invariants).view(n_atoms, self.features, s.l_max + 1)
         return Described(state, invariants, features * gates[:, :, self.degrees])
 
-    def density(self, described: Described, batch: Batch) -> Tensor:
+    def density(self, described: Described, batch: AtomGraph) -> Tensor:
         """(n_atoms, n_lm, n_max) coefficients, electrons Å^-3/2."""
         mixing = self.mixing(described.state)
         read = torch.einsum("aj,jlcn->alcn", mixing, self.reading)[:, self.degrees]
@@ -124,8 +124,3 @@ class Encoder(nn.Module):
         if self.settings.free_atoms:
             first = first + self.atoms[batch.element][:, None]
         return torch.cat([first, coefficients[:, 1:]], 1)
-
-
-def module_size(module: nn.Module) -> int:
-    """Number of trained parameters."""
-    return sum(p.numel() for p in module.parameters())

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 @dataclass
-class Batch:
+class AtomGraph:
     """Atoms of several structures, one after the other, and their pairs.
 
     element : (n,) index into the model's elements; centre, other : (p,) atoms of a pair
@@ -37,8 +37,8 @@ class Batch:
     harmonics: Tensor
     spin: Tensor
 
-    def to(self, device: torch.device | str) -> Batch:
-        return Batch(**{name: value.to(device) for name, value in vars(self).items()})
+    def to(self, device: torch.device | str) -> AtomGraph:
+        return AtomGraph(**{name: value.to(device) for name, value in vars(self).items()})
 
 
 def graph(
@@ -47,7 +47,7 @@ def graph(
     settings: EncoderSettings,
     dtype: torch.dtype = torch.float32,
     spin: NDArray[np.float64] | None = None,
-) -> Batch:
+) -> AtomGraph:
     """The atoms of a structure for an encoder whose elements are ``elements``, which must hold all of them.
 
     spin : (n_atoms, 1 or 3) directions of the start moments; None where there are none
@@ -58,7 +58,7 @@ def graph(
     pairs = neighbours(structure, settings.cutoff)
     radial, envelope = _radial_features(pairs.distance, settings.cutoff, settings.radial)
     index = {symbol: i for i, symbol in enumerate(elements)}
-    return Batch(
+    return AtomGraph(
         element=to_tensor([index[symbol] for symbol in structure.elements], torch.int64),
         centre=to_tensor(pairs.centre, torch.int64),
         other=to_tensor(pairs.other, torch.int64),
@@ -69,18 +69,18 @@ def graph(
     )
 
 
-def merge(batches: Sequence[Batch]) -> Batch:
-    """One batch of several: the atoms in the order given; collinear spins are along z beside non-collinear ones."""
-    most = max(b.spin.shape[1] for b in batches)
-    counts = np.cumsum([0] + [len(b.element) for b in batches[:-1]])
-    return Batch(
-        element=torch.cat([b.element for b in batches]),
-        centre=torch.cat([b.centre + int(n) for b, n in zip(batches, counts, strict=True)]),
-        other=torch.cat([b.other + int(n) for b, n in zip(batches, counts, strict=True)]),
-        radial=torch.cat([b.radial for b in batches]),
-        envelope=torch.cat([b.envelope for b in batches]),
-        harmonics=torch.cat([b.harmonics for b in batches]),
-        spin=torch.cat([pad(b.spin, (most - b.spin.shape[1], 0)) for b in batches]),
+def merge(graphs: Sequence[AtomGraph]) -> AtomGraph:
+    """One graph of several: the atoms in the order given; collinear spins are along z beside non-collinear ones."""
+    most = max(g.spin.shape[1] for g in graphs)
+    counts = np.cumsum([0] + [len(g.element) for g in graphs[:-1]])
+    return AtomGraph(
+        element=torch.cat([g.element for g in graphs]),
+        centre=torch.cat([g.centre + int(n) for g, n in zip(graphs, counts, strict=True)]),
+        other=torch.cat([g.other + int(n) for g, n in zip(graphs, counts, strict=True)]),
+        radial=torch.cat([g.radial for g in graphs]),
+        envelope=torch.cat([g.envelope for g in graphs]),
+        harmonics=torch.cat([g.harmonics for g in graphs]),
+        spin=torch.cat([pad(g.spin, (most - g.spin.shape[1], 0)) for g in graphs]),
     )
 
 

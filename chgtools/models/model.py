@@ -154,14 +154,14 @@ class DensityModel:
         self, structure: Structure, total: float, directions: NDArray[np.float64] | None
     ) -> tuple[NDArray[np.float64], NDArray[np.float64] | None]:
         """Coefficients of the density and (n_members, 1 or 3, n_atoms, n_lm, n_max) of the magnetisation, if any."""
-        batch = graph(structure, self.elements, self.members[0].settings, torch.float64, directions)
+        atoms = graph(structure, self.elements, self.members[0].settings, torch.float64, directions)
         densities, spins = [], []
         with torch.no_grad():
             for member in self.members:
-                described = member.describe(batch)
-                densities.append(with_charge(member.density(described, batch).numpy(), self.basis, total))
+                described = member.describe(atoms)
+                densities.append(with_charge(member.density(described, atoms).numpy(), self.basis, total))
                 if directions is not None and directions.any():
-                    spins.append(member.magnetisation(described, batch).numpy())
+                    spins.append(member.magnetisation(described, atoms).numpy())
         return np.stack(densities), np.stack(spins) if spins else None
 
     def density(self, structure: Structure, shape: Sequence[int], total: float = 0.0) -> NDArray[np.float64]:

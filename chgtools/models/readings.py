@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from chgtools.cell import Structure
     from chgtools.fourier.basis import RadialBasis
     from chgtools.models.encoder import Encoder
-    from chgtools.models.graph import Batch
+    from chgtools.models.graph import AtomGraph
     from chgtools.models.model import DensityModel
 
 
@@ -46,9 +46,9 @@ def predict_records(
     if not any(able):
         return [None] * structure.n_atoms
     part, known = model.known_part(structure)
-    batch = graph(part, model.elements, model.members[0].settings, torch.float64)
+    atoms = graph(part, model.elements, model.members[0].settings, torch.float64)
     highest = highest_of([model.occupancies[label].channels for label, fits in zip(labels, able, strict=True) if fits])
-    features = features_of(model.members, batch, model.basis, highest)
+    features = features_of(model.members, atoms, model.basis, highest)
     place = np.cumsum(known) - 1
     return [
         model.occupancies[label].record({big_l: values[:, place[atom]] for big_l, values in features.items()})
@@ -59,14 +59,14 @@ def predict_records(
 
 
 def features_of(
-    members: Sequence[Encoder], batch: Batch, basis: RadialBasis, highest: int
+    members: Sequence[Encoder], atoms: AtomGraph, basis: RadialBasis, highest: int
 ) -> dict[int, NDArray[np.float64]]:
     """L to (n_members, n_atoms, n_features, 2L + 1): what the readings read, for L up to ``highest``."""
-    found: dict[int, list[NDArray[np.float64]]] = {}
+    by_l: dict[int, list[NDArray[np.float64]]] = {}
     for member in members:
         with torch.no_grad():
-            described = member.describe(batch)
-            coefficients = member.density(described, batch)
+            described = member.describe(atoms)
+            coefficients = member.density(described, atoms)
         known = torch.cat([described.features, coefficients.transpose(1, 2)], 1).double().numpy()
         for big_l in range(highest + 1):
             if big_l <= basis.l_max:
@@ -75,8 +75,8 @@ def features_of(
                 values = _products(described.features.double().numpy(), basis.l_max, big_l)
             if big_l == 0:
                 values = np.concatenate([values, np.ones((len(values), 1, 1))], 1)
-            found.setdefault(big_l, []).append(values)
-    return {big_l: np.stack(values) for big_l, values in found.items()}
+            by_l.setdefault(big_l, []).append(values)
+    return {big_l: np.stack(values) for big_l, values in by_l.items()}
 
 
 def _products(features: NDArray[np.float64], l_max: int, big_l: int) -> NDArray[np.float64]:

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from chgtools.models.perceptron import Perceptron
 
 if TYPE_CHECKING:
-    from chgtools.models.graph import Batch
+    from chgtools.models.graph import AtomGraph
     from chgtools.models.settings import EncoderSettings
 
 
@@ -41,7 +41,7 @@ class SpinReading(nn.Module):
         self.reading = nn.Parameter(torch.randn(s.readings, s.l_max + 1, every, n_max) * 0.1 / np.sqrt(every))
         self.sphere = Perceptron(known, s.hidden, n_max)
 
-    def forward(self, state: Tensor, invariants: Tensor, features: Tensor, batch: Batch) -> Tensor:
+    def forward(self, state: Tensor, invariants: Tensor, features: Tensor, batch: AtomGraph) -> Tensor:
         """(n_components, n_atoms, n_lm, n_max) coefficients, μ_B Å^-3/2."""
         s, spin = self.settings, batch.spin
         having = spin.abs().sum(1) > 0

@@ -178,7 +178,7 @@ def save_model(model: DensityModel, path: str | Path) -> None:
 
 
 def _read_readings(facts: Mapping[str, Any], tensors: Mapping[str, Any], path: Path) -> dict[str, LabelReading]:
-    found = {}
+    readings = {}
     for label, values in facts.get("occupancies", {}).items():
         start = f"{_READINGS}{label}."
         weights = {
@@ -189,14 +189,14 @@ def _read_readings(facts: Mapping[str, Any], tensors: Mapping[str, Any], path: P
         if not all(np.isfinite(value).all() for value in weights.values()):
             raise FormatError(f"holds readings of the occupancies of {label} that are not finite numbers", path)
         error = values["error_percent"]
-        found[label] = LabelReading(
+        readings[label] = LabelReading(
             channels=tuple(values["channels"]),
             mean=np.array(values["mean"], dtype=float),
             weights=weights,
             atoms=int(values["atoms"]),
             error_percent=float("nan") if error is None else float(error),
         )
-    return found
+    return readings
 
 
 def _without_defaults(encoder: EncoderSettings) -> dict[str, Any]:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from chgtools.atoms.density import AtomicDensity
     from chgtools.cell import Structure
+    from chgtools.libraries.library import DensityLibrary
     from chgtools.volumetric import VolumetricData
 
 # percent: atoms of one potential are up to 25 % off their mean, rarely more (carbon 44 %); silicon of two kinds of runs
@@ -46,32 +47,43 @@ def with_mean_occupancies(
     a POTCAR beside a file is not the library's, MissingDensityError where no label can be told; warns
     (AssumptionWarning) where the references of a label are unlike.
     """
-    found: dict[str, list[NDArray[np.float64]]] = {}
+    by_label: dict[str, list[NDArray[np.float64]]] = {}
     files: dict[str, set[Path]] = {}
     for path in references(chgcars):
         for label, records in _records_of(path, library).items():
-            found.setdefault(label, []).extend(records)
+            by_label.setdefault(label, []).extend(records)
             files.setdefault(label, set()).add(path)
     densities = dict(library)
-    for label, records in found.items():
+    for label, records in by_label.items():
         densities[label] = _with_mean(library[label], records, len(files[label]))
-    return densities, {label: len(records) for label, records in found.items()}
+    return densities, {label: len(records) for label, records in by_label.items()}
+
+
+def add_mean_occupancies(library: DensityLibrary, chgcars: Iterable[str | Path]) -> dict[str, int]:
+    """Give a library the mean occupancies of its labels in reference CHGCARs; label to the number of atoms behind.
+
+    As :func:`with_mean_occupancies`, which says what is taken and what is raised.
+    """
+    densities, atoms = with_mean_occupancies(library, chgcars)
+    for label in atoms:
+        library.add(densities[label])
+    return atoms
 
 
 def references(paths: Iterable[str | Path]) -> list[Path]:
     """The CHGCARs that are named or lie in folder trees. Raises MissingDensityError for a folder without any."""
     from chgtools.formats.streams import stem
 
-    found: list[Path] = []
+    chgcars: list[Path] = []
     for path in map(Path, paths):
         if not path.is_dir():
-            found.append(path)
+            chgcars.append(path)
             continue
         inside = [file for file in sorted(path.rglob("CHGCAR*")) if stem(file) == "CHGCAR" and file.is_file()]
         if not inside:
             raise MissingDensityError(f"{path} has no CHGCAR; wanted folders of VASP runs with one")
-        found += inside
-    return list(dict.fromkeys(found))
+        chgcars += inside
+    return list(dict.fromkeys(chgcars))
 
 
 def labels_in_library(
@@ -160,7 +172,7 @@ def _records_of(path: Path, library: Mapping[str, AtomicDensity]) -> dict[str, l
     counts, records = data.structure.counts, data.augmentation[0].real
     starts = np.concatenate([[0], np.cumsum(counts)]).astype(int)
     labels = labels_in_library(data.structure, [len(records[start]) for start in starts[:-1]], library, path)
-    found: dict[str, list[NDArray[np.float64]]] = {}
+    by_label: dict[str, list[NDArray[np.float64]]] = {}
     for label, start, end in zip(labels, starts[:-1], starts[1:], strict=True):
         channels = library[label].channels
         if not channels:
@@ -171,8 +183,8 @@ def _records_of(path: Path, library: Mapping[str, AtomicDensity]) -> dict[str, l
                     f"{path}: the record of ion {ion + 1} has {len(records[ion])} numbers, {label} of the library "
                     f"({library[label].source}) wants {record_length(channels)}; take the POTCAR of that run"
                 )
-        found.setdefault(label, []).extend(records[start:end])
-    return found
+        by_label.setdefault(label, []).extend(records[start:end])
+    return by_label
 
 
 def _with_mean(density: AtomicDensity, records: Sequence[NDArray[np.float64]], n_files: int) -> AtomicDensity:

@@ -25,8 +25,6 @@ from chgtools.volumetric import Augmentation
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
-    from chgtools.atoms.density import AtomicDensity
-
 Y00 = 0.5 / np.sqrt(np.pi)
 
 
@@ -148,35 +146,14 @@ def occupancies_of_record(channels: Sequence[int], record: ArrayLike) -> NDArray
     return occupancies
 
 
-def atomic_augmentation(
-    densities: Sequence[AtomicDensity], counts: Sequence[int], moments: NDArray[np.float64] | None = None
-) -> list[Augmentation] | None:
-    """Atomic occupancies of all ions, one Augmentation per block; None when a density has no occupancies.
-
-    densities, counts : one per group of the structure
-    moments : None (one block), (n_atoms,) (two blocks) or (n_atoms, 3) (four blocks) μ_B; the occupancies of a
-        magnetisation block are the atom's, scaled by moment/ZVAL as its density is
-    """
-    return _spherical(densities, counts, moments, [density.occupancies for density in densities])
-
-
-def mean_augmentation(
-    densities: Sequence[AtomicDensity], counts: Sequence[int], moments: NDArray[np.float64] | None = None
-) -> list[Augmentation] | None:
-    """Mean occupancies of reference CHGCARs for all ions; None when a density has no mean.
-
-    As atomic_augmentation, with each density's ``mean_occupancies``.
-    """
-    return _spherical(densities, counts, moments, [density.mean_occupancies for density in densities])
-
-
 def augmentation_blocks(
     records: Sequence[NDArray[np.float64]], zvals: Sequence[float], moments: NDArray[np.float64] | None = None
 ) -> list[Augmentation]:
     """One Augmentation per block, from the records of the total density, one per ion.
 
     zvals : electrons of each ion, which a magnetisation block is scaled by: moment/ZVAL times the record
-    moments : as for atomic_augmentation; imaginary parts are written as zeros in a non-collinear file
+    moments : None (one block), (n_atoms,) (two blocks) or (n_atoms, 3) (four blocks) μ_B; imaginary parts are written
+        as zeros in a non-collinear file
     """
     noncollinear = moments is not None and moments.ndim == 2
     zeros = [np.zeros_like(record) for record in records] if noncollinear else None
@@ -186,22 +163,6 @@ def augmentation_blocks(
             scaled = [m / z * record for m, z, record in zip(component, zvals, records, strict=True)]
             blocks.append(Augmentation(scaled, zeros))
     return blocks
-
-
-def _spherical(
-    densities: Sequence[AtomicDensity],
-    counts: Sequence[int],
-    moments: NDArray[np.float64] | None,
-    occupancies: Sequence[NDArray[np.float64] | None],
-) -> list[Augmentation] | None:
-    records: list[NDArray[np.float64]] = []
-    zvals: list[float] = []
-    for density, count, values in zip(densities, counts, occupancies, strict=True):
-        if density.channels is None or values is None:
-            return None
-        records += [spherical_record(density.channels, values)] * count
-        zvals += [density.zval] * count
-    return augmentation_blocks(records, zvals, moments)
 
 
 @lru_cache(maxsize=64)
@@ -235,8 +196,8 @@ def _checked(channels: tuple[int, ...], record: ArrayLike) -> NDArray[np.float64
     records = np.asarray(record, dtype=float)
     wanted = record_length(channels)
     if not records.ndim or records.shape[-1] != wanted:
-        found = records.shape[-1] if records.ndim else "no"
-        raise MismatchError(f"found a record of {found} numbers; channels {_named(channels)} want {wanted}")
+        length = records.shape[-1] if records.ndim else "no"
+        raise MismatchError(f"found a record of {length} numbers; channels {_named(channels)} want {wanted}")
     return records
 
 

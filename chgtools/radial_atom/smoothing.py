@@ -136,8 +136,8 @@ def _smoothest(core: _Core, inner_r: Array, outer_r: Array, outer_charges: Array
 
     trial = np.arange(-2.0, 8.5, 0.5)
     best = float(trial[np.argmin([weight_beyond(b) for b in trial])])
-    found = minimize_scalar(weight_beyond, bounds=(best - 0.5, best + 0.5), method="bounded", options={"xatol": 1e-5})
-    return round(float(found.x), 3)
+    least = minimize_scalar(weight_beyond, bounds=(best - 0.5, best + 0.5), method="bounded", options={"xatol": 1e-5})
+    return round(float(least.x), 3)
 
 
 def smooth_inside(mesh: RadialMesh, density: Array, r_core: float, electrons: float, q_c: float) -> SmoothDensity:

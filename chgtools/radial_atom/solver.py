@@ -59,7 +59,6 @@ class KohnShamAtom:
     potential: Array
     energy: float
     parts: dict[str, float] = field(default_factory=dict)
-    iterations: int = 0
 
     @cached_property
     def density(self) -> Array:
@@ -114,6 +113,55 @@ class _Anderson:
         return np.asarray(given - d_input @ coefficients + MIXING * (residual - d_residual @ coefficients))
 
 
+@dataclass(frozen=True, eq=False)
+class _Problem:
+    """What is the same in all SCF steps. charge : of the nucleus, e; inverse_c2 : 1/c² in atomic units, 0 without
+    relativity
+    """
+
+    charge: float
+    shells: tuple[Shell, ...]
+    functional: str
+    mesh: RadialMesh
+    inverse_c2: float
+
+    def states(self, potential: Array, guesses: Array, iteration: int) -> tuple[Array, Array, Shell | None]:
+        """(n_shells,) eigenvalues and (n_shells, n_r) densities of one electron, and the last shell that is not bound.
+
+        potential : (n_r,) hartree; guesses : (n_shells,) eigenvalues, hartree
+        Raises ChgtoolsError where the radial equation does not converge.
+        """
+        eigenvalues = np.zeros(len(self.shells))
+        densities = np.zeros((len(self.shells), self.mesh.r.size))
+        unbound: Shell | None = None
+        for i, shell in enumerate(self.shells):
+            is_bound, eigenvalues[i], densities[i] = self._state(potential, shell, guesses[i], iteration)
+            unbound = unbound if is_bound else shell
+        return eigenvalues, densities, unbound
+
+    def _state(self, potential: Array, shell: Shell, guess: float, iteration: int) -> tuple[bool, float, Array]:
+        from chgtools.kernels import radial as kernels
+
+        r, charge, inverse_c2 = self.mesh.r, self.charge, self.inverse_c2
+        accuracy = EIGENVALUE_TOLERANCE * max(1.0, abs(guess))
+        state = (charge, shell.n, shell.ell, inverse_c2, guess, accuracy)
+        status, energy, p, q = kernels.bound_state(r, self.mesh.step, potential, *state)
+        is_bound = status != kernels.UNBOUND
+        if not is_bound:
+            # far from self-consistency a state may float: hold it by the -1/r of an electron taken away
+            held = np.minimum(potential, -min(1.0, charge) / r)
+            status, energy, p, q = kernels.bound_state(r, self.mesh.step, held, *state)
+        if status != kernels.BOUND:
+            raise ChgtoolsError(
+                f"atom with nuclear charge {charge:g}, shell {shell}, {self.functional}: the radial equation did not "
+                f"converge in SCF step {iteration} (last energy {energy:.6f} hartree); "
+                "check the configuration, or use a mesh with a smaller step"
+            )
+        mass = 1.0 + 0.5 * inverse_c2 * (energy - potential)
+        angular = inverse_c2 * shell.ell * (shell.ell + 1) / (2.0 * mass * r) ** 2
+        return is_bound, energy, p**2 * (1.0 + angular) + q**2 * inverse_c2
+
+
 def solve_atom(
     charge: float,
     shells: Sequence[Shell],
@@ -129,40 +177,17 @@ def solve_atom(
     tolerance : hartree bohr, on the largest change of r V(r); light_speed : atomic units
     Raises UnboundStateError when an occupied state is not bound, ChgtoolsError when the SCF does not converge.
     """
-    from chgtools.kernels import radial as kernels
-
     mesh = mesh or RadialMesh()
     r = mesh.r
     shells = tuple(shells)
-    inverse_c2 = light_speed**-2 if relativistic else 0.0
+    problem = _Problem(charge, shells, functional, mesh, light_speed**-2 if relativistic else 0.0)
     potential = thomas_fermi_potential(charge, r)
-    floor = -min(1.0, charge) / r
     occupations = np.array([shell.electrons for shell in shells])
     eigenvalues = np.zeros(len(shells))
-    shell_densities = np.zeros((len(shells), r.size))
     mixer = _Anderson()
     change = np.inf
     for iteration in range(1, MAX_ITERATIONS + 1):
-        unbound: Shell | None = None
-        for i, shell in enumerate(shells):
-            guess = eigenvalues[i]
-            accuracy = EIGENVALUE_TOLERANCE * max(1.0, abs(guess))
-            state = (r, mesh.step, potential, charge, shell.n, shell.ell, inverse_c2, guess, accuracy)
-            status, energy, p, q = kernels.bound_state(*state)
-            if status == kernels.UNBOUND:
-                # far from self-consistency a state may float: hold it by the -1/r of an electron taken away
-                unbound = shell
-                held = np.minimum(potential, floor)
-                status, energy, p, q = kernels.bound_state(r, mesh.step, held, *state[3:])
-            if status != kernels.BOUND:
-                raise ChgtoolsError(
-                    f"atom with nuclear charge {charge:g}, shell {shell}, {functional}: the radial equation did not "
-                    f"converge in SCF step {iteration} (last energy {energy:.6f} hartree); "
-                    "check the configuration, or use a mesh with a smaller step"
-                )
-            mass = 1.0 + 0.5 * inverse_c2 * (energy - potential)
-            angular = inverse_c2 * shell.ell * (shell.ell + 1) / (2.0 * mass * r) ** 2
-            eigenvalues[i], shell_densities[i] = energy, p**2 * (1.0 + angular) + q**2 * inverse_c2
+        eigenvalues, shell_densities, unbound = problem.states(potential, eigenvalues, iteration)
         electrons = occupations @ shell_densities
         hartree = hartree_potential(mesh, electrons)
         xc_energy, xc_potential = exchange_correlation(functional, mesh, electrons / (4.0 * np.pi * r**2))
@@ -190,15 +215,5 @@ def solve_atom(
     }
     energy = sum(parts.values())
     return KohnShamAtom(
-        charge,
-        shells,
-        functional,
-        relativistic,
-        mesh,
-        eigenvalues,
-        shell_densities,
-        potential,
-        energy,
-        parts,
-        iteration,
+        charge, shells, functional, relativistic, mesh, eigenvalues, shell_densities, potential, energy, parts
     )

@@ -80,8 +80,7 @@ def start_occupancies(
     missing = sorted({label for label, record in zip(labels, records, strict=True) if record is None})
     if missing and wanted != AUTO:
         raise SettingsError(
-            f"no {_IN_WORDS[wanted].replace('of the atoms', 'atomic')} occupancies are known for "
-            f"{', '.join(missing)}; {_MENDS[wanted]}"
+            f"no occupancies ({_IN_WORDS[wanted]}) are known for {', '.join(missing)}; {_MENDS[wanted]}"
         )
     if missing:
         return StartOccupancies(None, "none", (_none_known(missing),))

@@ -45,7 +45,7 @@ RESOLVED = 1e-5
 OUTSIDE = 1e-7
 RADIAL_STEP_ANGSTROM = 0.005
 # Nanoseconds per half-complex coefficient (FFT), for each species and atom of those summed, and per point in a sphere,
-# as measured on one core by benchmarks/saed_speed.py; only their ratios matter
+# as measured on one core by benchmarks/speed/saed_speed.py; only their ratios matter
 _COST_FFT, _COST_SPECIES, _COST_ATOM, _COST_POINT = 12.0, 3.0, 0.12, 6.0
 
 

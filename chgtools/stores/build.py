@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 
 from chgtools.dcd.difference import difference_density
+from chgtools.dcd.pairs import pair_files
 from chgtools.errors import ChgtoolsError, SettingsError
 from chgtools.formats import difference_density as targets
 from chgtools.formats import hdf5
@@ -60,12 +61,15 @@ class Outcome:
     notes: tuple[str, ...] = ()
 
 
-def add_target(store: str | Path, target: str | Path, options: BuildOptions | None = None) -> Outcome:
-    """Add one make-dcd target, CHGCAR or store to a store. Raises ChgtoolsError where it fails."""
-    (outcome,) = build(store, [(Path(target), None)], options)
-    if outcome.error:
-        raise ChgtoolsError(outcome.error)
-    return outcome
+def sources_of(files: Iterable[Path]) -> list[tuple[Path, Path | None]]:
+    """Files as :func:`build` takes them: targets and stores (.h5) first, then CHGCARs, each with the POSCAR behind it.
+
+    Raises SettingsError for a name that is no CHGCAR's and follows none.
+    """
+    files = list(files)
+    charges = [file for file in files if file.suffix != ".h5"]
+    ready: list[tuple[Path, Path | None]] = [(file, None) for file in files if file.suffix == ".h5"]
+    return ready + (pair_files(charges) if charges else [])
 
 
 def build(
@@ -87,16 +91,9 @@ def build(
     pool = ProcessPoolExecutor(jobs, get_context("spawn")) if jobs > 1 else None
     try:
         for path, poscar in sources:
-            try:
-                if is_store(path):
-                    yield _copy_store(store, path, known)
-                    continue
-                identity = _identity(path)
-            except (ChgtoolsError, OSError) as error:
-                yield Outcome(path, "failed", error=_sentence(error))
-                continue
-            if identity in known:
-                yield Outcome(path, "present", tuple(name for name in [known[identity]] if name))
+            identity = _settled(store, path, known)
+            if isinstance(identity, Outcome):
+                yield identity
                 continue
             known[identity] = ""  # a second copy among the sources is passed over too
             if pool is None:
@@ -114,6 +111,19 @@ def build(
     finally:
         if pool is not None:
             pool.shutdown(cancel_futures=True)
+
+
+def _settled(store: Path, path: Path, known: dict[str, str]) -> Outcome | str:
+    """What became of a source that nothing is computed for, such as another store, or the identity of any other."""
+    try:
+        if is_store(path):
+            return _copy_store(store, path, known)
+        identity = _identity(path)
+    except (ChgtoolsError, OSError) as error:
+        return Outcome(path, "failed", error=_sentence(error))
+    if identity in known:
+        return Outcome(path, "present", tuple(name for name in [known[identity]] if name))
+    return identity
 
 
 def _finish(store: Path, pending: dict[Future[Any], Path], known: dict[str, str]) -> Iterator[Outcome]:
@@ -218,15 +228,20 @@ def _copy_store(store: Path, path: Path, known: dict[str, str]) -> Outcome:
                 continue
             free = name if name not in file else f"{name}-{identity[:12]}"
             with new_group(file, free) as group:
-                for item in source[name]:
-                    source.copy(source[name][item], group)
-                for key, value in source[name].attrs.items():
-                    if key != "split":
-                        group.attrs[key] = value
-                group.attrs["source_sha256"] = identity
+                _copy_entry(source[name], group, identity)
             known[identity] = free
             added.append(free)
     return Outcome(path, "added" if added else "present", tuple(added))
+
+
+def _copy_entry(entry: Any, group: Any, identity: str) -> None:
+    """Fill a new group with what the group of an entry in another file holds."""
+    for item in entry:
+        entry.copy(entry[item], group)
+    for key, value in entry.attrs.items():
+        if key != "split":
+            group.attrs[key] = value
+    group.attrs["source_sha256"] = identity
 
 
 def _sentence(error: BaseException) -> str:

@@ -51,7 +51,7 @@ def observe(model: DensityModel, entries: Iterable[Entry]) -> list[Observation]:
     from chgtools.fourier.basis import expand
 
     plain = replace_trust(model, Trust(damping=0.0))
-    found = []
+    observations = []
     for entry in entries:
         estimate = plain.predict(entry.structure, entry.dcd_0)
         shape = entry.shape
@@ -60,8 +60,10 @@ def observe(model: DensityModel, entries: Iterable[Entry]) -> list[Observation]:
         per_percent = 100 * entry.structure.volume / wanted.size / float(entry.attributes["nelectrons"])
         factors = np.linspace(0, 1, 6)
         errors = np.array([per_percent * float(np.abs(f * predicted - wanted).sum()) for f in factors])
-        found.append(Observation(estimate.spread_percent, estimate.norm_percent, float(errors[0]), factors, errors))
-    return found
+        observations.append(
+            Observation(estimate.spread_percent, estimate.norm_percent, float(errors[0]), factors, errors)
+        )
+    return observations
 
 
 def replace_trust(model: DensityModel, trust: Trust) -> DensityModel:

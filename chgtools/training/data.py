@@ -47,7 +47,7 @@ def read_data(settings: TrainSettings) -> Data:
     sources: dict[str, tuple[str, int]] = {}
     for path in settings.data:
         store = Store.open(path)
-        chosen = [name for name, facts in store.facts() if _wanted(str(facts.get("kind", "")), settings.kinds)]
+        chosen = [name for name, facts in store.facts() if is_of_kind(str(facts.get("kind", "")), settings.kinds)]
         sources[Path(path).name] = (hashlib.sha256(Path(path).read_bytes()).hexdigest(), len(chosen))
         for name in chosen:
             entry = from_ground_state(store[name])
@@ -76,5 +76,11 @@ def split_of(entry: Entry, settings: TrainSettings) -> str:
     return where
 
 
-def _wanted(kind: str, patterns: Sequence[str]) -> bool:
+def is_of_kind(kind: str, patterns: Sequence[str]) -> bool:
+    """Whether one of the patterns (* matches) is this kind; without any, each kind is wanted."""
     return not patterns or any(fnmatchcase(kind, pattern) for pattern in patterns)
+
+
+def was_kept_aside(entry: Entry, settings: TrainSettings) -> bool:
+    """Whether a training with these settings put an entry aside, if it had it."""
+    return split_of(entry, settings) not in (TRAIN, UNUSED)

@@ -151,11 +151,11 @@ def _occupancies(model: Predictor, entry: Entry) -> dict[str, float]:
     labels = [entry.structure.labels[group].split("/")[0] for group in entry.structure.group_of_atom]
     learned = predict_records(model, entry.structure, labels)  # type: ignore[arg-type]
     sums = np.zeros(3)
-    for label, wanted, found in zip(labels, entry.records[0].real, learned, strict=True):
-        if found is None or len(found) != len(wanted):
+    for label, wanted, predicted in zip(labels, entry.records[0].real, learned, strict=True):
+        if predicted is None or len(predicted) != len(wanted):
             return {}
         mean = spherical_record(readings[label].channels, readings[label].mean)
-        sums += [((found - wanted) ** 2).sum(), ((mean - wanted) ** 2).sum(), (wanted**2).sum()]
+        sums += [((predicted - wanted) ** 2).sum(), ((mean - wanted) ** 2).sum(), (wanted**2).sum()]
     errors = 100 * np.sqrt(sums[:2] / sums[2])
     return {"occupancies": float(errors[0]), "occupancies_mean": float(errors[1])}
 

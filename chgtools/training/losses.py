@@ -68,10 +68,10 @@ def coulomb_percent(sample: Sample, missed: Residual) -> Tensor:
 
 def mae_percent(sample: Sample, missed: Residual) -> Tensor:
     """ε_mae on the grid of the waves, and the rms of the waves beyond; rms alone where some waves were left out."""
-    if sample.field is None:
+    if sample.transform is None:
         return rms_percent(sample, missed)
     beyond = sample.scale * torch.sqrt(missed.outer / sample.norm + _SMALL)
-    return 100 / sample.electrons * sample.field(missed.waves).abs().mean() + beyond
+    return 100 / sample.electrons * sample.transform(missed.waves).abs().mean() + beyond
 
 
 def loss_of(sample: Sample, missed: Residual, weights: Loss) -> Tensor:

@@ -62,20 +62,20 @@ def _of_one_kind(atoms: list[Atom]) -> list[Atom]:
 
 
 def _atoms(model: DensityModel, entries: Sequence[Entry]) -> dict[str, list[Atom]]:
-    found: dict[str, list[Atom]] = {}
+    by_label: dict[str, list[Atom]] = {}
     for number, entry in enumerate(entries):
         structure = entry.structure
         if not set(structure.elements) <= set(model.elements):
             continue
-        batch = graph(structure, model.elements, model.members[0].settings, torch.float64)
-        features = features_of(model.members, batch, model.basis, highest_of(entry.channels))
+        atoms = graph(structure, model.elements, model.members[0].settings, torch.float64)
+        features = features_of(model.members, atoms, model.basis, highest_of(entry.channels))
         for index, group in enumerate(structure.group_of_atom):
             channels = entry.channels[group]
             if channels:
                 own = {big_l: values[:, index] for big_l, values in features.items()}
                 label = structure.labels[group].split("/")[0]
-                found.setdefault(label, []).append(Atom(number, channels, entry.records[0].real[index], own))
-    return found
+                by_label.setdefault(label, []).append(Atom(number, channels, entry.records[0].real[index], own))
+    return by_label
 
 
 def _fit(atoms: list[Atom]) -> LabelReading:
@@ -122,8 +122,7 @@ def _ridge(
         out = folds == fold
         if out.all():
             continue
-        found = _solve(rows[~out], wanted[~out])
-        for i, weights in enumerate(found):
+        for i, weights in enumerate(_solve(rows[~out], wanted[~out])):
             square = ((rows[out] @ weights - wanted[out]) ** 2).sum(axis=0)
             errors[i] += square.sum()
             misses[i] += square

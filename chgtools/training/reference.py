@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from chgtools.cell import reciprocal
+from chgtools.fourier.phases import structure_factors
 from chgtools.libraries.ground_state import OWN_CONFIGURATION, change_of_form
 
 if TYPE_CHECKING:
@@ -40,11 +41,10 @@ def from_ground_state(entry: Entry) -> Entry:
     changes = change_of_form(known, q)
     if all(change is None for change in changes):
         return entry
-    phases = np.exp(-2j * np.pi * (entry.miller @ entry.structure.frac.T))
     dcd = entry.dcd.copy()
-    for group, change in enumerate(changes):
+    for factor, change in zip(structure_factors(entry.miller, entry.structure), changes, strict=True):
         if change is not None:
-            dcd -= phases[:, entry.structure.group_of_atom == group].sum(axis=1) * change
+            dcd -= factor * change
     counted = replace(entry, dcd=dcd)
     electrons = float(entry.attributes["nelectrons"])
     error = 100 * float(np.abs(counted.on_grid()).mean()) * entry.structure.volume / electrons

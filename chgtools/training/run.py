@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -27,6 +27,7 @@ from chgtools.training.checkpoint import digest, read_checkpoint, write_checkpoi
 from chgtools.training.curves import write_curves
 from chgtools.training.data import Data, read_data
 from chgtools.training.free_atoms import fit_free_atoms
+from chgtools.training.processes import is_first
 from chgtools.training.readings import fit_occupancies, has_records
 from chgtools.training.samples import sample_of
 from chgtools.training.spins import start_directions
@@ -99,24 +100,42 @@ def train(
         if path.exists() and not restart:
             trainer.load(*read_checkpoint(path, run))
             listener.says(f"member {member} goes on at step {trainer.step}")
-
-        def told(progress: Progress, trainer: Trainer = trainer, path: Path = path, member: int = member) -> None:
-            if _is_first():
-                write_checkpoint(path, *trainer.state(), run)
-                write_curves(folder, [*curves, trainer.history])
-            listener.evaluated(member, progress)
-
-        def stepped(trainer: Trainer = trainer, member: int = member) -> None:
-            listener.steps(member, trainer.step)
-
-        trainer.run(train_set, validation, told, stepped)
+        _run_member(member, trainer, (train_set, validation), path, run, curves, listener)
         curves.append(trainer.history)
         members.append(trainer.result())
     model = _model(settings, data, elements, members, basis, start, listener)
-    if _is_first():
+    if is_first():
         write_curves(folder, curves)
-        save_model(model, folder / f"{settings.name}.safetensors")
+        save_model(model, weights_path(folder, settings))
     return model
+
+
+def weights_path(folder: str | Path, settings: TrainSettings) -> Path:
+    """Where a run writes its weights."""
+    return Path(folder) / f"{settings.name}.safetensors"
+
+
+def _run_member(
+    member: int,
+    trainer: Trainer,
+    samples: tuple[list[Sample], list[Sample]],
+    path: Path,
+    run: str,
+    earlier: Sequence[Sequence[Progress]],
+    listener: Listener,
+) -> None:
+    """Train one member, with a checkpoint and the curves after each evaluation.
+
+    samples : to train on, and kept aside; run : digest of the run; earlier : evaluations of the members before
+    """
+
+    def told(progress: Progress) -> None:
+        if is_first():
+            write_checkpoint(path, *trainer.state(), run)
+            write_curves(path.parent, [*earlier, trainer.history])
+        listener.evaluated(member, progress)
+
+    trainer.run(*samples, told, lambda: listener.steps(member, trainer.step))
 
 
 def _network(
@@ -209,21 +228,21 @@ def _model(
 
 def _labels(settings: TrainSettings, data: Data, start: DensityModel | None) -> tuple[str, ...]:
     """Labels whose CHGCARs taught the density, in this run and those before."""
-    found = set() if start is None else set(start.labels)
+    labels = set() if start is None else set(start.labels)
     if settings.steps:
-        found |= {label.split("/")[0] for entry in data.train for label in entry.structure.labels if label}
-    return tuple(sorted(found))
+        labels |= {label.split("/")[0] for entry in data.train for label in entry.structure.labels if label}
+    return tuple(sorted(labels))
 
 
 def _spins(member: Encoder, data: Data, start: DensityModel | None) -> tuple[str, ...]:
     """Elements that had start moments in the training data, this run's and those before."""
-    found = set() if start is None else set(start.spins)
+    symbols = set() if start is None else set(start.spins)
     for entry in data.train if member.settings.spin_channels else ():
         directions = start_directions(entry)
         if directions is not None:
             pairs = zip(entry.structure.elements, directions, strict=True)
-            found |= {symbol for symbol, direction in pairs if direction.any()}
-    return tuple(sorted(found))
+            symbols |= {symbol for symbol, direction in pairs if direction.any()}
+    return tuple(sorted(symbols))
 
 
 def _errors(model: DensityModel, entries: list[Entry], observations: list[Observation]) -> dict[str, dict[str, float]]:
@@ -240,12 +259,8 @@ def _errors(model: DensityModel, entries: list[Entry], observations: list[Observ
 
 
 def _sha(model: DensityModel) -> str:
-    found = hashlib.sha256()
+    sha = hashlib.sha256()
     for member in model.members:
         for value in member.state_dict().values():
-            found.update(value.float().numpy().tobytes())
-    return found.hexdigest()
-
-
-def _is_first() -> bool:
-    return not torch.distributed.is_initialized() or torch.distributed.get_rank() == 0
+            sha.update(value.float().numpy().tobytes())
+    return sha.hexdigest()

@@ -15,7 +15,8 @@ from torch import Tensor
 
 from chgtools.cell import reciprocal
 from chgtools.fourier.grids import fft_friendly
-from chgtools.models.graph import Batch, graph, to_tensor
+from chgtools.fourier.phases import angles, structure_factors
+from chgtools.models.graph import AtomGraph, graph, to_tensor
 from chgtools.training.spins import start_directions
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 class Sample:
     """A structure and its target.
 
-    kind : of the structure; atoms : its Batch
+    kind : of the structure; atoms : its AtomGraph
     even, odd : (n_G, n_even), (n_G, n_odd) waves of the functions of even and odd l, signs of (-i)^l included
     cosine, sine : (n_G, n_atoms) of G·R
     target : (n_G, 2) real and imaginary part of V·n_G; weight : (n_G,) of each wave in a sum over half the sphere
@@ -42,13 +43,13 @@ class Sample:
     electrons, total : NELECT, and the integral of the target
     outer, outer_coulomb : (n_lm, n_max, n_max) what an atom's coefficients add to the sums of |V·n_G|² and |V·n_G|²/G²
         over the waves beyond those of the target, up to where the basis ends; there the target is 0
-    field : how to bring the residual onto a grid, where all waves are there
+    transform : brings the residual onto a grid; None where some waves were left out
     magnetic : (n_components, n_G, 2) V·m_G as ``target``, moments : (n_components,) of the cell, μ_B; None without spin
     """
 
     name: str
     kind: str
-    atoms: Batch
+    atoms: AtomGraph
     even: Tensor
     odd: Tensor
     cosine: Tensor
@@ -63,7 +64,7 @@ class Sample:
     total: float
     outer: Tensor
     outer_coulomb: Tensor
-    field: Field | None
+    transform: GridTransform | None
     magnetic: Tensor | None = None
     moments: Tensor | None = None
 
@@ -73,8 +74,8 @@ class Sample:
 
 
 @dataclass
-class Field:
-    """Places of half-sphere coefficients in the half-complex array (ny, nz, nx//2 + 1) of a real FFT.
+class GridTransform:
+    """Half-sphere coefficients onto a grid: their places in the half-complex array (ny, nz, nx//2 + 1) of a real FFT.
 
     sizes : (ny, nz, nx); places : (n_G,) flat; again : (m,) which coefficients are needed conjugated as well, at mirror
     """
@@ -84,11 +85,11 @@ class Field:
     again: Tensor
     mirror: Tensor
 
-    def to(self, device: torch.device | str) -> Field:
-        return Field(self.sizes, self.places.to(device), self.again.to(device), self.mirror.to(device))
+    def to(self, device: torch.device | str) -> GridTransform:
+        return GridTransform(self.sizes, self.places.to(device), self.again.to(device), self.mirror.to(device))
 
     @classmethod
-    def of(cls, miller: NDArray[np.int64]) -> Field:
+    def of(cls, miller: NDArray[np.int64]) -> GridTransform:
         """For the smallest grid that holds all waves and is quick to transform."""
         nx, ny, nz = (fft_friendly(2 * int(n) + 2) for n in np.abs(miller).max(axis=0))
         width = nx // 2 + 1
@@ -126,10 +127,7 @@ def sample_of(
     elements : of the model; most_waves : of more, so many are drawn by the size of the target around them
     total : whether the target is the total density, with the built-in atoms
     """
-    from chgtools.kernels.harmonics import harmonics
-
     structure, miller, wanted, integral = entry.structure, entry.miller, entry.dcd, entry.dcd_0
-    electrons = float(entry.attributes["nelectrons"])
     g = miller @ reciprocal(structure.lattice)
     q = np.linalg.norm(g, axis=1)
     weight = np.ones(len(q))
@@ -140,21 +138,16 @@ def sample_of(
         wanted, integral = wanted + atoms, integral + zvals
         square = np.abs(wanted) ** 2
     magnetic = entry.magnetisation if settings.spin_channels else None
-    field = None if len(q) > most_waves else Field.of(miller)
+    transform = None if len(q) > most_waves else GridTransform.of(miller)
     if len(q) > most_waves:
         chance = np.minimum(1, _chances(q, square, most_waves))
         chosen = np.random.default_rng(seed).random(len(q)) < chance
         miller, g, q, wanted, weight = miller[chosen], g[chosen], q[chosen], wanted[chosen], 1 / chance[chosen]
         magnetic = None if magnetic is None else magnetic[:, chosen]
-    degrees = np.repeat(np.arange(settings.l_max + 1), 2 * np.arange(settings.l_max + 1) + 1)
-    sign = np.array([1, -1, -1, 1, 1])[degrees]  # (-i)^l = 1, -i, -1, i, 1
-    angular = harmonics(settings.l_max, g / q[:, None]) * sign[:, None]
-    radial = basis.transforms(q)
-    even, odd = (
-        np.concatenate([angular[k][:, None] * radial[degrees[k]].T for k in np.flatnonzero(degrees % 2 == part)], 1)
-        for part in (0, 1)
-    )
-    angle = 2 * np.pi * (miller @ structure.frac.T)
+    even, odd = _tables(basis, settings.l_max, g, q)
+    angle = angles(miller, structure.frac)
+    outer, outer_coulomb = (_beyond(basis, entry.g_max, structure.volume, power) for power in (2, 0))
+    degrees = _degrees(settings.l_max)
     return Sample(
         name=entry.name,
         kind=str(entry.attributes.get("kind", "unknown")),
@@ -169,14 +162,36 @@ def sample_of(
         norm=norm,
         coulomb_norm=coulomb_norm,
         scale=float(entry.attributes["saed_eps_mae_percent"]),
-        electrons=electrons,
+        electrons=float(entry.attributes["nelectrons"]),
         total=integral,
-        outer=to_tensor(_beyond(basis, entry.g_max, structure.volume, 2)[degrees]),
-        outer_coulomb=to_tensor(_beyond(basis, entry.g_max, structure.volume, 0)[degrees]),
-        field=field,
+        outer=to_tensor(outer[degrees]),
+        outer_coulomb=to_tensor(outer_coulomb[degrees]),
+        transform=transform,
         magnetic=None if magnetic is None else to_tensor(np.stack([magnetic.real, magnetic.imag], 2)),
         moments=None if magnetic is None else to_tensor(entry.magnetisation_0),
     )
+
+
+def _degrees(l_max: int) -> NDArray[np.int64]:
+    """(n_lm,) l of each lm."""
+    return np.repeat(np.arange(l_max + 1), 2 * np.arange(l_max + 1) + 1)
+
+
+def _tables(
+    basis: RadialBasis, l_max: int, g: NDArray[np.float64], q: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """``even`` and ``odd`` of a Sample, for waves g (n_G, 3) of length q (n_G,), 1/Å."""
+    from chgtools.kernels.harmonics import harmonics
+
+    degrees = _degrees(l_max)
+    sign = np.array([1, -1, -1, 1, 1])[degrees]  # (-i)^l = 1, -i, -1, i, 1
+    angular = harmonics(l_max, g / q[:, None]) * sign[:, None]
+    radial = basis.transforms(q)
+    even, odd = (
+        np.concatenate([angular[k][:, None] * radial[degrees[k]].T for k in np.flatnonzero(degrees % 2 == part)], 1)
+        for part in (0, 1)
+    )
+    return even, odd
 
 
 def _beyond(basis: RadialBasis, g_max: float, volume: float, power: int) -> NDArray[np.float64]:
@@ -196,10 +211,9 @@ def atoms_density(entry: Entry, q: NDArray[np.float64]) -> tuple[NDArray[np.comp
 
     structure = entry.structure
     densities = choose(structure.with_changes(labels=()), Source()).densities
-    phases = np.exp(-2j * np.pi * (entry.miller @ structure.frac.T))
     values = np.zeros(len(q), complex)
-    for group, density in enumerate(densities):
-        values += phases[:, structure.group_of_atom == group].sum(axis=1) * density.form_factor(q)
+    for factor, density in zip(structure_factors(entry.miller, structure), densities, strict=True):
+        values += factor * density.form_factor(q)
     return values, float(sum(d.zval * n for d, n in zip(densities, structure.counts, strict=True)))
 
 

@@ -191,6 +191,18 @@ def _convert(kind: Any, value: Any, path: Path, name: str) -> Any:
 _PLAIN = {int: "a whole number", float: "a number", str: "a word", bool: "true or false"}
 
 
+def split_settings(card: Mapping[str, Any]) -> TrainSettings:
+    """Settings that part structures as the training of weights did, from their card; all else is a default.
+
+    Raises SettingsError for a card that does not say how.
+    """
+    settings = card.get("settings")
+    if not settings:
+        raise SettingsError("these weights do not say what their training kept aside; leave out --aside")
+    rule = Validation(**{**settings["validation"], "hold_out": tuple(settings["validation"]["hold_out"])})
+    return TrainSettings(data=("-",), validation=rule, fraction=settings["fraction"])
+
+
 def defaults_text() -> str:
     """The defaults as a YAML file, to start from."""
     lines = ["data: [my_store.h5]"]

@@ -7,7 +7,7 @@ one process up to rounding.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -22,6 +22,7 @@ from chgtools.models.encoder import Encoder
 from chgtools.models.graph import merge
 from chgtools.models.settings import EncoderSettings
 from chgtools.training.losses import loss_of, magnetic_percent, neutral, residual, rms_percent
+from chgtools.training.processes import average_gradients, rank, world
 
 if TYPE_CHECKING:
     from chgtools.fourier.basis import RadialBasis
@@ -111,7 +112,7 @@ class Trainer:
             parts += [settings.loss.magnetisation * value for value in self._magnetic(batch, spins)]
             loss = torch.stack(parts).sum() / len(batch)
             loss.backward()
-            _average_gradients(self.encoder)
+            average_gradients(self.encoder)
             torch.nn.utils.clip_grad_norm_(self.encoder.parameters(), settings.clip)
             self.optimiser.step()
             self.step += 1
@@ -131,21 +132,15 @@ class Trainer:
 
     def errors(self, samples: Sequence[Sample]) -> dict[str, float]:
         """Mean rms error in percent by kind and of "all", with the running mean of the weights."""
-        found: dict[str, list[float]] = {}
+        by_kind: dict[str, list[float]] = {}
         own = {name: p.detach().clone() for name, p in self.encoder.named_parameters()}
         self._put(self.mean)
         with torch.no_grad():
             for start in range(0, len(samples), self.settings.batch):
-                part = samples[start : start + self.settings.batch]
-                coefficients, spins = self._coefficients(part)
-                for sample, values in zip(part, coefficients, strict=True):
-                    error = float(rms_percent(sample, residual(sample, values, self.even)))
-                    for kind in (sample.kind, "all"):
-                        found.setdefault(kind, []).append(error)
-                for value in self._magnetic(part, spins):
-                    found.setdefault("magnetisation", []).append(float(value))
+                for kind, error in self._errors_of(samples[start : start + self.settings.batch]):
+                    by_kind.setdefault(kind, []).append(error)
         self._put(own)
-        return {kind: float(np.mean(values)) for kind, values in found.items()}
+        return {kind: float(np.mean(values)) for kind, values in by_kind.items()}
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """Tensors and plain numbers of a checkpoint."""
@@ -197,6 +192,16 @@ class Trainer:
         neutrals = [neutral(part, self.charges, sample.total) for part, sample in zip(parts, samples, strict=True)]
         return neutrals, list(spins)
 
+    def _errors_of(self, part: Sequence[Sample]) -> Iterator[tuple[str, float]]:
+        """(kind, rms error in percent) of the samples of one batch, each under its own kind and under "all"."""
+        coefficients, spins = self._coefficients(part)
+        for sample, values in zip(part, coefficients, strict=True):
+            error = float(rms_percent(sample, residual(sample, values, self.even)))
+            for kind in (sample.kind, "all"):
+                yield kind, error
+        for value in self._magnetic(part, spins):
+            yield "magnetisation", float(value)
+
     def _magnetic(self, samples: Sequence[Sample], spins: Sequence[Tensor]) -> list[Tensor]:
         """The error of the magnetisation of the samples that have one, percent."""
         return [
@@ -211,7 +216,7 @@ class Trainer:
         per_epoch = max(1, count // size)
         epoch, place = divmod(self.step, per_epoch)
         order = np.random.default_rng([self.seed, epoch]).permutation(count)
-        mine = order[place * size : (place + 1) * size][_rank() :: _world()]
+        mine = order[place * size : (place + 1) * size][rank() :: world()]
         return [int(i) for i in mine]
 
     def _learning_rate(self) -> float:
@@ -249,23 +254,3 @@ def device_of(name: str) -> torch.device:
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
     return torch.device(name)
-
-
-def _rank() -> int:
-    return torch.distributed.get_rank() if torch.distributed.is_initialized() else 0
-
-
-def _world() -> int:
-    return torch.distributed.get_world_size() if torch.distributed.is_initialized() else 1
-
-
-def _average_gradients(module: torch.nn.Module) -> None:
-    if _world() == 1:
-        return
-    for p in module.parameters():
-        if not p.requires_grad:
-            continue
-        if p.grad is None:
-            p.grad = torch.zeros_like(p)
-        torch.distributed.all_reduce(p.grad)
-        p.grad /= _world()

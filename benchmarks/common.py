@@ -1,0 +1,100 @@
+"""What scripts of several rooms share: where the shared data lie, distances from nuclei, what weights have seen.
+
+A script of a room puts this folder on its path (``sys.path.insert``) and imports from ``common``.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import replace
+from itertools import product
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from chgtools.atoms.labels import label_facts, labels_of
+from chgtools.cell import Structure
+from chgtools.files import replacing
+
+if TYPE_CHECKING:
+    from chgtools.stores.entry import Entry
+
+ROOT = Path(__file__).resolve().parents[1]
+SHARED = Path(os.environ.get("CHGTOOLS_SHARED", ROOT.parent / "shared"))  # as in the tests
+CORPUS = SHARED / "corpus"  # real files of VASP and of other programs
+RADII = (0.0, 0.6, 1.0)  # Å, from every nucleus; 0 is the whole cell
+ROUNDING = 5e-4  # of the root mean square of a difference density: the error that rounding a store may make
+
+
+def distance_to_nuclei(structure: Structure, shape: tuple[int, int, int]) -> np.ndarray:
+    """(nx, ny, nz) distance in Å from each grid point to the nearest nucleus; right up to half the cell's width."""
+    fractions = np.stack(np.meshgrid(*(np.arange(n) / n for n in shape), indexing="ij"), axis=-1)
+    nearest = np.full(shape, np.inf)
+    for atom in structure.frac:
+        shift = fractions - atom
+        shift -= np.round(shift)
+        for image in product((-1, 0, 1), repeat=3):
+            nearest = np.minimum(nearest, np.linalg.norm((shift + image) @ structure.lattice, axis=-1))
+    return nearest
+
+
+def labels_by_electrons(structure: Structure, electrons: float) -> dict[str, str] | None:
+    """The first labels, defaults first, whose ZVALs add up to the file's electrons."""
+    options = []
+    for element in dict.fromkeys(structure.species):
+        names = sorted(
+            labels_of(element), key=lambda n: (not label_facts(n).is_mp_default, label_facts(n).kind == "GW")
+        )
+        options.append([(element, name) for name in names])
+    for combination in product(*options):
+        chosen = dict(combination)
+        total = sum(n * label_facts(chosen[e]).zval for e, n in zip(structure.species, structure.counts, strict=True))
+        if abs(total - electrons) < 1e-2:
+            return chosen
+    return None
+
+
+class Regions:
+    """The points of a grid farther than each of RADII from every nucleus."""
+
+    def __init__(self, structure: Structure, shape: tuple[int, int, int]) -> None:
+        distance = distance_to_nuclei(structure, shape)
+        self.masks = [distance >= radius for radius in RADII]
+
+    def errors(self, density: np.ndarray, wanted: np.ndarray) -> list[float | None]:
+        """100 Σ|n - wanted| / Σ|wanted| in each region, percent; None where it has less than 1 % of the points."""
+        difference, size = np.abs(density - wanted), np.abs(wanted)
+        return [
+            float(100 * difference[mask].sum() / size[mask].sum()) if mask.mean() > 0.01 else None
+            for mask in self.masks
+        ]
+
+
+def cells(figures: list[float | None]) -> str:
+    """Figures of a row of a table, eight characters each."""
+    return "".join("       -" if figure is None else f"{figure:8.2f}" for figure in figures)
+
+
+def seen(card: Mapping[str, Any], entry: Entry, kind: str | None = None) -> bool:
+    """Whether weights may have been trained on this structure, or on its formula: what their split says.
+
+    kind : of the entry in the stores that the weights were trained on, where it is another
+    """
+    from chgtools.training.data import split_of
+    from chgtools.training.settings import TrainSettings, Validation
+
+    settings = card["settings"]
+    rule = Validation(**{**settings["validation"], "hold_out": tuple(settings["validation"]["hold_out"])})
+    run = TrainSettings(data=("-",), validation=rule, fraction=settings["fraction"])
+    if kind is not None:
+        entry = replace(entry, attributes={**entry.attributes, "kind": kind})
+    return split_of(entry, run) == "train"
+
+
+def write_json(path: Path, values: Any) -> None:
+    """A complete file or none."""
+    with replacing(path) as temporary:
+        Path(temporary).write_text(json.dumps(values, indent=1))

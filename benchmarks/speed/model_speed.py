@@ -1,0 +1,79 @@
+"""Cost of a learned difference density: the network and the grid, on one thread, against atoms and grid points.
+
+    python benchmarks/speed/model_speed.py [--model base] [--large]
+
+CPU seconds after import and after one small structure (compilation, tables), and the peak memory of the process.
+Published for one cell on the same kind of core: ChargE3Net 2.4 to 8 hours, DeepDFT 5 to 40 minutes; ELECTRAFI 0.17 s
+per Materials Project cell on an A100. ``--large`` adds 1000 atoms on 240³.
+"""
+
+from __future__ import annotations
+
+import os
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("NUMBA_NUM_THREADS", "1")
+
+import argparse
+import resource
+import time
+
+import numpy as np
+import torch
+
+from chgtools.cell import Structure
+from chgtools.fourier.basis import expand
+from chgtools.models.model import DensityModel
+from chgtools.models.weights import load_model
+
+
+def crystal(repeat: tuple[int, int, int], leave: int = 0) -> Structure:
+    """Rattled rock salt, 8 atoms in 5.6 Å for each repeat, less the last ``leave`` atoms."""
+    rng = np.random.default_rng(0)
+    cube = np.array([[0, 0, 0], [0, 0.5, 0.5], [0.5, 0, 0.5], [0.5, 0.5, 0]])
+    shifts = np.stack(np.meshgrid(*(np.arange(n) for n in repeat), indexing="ij"), -1).reshape(-1, 1, 3)
+    sodium, chlorine = ((cube + shifts + s).reshape(-1, 3) / repeat for s in (0.0, 0.5))
+    frac = np.concatenate([sodium, chlorine[: len(chlorine) - leave]])
+    frac += rng.normal(scale=0.05, size=frac.shape) / (5.6 * np.array(repeat))
+    return Structure(np.diag(5.6 * np.array(repeat, float)), ("Na", "Cl"), (len(sodium), len(chlorine) - leave), frac)
+
+
+def timed(model: DensityModel, structure: Structure, shape: tuple[int, int, int]) -> tuple[float, float]:
+    """CPU seconds of the network (all members, neighbours included) and of the grid."""
+    start = time.process_time()
+    coefficients = model.predict(structure).coefficients
+    middle = time.process_time()
+    expand(structure, coefficients, model.basis, shape)
+    return middle - start, time.process_time() - middle
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--model", default="base")
+    parser.add_argument("--large", action="store_true")
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    model = load_model(arguments.model)
+    timed(model, crystal((1, 1, 1)), (40, 40, 40))
+    cases = [
+        (crystal((2, 2, 1)), (120, 120, 120)),
+        (crystal((2, 2, 2)), (120, 120, 120)),
+        (crystal((3, 2, 2)), (120, 120, 120)),
+        (crystal((5, 5, 2)), (120, 120, 120)),
+        (crystal((13, 1, 1), 4), (120, 120, 120)),
+        (crystal((13, 1, 1), 4), (60, 60, 60)),
+        (crystal((13, 1, 1), 4), (160, 160, 160)),
+    ]
+    if arguments.large:
+        cases.append((crystal((5, 5, 5)), (240, 240, 240)))
+    print("atoms  grid            network s   grid s    both s   peak GiB")
+    for structure, shape in cases:
+        network, grid = min((timed(model, structure, shape) for _ in range(2)), key=sum)
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+        name = " x ".join(map(str, shape))
+        times = f"{network:10.3f}{grid:9.3f}{network + grid:10.3f}"
+        print(f"{structure.n_atoms:5d}  {name:15s}{times}{peak:11.2f}", flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,60 @@
+"""How long chgtools takes to start, and what a small job needs: python benchmarks/speed/startup.py
+
+Each line is the best of several fresh processes: wall seconds, CPU seconds, peak memory. A small job is dominated by
+imports, so this is what a user feels at the prompt. The kernels' cache is warm: the first run of each is left out.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+REPEATS = 5
+ROOT = Path(__file__).resolve().parents[2]
+CLI = "from chgtools.cli import main; main({arguments!r}, prog_name='chgtools')"
+
+
+def measure(code: str, folder: str) -> tuple[float, float, float]:
+    """(wall s, CPU s, peak MB) of one fresh Python that runs ``code``."""
+    started = time.perf_counter()
+    process = os.posix_spawn(
+        sys.executable,
+        [sys.executable, "-c", f"import os; os.chdir({folder!r})\n{code}"],
+        {**os.environ, "PYTHONPATH": str(ROOT)},
+        file_actions=[(os.POSIX_SPAWN_OPEN, fd, os.devnull, os.O_WRONLY, 0) for fd in (1, 2)],
+    )
+    _, status, usage = os.wait4(process, 0)
+    wall = time.perf_counter() - started
+    if os.waitstatus_to_exitcode(status) != 0:
+        raise SystemExit(f"failed: {code}")
+    return wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024
+
+
+def main() -> None:
+    poscar = {name: str(ROOT / "examples" / name / "POSCAR") for name in ("si", "slab")}
+    cases = {
+        "python -c pass": "pass",  # what no package can be faster than
+        "import chgtools": "import chgtools",
+        "import numpy": "import numpy",
+        "chgtools --help": CLI.format(arguments=["--help"]),
+        "chgtools predict --help": CLI.format(arguments=["predict", "--help"]),
+        "chgtools grid (Si, 2 atoms)": CLI.format(arguments=["grid", poscar["si"]]),
+        "chgtools saed (Si, 2 atoms)": CLI.format(arguments=["saed", poscar["si"], "-o", "CHGCAR", "--force"]),
+        "chgtools saed (slab, 100 atoms)": CLI.format(arguments=["saed", poscar["slab"], "-o", "CHGCAR", "--force"]),
+        "chgtools info (the slab's CHGCAR)": CLI.format(arguments=["info", "CHGCAR"]),
+    }
+    print(f"{'':36s}{'wall s':>9s}{'CPU s':>9s}{'peak MB':>9s}")
+    with tempfile.TemporaryDirectory() as folder:
+        for name, code in cases.items():
+            measure(code, folder)
+            wall, cpu, peak = (
+                min(values) for values in zip(*(measure(code, folder) for _ in range(REPEATS)), strict=True)
+            )
+            print(f"{name:36s}{wall:9.3f}{cpu:9.3f}{peak:9.0f}", flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,154 @@
+"""Compute difference densities to train on with Quantum ESPRESSO, one structure at a time; a store is gone on with.
+
+    python benchmarks/structures/compute_data.py SET OUT.h5 --tools DFT/tools --seed N [--cost 60] [--seconds 3600]
+
+SET: si, compounds, crystals, molecules (the generators of ``--tools``), silicon-beyond (silicon_structures.py: defects,
+surfaces, networks, liquids), molecules-beyond (molecule_structures.py: substituted molecules), compounds-beyond
+(compound_structures.py: vacancies, surfaces, mixed and random cells), materials (materials.py: families of materials
+that people run, with all 70 elements). ``tools`` holds density.py, structures.py and run_qe.py, whose method this is:
+PBE, norm-conserving, the cutoffs and k-meshes given there. Needs pw.x on the PATH and
+chgnet beside what chgtools needs. Coefficients are rounded to a step that costs 5e-4 of the difference density's root
+mean square, which makes the files half as large.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from fnmatch import fnmatchcase
+from pathlib import Path
+
+import h5py
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+from common import ROUNDING
+
+SPACINGS = {"si": 0.20, "silicon-beyond": 0.20, "molecules": 9.0, "molecules-beyond": 9.0}  # k-points, 1/Å with 2π
+SPACING = 0.30
+COARSER = 1.4  # times the spacing where no symmetry is left
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("set")
+    parser.add_argument("store", type=Path)
+    parser.add_argument("--tools", type=Path, required=True)
+    parser.add_argument("--seed", type=int, required=True)
+    parser.add_argument("--elements", choices=("common", "magnetic", "mostly-magnetic", "all"), default="common")
+    parser.add_argument("--kinds", nargs="+", default=["*"], metavar="PATTERN", help="only these kinds, * matches")
+    parser.add_argument("--symmetric", type=float, default=0.8, help="share of undistorted prototypes among compounds")
+    parser.add_argument("--spacing", type=float, help="of k-points, 1/Å with 2π; by default that of the tools")
+    parser.add_argument("--cost", type=float, default=72, help="pass over what is estimated to take more seconds")
+    parser.add_argument("--limit", type=float, default=400, help="seconds after which pw.x is stopped")
+    parser.add_argument("--seconds", type=float, default=1e9, help="end after this time")
+    parser.add_argument("--count", type=int, default=10**6, help="end when the store holds so many of this seed")
+    arguments = parser.parse_args()
+    if not (arguments.tools / "run_qe.py").is_file():
+        sys.exit(f"{arguments.tools} does not hold run_qe.py; wanted a folder like dft/tools")
+    sys.path.insert(0, str(arguments.tools))
+    from density import Atoms
+    from run_qe import compute, estimated_seconds, kmesh, pack
+
+    atoms, start, done = Atoms(), time.time(), 0
+    spacing = arguments.spacing or SPACINGS.get(arguments.set, SPACING)
+    for number, (name, kind, source, structure, nspin) in enumerate(generator(arguments)):
+        if done >= arguments.count or time.time() - start > arguments.seconds:
+            break
+        if not any(fnmatchcase(kind, pattern) for pattern in arguments.kinds):
+            continue
+        key = f"{name}-s{arguments.seed}n{number}"
+        if held(arguments.store, key):
+            done += 1
+            continue
+        structure = structure.get_sorted_structure()
+        spaced = spacing * (COARSER if kind.endswith("distorted") else 1.0)
+        cost = estimated_seconds(structure, kmesh(structure.lattice.matrix, spaced), nspin, atoms)
+        if cost > arguments.cost:
+            print(f"{key}: passed over, about {cost:.0f} s", flush=True)
+            continue
+        begin = time.time()
+        with tempfile.TemporaryDirectory(prefix="qe") as folder:
+            try:
+                limit = max(arguments.limit, 2 * cost)  # the estimate was judged above
+                result = compute(structure, nspin, limit, spaced, Path(folder), atoms)
+                data, facts = pack(structure, result, atoms)
+            except (RuntimeError, AssertionError, KeyError) as error:
+                print(f"{key}: left out, {error}", flush=True)
+                continue
+        facts |= {"formula": structure.composition.reduced_formula, "kind": kind, "source": source}
+        seconds = time.time() - begin
+        write(arguments.store, key, data, facts | {"seconds": seconds})
+        done += 1
+        print(f"{key}: {len(structure)} atoms, SAED {facts['saed_eps_mae_percent']:.2f} %, {seconds:.0f} s", flush=True)
+
+
+def generator(arguments: argparse.Namespace) -> Iterator:
+    import structures
+
+    if arguments.set == "silicon-beyond":
+        from silicon_structures import silicon
+
+        return silicon(arguments.seed)
+    if arguments.set == "molecules-beyond":
+        from molecule_structures import molecules
+
+        return molecules(arguments.seed)
+    elements = list(structures.COMMON)
+    if arguments.elements != "common":
+        elements += structures.MAGNETIC
+    if arguments.elements == "mostly-magnetic":
+        elements += 7 * structures.MAGNETIC  # each is drawn eight times as often
+    if arguments.elements == "all":
+        elements += structures.RARE
+    if arguments.set == "compounds-beyond":
+        from compound_structures import compounds
+
+        return compounds(arguments.seed, elements)
+    if arguments.set == "materials":
+        from materials import materials
+
+        return materials(arguments.seed)
+    if arguments.set == "compounds":
+        return structures.compounds(arguments.seed, elements=elements, symmetric_share=arguments.symmetric)
+    if arguments.set not in structures.SETS:
+        sys.exit(f"found the set {arguments.set}; wanted one of {', '.join(structures.SETS)} or their -beyond")
+    return structures.SETS[arguments.set](arguments.seed)
+
+
+def held(path: Path, key: str) -> bool:
+    if not path.exists():
+        return False
+    with h5py.File(path) as store:
+        return key in store
+
+
+def write(path: Path, key: str, data: dict, facts: dict) -> None:
+    """Add a structure to a store; half-written groups are never left under their name."""
+    with h5py.File(path, "a") as store:
+        if "unfinished" in store:
+            del store["unfinished"]
+        group = store.create_group("unfinished")
+        for label, value in data.items():
+            if label in ("dcd", "magnetisation"):
+                group.create_dataset(label, data=rounded(value), compression="gzip", compression_opts=9, shuffle=True)
+            else:
+                group[label] = value
+        group.attrs.update(facts)
+        store.move("unfinished", key)
+
+
+def rounded(pairs: np.ndarray) -> np.ndarray:
+    """Multiples of a step whose rounding errors, uniform and independent, have ROUNDING of the norm."""
+    size = float(np.sqrt(np.mean(pairs.astype(float) ** 2)))
+    if size == 0:
+        return pairs
+    step = ROUNDING * size * np.sqrt(12)
+    return (np.round(pairs / step) * step).astype("f4")
+
+
+if __name__ == "__main__":
+    main()
