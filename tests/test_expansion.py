@@ -6,7 +6,7 @@ from itertools import product
 
 import numpy as np
 import pytest
-from test_harmonics import reference as harmonics
+from plain_harmonics import reference as harmonics
 
 from chgtools.cell import reciprocal
 from chgtools.kernels.expansion import add_expansions

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from scipy.special import sph_harm_y
+from plain_harmonics import reference
 
 from chgtools.kernels import harmonics as kernels
 
@@ -15,17 +15,6 @@ def directions(n=40, seed=0):
     v = np.random.default_rng(seed).normal(size=(n, 3))
     v = np.vstack([v, np.eye(3), -np.eye(3)])
     return v / np.linalg.norm(v, axis=1)[:, None]
-
-
-def reference(l_max, u):
-    """The same harmonics from scipy's complex ones, by angles."""
-    theta, phi = np.arccos(np.clip(u[:, 2], -1, 1)), np.arctan2(u[:, 1], u[:, 0])
-    rows = []
-    for ell in range(l_max + 1):
-        for m in range(-ell, ell + 1):
-            value = (-1) ** m * sph_harm_y(ell, abs(m), theta, phi)  # without the Condon-Shortley phase
-            rows.append(value.real if m == 0 else np.sqrt(2) * (value.imag if m < 0 else value.real))
-    return np.array(rows)
 
 
 @pytest.mark.parametrize("l_max", [0, 1, 2, L_MAX])

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from plain_harmonics import reference as harmonics
 from scipy.linalg import eigh
-from scipy.special import sph_harm_y
 
 from chgtools.cell import Structure
 from chgtools.elements import SYMBOLS
@@ -101,16 +101,6 @@ def test_transforms_hold_the_orbitals(element):
 # --- two-centre integrals against sums over points --------------------------------------------------------------------
 
 
-def real_harmonics(ell: int, unit: np.ndarray) -> np.ndarray:
-    """(2l + 1, n), m = -l..l, from SciPy's complex ones."""
-    theta, phi = np.arccos(unit[:, 2]), np.arctan2(unit[:, 1], unit[:, 0])
-    values = []
-    for m in range(-ell, ell + 1):
-        y = (-1) ** m * sph_harm_y(ell, abs(m), theta, phi)
-        values.append(y.real if m == 0 else np.sqrt(2) * (y.real if m > 0 else y.imag))
-    return np.array(values)
-
-
 def point_sum(first: str, second: str, vector: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """⟨a|b⟩ and ⟨a|V_loc,B|a'⟩ of two atoms ``vector`` bohr apart, on a fine grid of points."""
     step, half = 0.22, 9.0
@@ -122,7 +112,8 @@ def point_sum(first: str, second: str, vector: np.ndarray) -> tuple[np.ndarray, 
         r = np.linalg.norm(d, axis=1)
         atom = pseudo_atom(element)
         rows = [
-            np.interp(r, atom.mesh.r, confined_orbital(atom, i)) * real_harmonics(shell.shell.ell, d / r[:, None])
+            np.interp(r, atom.mesh.r, confined_orbital(atom, i))
+            * harmonics(3, d / r[:, None])[shell.shell.ell**2 : (shell.shell.ell + 1) ** 2]
             for i, shell in enumerate(atom.shells)
         ]
         return np.concatenate(rows)
