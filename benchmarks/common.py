@@ -83,8 +83,8 @@ def seen(card: Mapping[str, Any], entry: Entry, kind: str | None = None) -> bool
 
     kind : of the entry in the stores that the weights were trained on, where it is another
     """
+    from chgtools.training.config import TrainSettings, Validation
     from chgtools.training.data import split_of
-    from chgtools.training.settings import TrainSettings, Validation
 
     settings = card["settings"]
     rule = Validation(**{**settings["validation"], "hold_out": tuple(settings["validation"]["hold_out"])})

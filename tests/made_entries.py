@@ -7,9 +7,9 @@ import numpy as np
 from chgtools.cell import Structure
 from chgtools.fourier.basis import RadialBasis, expand, waves, with_charge
 from chgtools.fourier.half_sphere import half_sphere
-from chgtools.models.settings import EncoderSettings
+from chgtools.models.encoder_settings import EncoderSettings
 from chgtools.stores.entry import Entry
-from chgtools.training.settings import TrainSettings, Validation
+from chgtools.training.config import TrainSettings, Validation
 
 BASIS = RadialBasis(n_max=3, l_max=2, q_max=14.0)
 ENCODER = EncoderSettings(cutoff=4.0, radial=4, l_max=2, channels=3, hidden=8, state=4, readings=2)

@@ -10,8 +10,8 @@ from chgtools.fourier.basis import RadialBasis
 from chgtools.kernels.harmonics import harmonics
 from chgtools.models.descriptors import properties
 from chgtools.models.encoder import Encoder
+from chgtools.models.encoder_settings import EncoderSettings
 from chgtools.models.model import DensityModel, Trust
-from chgtools.models.settings import EncoderSettings
 
 BASIS = RadialBasis(n_max=5)
 ELEMENTS = ("Na", "O", "Si")

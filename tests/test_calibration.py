@@ -8,7 +8,7 @@ from chgtools.cell import Structure
 from chgtools.errors import SettingsError
 from chgtools.fourier.basis import RadialBasis, waves
 from chgtools.fourier.half_sphere import half_sphere
-from chgtools.models.settings import EncoderSettings
+from chgtools.models.encoder_settings import EncoderSettings
 from chgtools.stores.entry import Entry
 from chgtools.training.calibration import Observation, calibrate, rank_correlation
 from chgtools.training.free_atoms import fit_free_atoms

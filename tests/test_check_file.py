@@ -242,10 +242,10 @@ def test_damage_is_found(name, originals, tmp_path):
     blocks, change, code = REJECTED[name]
     path, _ = damaged(originals, blocks, change, tmp_path)
     report = check_file(path)
-    found = {finding.code: finding for finding in report.findings if finding.severity != "note"}
-    assert code in found
+    by_code = {finding.code: finding for finding in report.findings if finding.severity != "note"}
+    assert code in by_code
     assert not report.ok
-    line = int(found[code].place.rpartition(":")[2])
+    line = int(by_code[code].place.rpartition(":")[2])
     assert 1 <= line <= path.read_bytes().count(b"\n") + 2
 
 
@@ -295,8 +295,8 @@ def test_all_damages_of_a_file_are_found_with_their_lines(suffix, originals, tmp
     import gzip
 
     path.write_bytes(gzip.compress(content) if suffix else content)
-    found = [(f.code, int(f.place.rpartition(":")[2])) for f in check_file(path).findings if f.severity != "note"]
-    assert found == [
+    places = [(f.code, int(f.place.rpartition(":")[2])) for f in check_file(path).findings if f.severity != "note"]
+    assert places == [
         ("damaged-number", first + 3),
         ("record-header", headers[1] + 1),
         ("not-finite", second + 4),
@@ -330,8 +330,8 @@ def test_what_the_ordinary_reader_refuses_is_reported(blocks, originals, tmp_pat
 def test_severity_follows_icharg(icharg, originals, tmp_path):
     path, _ = damaged(originals, 1, *REJECTED["stars in the density"][1:2], tmp_path)
     (tmp_path / "INCAR").write_text("" if icharg is None else f"ICHARG = {icharg}\nNGXF = 4; NGYF = 3; NGZF = 3\n")
-    found = {finding.code: finding.severity for finding in check_file(path).findings}
-    assert found["damaged-number"] == ("dropped" if icharg == 1 else "refused")
+    severities = {finding.code: finding.severity for finding in check_file(path).findings}
+    assert severities["damaged-number"] == ("dropped" if icharg == 1 else "refused")
 
 
 def test_damage_of_a_magnetisation_leaves_the_density(originals, tmp_path):

@@ -125,7 +125,7 @@ def test_damage_is_noticed_or_harmless(case, originals, tmp_path, data):
     path = tmp_path / kind
     path.write_bytes(damaged)
     try:
-        found = chgcar.read(path)
+        read = chgcar.read(path)
     except ChgtoolsError as error:
         message = str(error)
         assert re.match(rf".*{kind}:\d+: \S.+", message), message
@@ -133,7 +133,7 @@ def test_damage_is_noticed_or_harmless(case, originals, tmp_path, data):
         line = int(re.search(r":(\d+): ", message).group(1))
         assert 1 <= line <= len(damaged.split(b"\n")) + 1  # the line behind the last where something is missing
         return
-    assert harmless(found, original) or undetectable(text, damaged), edit
+    assert harmless(read, original) or undetectable(text, damaged), edit
 
 
 @settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
-from fields import SKEW
+from fields import SKEW, density
 from small_entries import BASIS, SALT, entry_of, random_coefficients
 
 from chgtools.cell import Structure
+from chgtools.check import check_file
 from chgtools.errors import SettingsError
+from chgtools.formats import chgcar
 from chgtools.fourier.basis import expand
 from chgtools.fourier.phases import phases, structure_factors
 from chgtools.fourier.resampling import inscribed_cutoff
 from chgtools.models.descriptors import NAMES, properties
 from chgtools.models.label_reading import LabelReading
 from chgtools.models.model import Estimate
+from chgtools.stores.entry import Entry
 from chgtools.training.calibration import DAMPINGS, FEWEST, Observation, calibrate
 from chgtools.training.evaluation import Row, evaluate_entry, magnetic_summary, occupancies_summary, summary
+from chgtools.training.spins import start_directions
 
 
 def test_the_sphere_of_waves_that_a_grid_holds():
@@ -167,3 +173,24 @@ def test_a_learned_record_is_the_mean_over_members_of_readings_of_features():
     y00 = 0.28209479177387814
     wanted = [1.8 * y00 + read(0, 0), read(1, 0), 2.3 * y00 + read(0, 1), read(2, 0)]
     np.testing.assert_allclose(found, np.concatenate(wanted), atol=1e-12)
+
+
+def test_old_stores_have_a_moment_up_on_each_magnetic_atom():
+    """Cr, Mn, Fe, Co and Ni, and no other, where a store does not say how its runs started."""
+    names = ("Cr", "Mn", "Fe", "Co", "Ni", "Cu", "O")
+    structure = Structure(4 * SKEW, names, (1,) * 7, np.random.default_rng(0).random((7, 3)))
+    none = np.zeros((1, 0), complex)
+    entry = Entry("x", structure, (8, 8, 8), 1.0, np.zeros((0, 3), int), none[0], magnetisation=none)
+    assert start_directions(entry).ravel().tolist() == [1, 1, 1, 1, 1, 0, 0]
+    vectors = start_directions(replace(entry, magnetisation=np.zeros((3, 0), complex)))
+    assert vectors.tolist() == [[0, 0, 1]] * 5 + [[0, 0, 0]] * 2
+
+
+@pytest.mark.parametrize("fine", [(6, 6, 8), (4, 6, 8), (6, 4, 8), (8, 6, 10), (12, 12, 16)])
+def test_check_tells_of_a_grid_that_is_coarser_or_finer_than_the_runs(tmp_path, fine):
+    """VASP reads a CHGCAR of its own grid alone, whichever of the two is larger."""
+    chgcar.write(density((6, 6, 8)), tmp_path / "CHGCAR")
+    tags = "".join(f"NG{axis}F = {n}\n" for axis, n in zip("XYZ", fine, strict=True))
+    (tmp_path / "INCAR").write_text(f"ICHARG = 11\nENCUT = 100\n{tags}")
+    codes = [finding.code for finding in check_file(tmp_path / "CHGCAR").findings]
+    assert ("grid" in codes) == (fine != (6, 6, 8))

@@ -10,10 +10,10 @@ from chgtools.cell import Structure
 from chgtools.errors import ChgtoolsError, FormatError, MismatchError
 from chgtools.fourier.basis import total_charge
 from chgtools.kernels.harmonics import harmonics
+from chgtools.models.encoder_settings import EncoderSettings
 from chgtools.models.graph import graph
 from chgtools.models.model import Trust
 from chgtools.models.neighbours import neighbours
-from chgtools.models.settings import EncoderSettings
 from chgtools.models.weights import element_zvals, load_model, read_facts, save_model
 from chgtools.paw.angular import gaunt
 

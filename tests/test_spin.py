@@ -15,16 +15,16 @@ from chgtools.errors import FormatError
 from chgtools.fourier.basis import RadialBasis, expand, waves
 from chgtools.models.descriptors import properties
 from chgtools.models.encoder import Encoder
+from chgtools.models.encoder_settings import EncoderSettings
 from chgtools.models.model import DensityModel
-from chgtools.models.settings import EncoderSettings
 from chgtools.models.weights import load_model, save_model
 from chgtools.start.magnetisation import start_magnetisation
 from chgtools.stores.entry import Entry
 from chgtools.stores.store import Store, writable, write_entry
+from chgtools.training.config import TrainSettings, Validation
 from chgtools.training.losses import magnetic_percent
 from chgtools.training.run import train
 from chgtools.training.samples import sample_of
-from chgtools.training.settings import TrainSettings, Validation
 from chgtools.training.spins import directions, start_directions
 
 BASIS = RadialBasis(n_max=4)

@@ -22,13 +22,13 @@ from chgtools.libraries.choice import Source, choose
 from chgtools.models.weights import load_model
 from chgtools.start.superposition import superpose
 from chgtools.stores.store import Store, writable, write_entry
+from chgtools.training.config import Loss, TrainSettings, defaults_text, read_settings
 from chgtools.training.data import read_data, split_of
 from chgtools.training.evaluation import evaluate_entry, summary
 from chgtools.training.evaluation_run import Selection, evaluate_stores
 from chgtools.training.losses import coulomb_percent, mae_percent, neutral, residual, rms_percent
 from chgtools.training.run import Listener, train
 from chgtools.training.samples import GridTransform, sample_of
-from chgtools.training.settings import Loss, TrainSettings, defaults_text, read_settings
 from chgtools.training.trainer import Trainer
 
 

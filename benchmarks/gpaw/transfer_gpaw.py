@@ -35,8 +35,8 @@ from chgtools.models.model import DensityModel
 from chgtools.models.weights import load_model
 from chgtools.stores.entry import Entry
 from chgtools.stores.store import Store, opened, writable, write_entry
+from chgtools.training.config import TrainSettings, Validation
 from chgtools.training.run import train
-from chgtools.training.settings import TrainSettings, Validation
 from chgtools.units import BOHR_ANGSTROM
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))

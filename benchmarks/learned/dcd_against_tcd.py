@@ -17,12 +17,12 @@ from pathlib import Path
 
 import numpy as np
 
-from chgtools.models.settings import EncoderSettings
+from chgtools.models.encoder_settings import EncoderSettings
 from chgtools.models.weights import load_model
+from chgtools.training.config import TrainSettings, Validation
 from chgtools.training.data import read_data
 from chgtools.training.evaluation import evaluate
 from chgtools.training.run import train
-from chgtools.training.settings import TrainSettings, Validation
 
 TARGETS = {"DCD": ("dcd", False), "TCD": ("tcd", False), "TCD + atoms": ("tcd", True)}
 COLOURS = {"DCD": "#4477aa", "TCD": "#cc6644", "TCD + atoms": "#228833"}

@@ -71,7 +71,7 @@ def mend_file(
 
 def _moments(result: Scan, inputs: Inputs, edit: Edit, notes: list[str]) -> Edit:
     """The edit that puts in the moments before a block."""
-    from chgtools.formats.chgcar_writer import _reals
+    from chgtools.formats.chgcar_writer import print_reals
 
     assert result.structure is not None
     n_atoms, blocks = result.structure.n_atoms, len(result.blocks)
@@ -87,7 +87,7 @@ def _moments(result: Scan, inputs: Inputs, edit: Edit, notes: list[str]) -> Edit
         if given is not None:
             origin += f"; the MAGMOM given has {len(given)} values, {n_atoms} ions need {per_atom * n_atoms}"
     notes.append(f"moments before block {edit.block + 1}: {origin}")
-    return Edit(edit.begin, edit.end, _reals(values.astype(float), 20, 12), edit.code, edit.block)
+    return Edit(edit.begin, edit.end, print_reals(values.astype(float), 20, 12), edit.code, edit.block)
 
 
 def _copy(reader: LineReader, file: IO[bytes], edits: list[Edit], carriage_returns: bool) -> None:

@@ -5,57 +5,22 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import numpy as np
+from chgtools.formats.chgcar_end import REAL, numbers_at_end, shown
 
 if TYPE_CHECKING:
+    import numpy as np
     from numpy.typing import NDArray
 
+    from chgtools.formats.chgcar_layout import Form
     from chgtools.formats.streams import LineReader
 
-# What a list-directed read takes for a real: letterless exponents too
-REAL = re.compile(rb"[+-]?(?:\d+\.?\d*|\.\d+)(?:[EeDd][+-]?\d+|[+-]\d+)?")
 _EXPONENT = re.compile(rb"(?<=[\d.])([+-]\d+)$")
 _TOUCHING = re.compile(rb"[\d.][+-]\d*\.")  # 0.1E+00-0.2E+00: one word to Fortran, and no number
 
 # (code, line, what was found)
 Report = Callable[[str, int, str], None]
-
-
-@dataclass(frozen=True)
-class Form:
-    """Fixed fields: width and decimals of each, numbers to a line; decimals are significant digits for G format."""
-
-    width: int
-    decimals: int
-    columns: int
-
-    def holds(self, line: bytes) -> bool:
-        """Whether a line is made of such fields, however many."""
-        text = line.rstrip()
-        if self.width == 12:
-            from chgtools.formats.grid_block import _is_g_line
-
-            return _is_g_line(text)
-        number = rb" *[+-]?\d?\.\d{%d}(?:[EeDd][+-]\d\d|[+-]\d{3})" % self.decimals
-        fields = [text[i : i + self.width] for i in range(0, len(text), self.width)]
-        return all(len(field) == self.width and re.fullmatch(number, field) for field in fields)
-
-
-def shown(line: bytes | None, length: int = 40) -> str:
-    """A line for a message."""
-    if line is None:
-        return "the end of the file"
-    text = line.decode("ascii", "replace").strip()
-    return repr(text if len(text) <= length else text[: length - 3] + "...")
-
-
-def is_numbers(line: bytes) -> bool:
-    """Whether a line consists of numbers a list-directed read accepts."""
-    words = line.split()
-    return bool(words) and all(REAL.fullmatch(word) for word in words)
 
 
 def real(word: bytes) -> float | None:
@@ -74,11 +39,13 @@ def read_list(
     form: Form | None,
     ends: Callable[[bytes], bool],
     report: Report,
-) -> int:
-    """Fill ``values`` from whole lines; returns how many numbers there were, with the reader behind them.
+    integers: bool = False,
+) -> tuple[int, int | None]:
+    """Fill ``values`` from whole lines; returns how many numbers there were, with the reader behind them, and the line
+    in which the file ends among them, None where it does not.
 
     form : fields that the numbers must keep to (a number that has lost a digit is still a number), or None
-    ends : whether a line belongs to the next section
+    ends : whether a line belongs to the next section; integers : whether the last number may lack its point
     What is no number counts as one, because that is how far a reader that counts would have come; it is reported as
     damaged-number, not-finite, number-field, surplus-numbers, stray-blank-line or layout.
     """
@@ -101,17 +68,29 @@ def read_list(
             break
         if status == NEED_MORE:
             if not reader.fill():
-                break
+                return numbers_at_end(reader, form, done, values.size, integers) or (done, None)
             continue
         line = reader.peek()
         if line is None or ends(line):
             break
+        end = numbers_at_end(reader, form, done, values.size, integers)
+        if end is not None:
+            _take_whole(line, form, values, done, end[0])
+            reader.readline()
+            return end
         done, good = _by_hand(line, reader.line + 1, values, done, form, report)
         if good and tidy:
             report("layout", reader.line + 1, f"other numbers to a line than VASP prints: {shown(line)}")
         tidy = False  # behind a damage the lines may end elsewhere
         reader.readline()
-    return done
+    return done, None
+
+
+def _take_whole(line: bytes, form: Form | None, values: NDArray[np.float64], done: int, end: int) -> None:
+    """The whole numbers of a line that is cut."""
+    words = line.split() if form is None else [line[i * form.width :][: form.width] for i in range(end - done)]
+    for index, word in enumerate(words[: end - done], done):
+        values[index] = real(word.strip()) or 0.0
 
 
 def _report_touching(text: bytes, line: int, report: Report) -> None:

@@ -6,13 +6,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from chgtools.check.number_list import Form, is_numbers, shown
 from chgtools.check.scan_between import Between, Numbers
-from chgtools.check.scan_block import BlockFacts, Shape, scan_block
+from chgtools.check.scan_block import BlockFacts, scan_block
 from chgtools.check.scan_records import LAST_INDEX, Records, is_record, scan_records
 from chgtools.check.walk import Edit, Trouble, Walk
 from chgtools.errors import FormatError
 from chgtools.formats import poscar
+from chgtools.formats.chgcar_end import is_numbers, parse_grid_line, shown, some_without, wrong_count
+from chgtools.formats.chgcar_layout import Form, Shape
 from chgtools.formats.streams import LineReader
 
 if TYPE_CHECKING:
@@ -114,12 +115,11 @@ class _Scanner:
         walk, result = self.walk, self.result
         line = walk.reader.readline()
         number = walk.reader.line + (line is None)
-        words = (line or b"").split()
-        if len(words) == 3 and all(word.isdigit() and 0 < int(word) < 1_000_000 for word in words):
-            result.shape = (int(words[0]), int(words[1]), int(words[2]))
-            result.grid_line = number
+        shape = parse_grid_line(line)
+        if not isinstance(shape, str):
+            result.shape, result.grid_line = shape, number
             return True
-        walk.report("grid-line", number, f"found {shown(line)}; wanted the grid, three positive integers")
+        walk.report("grid-line", number, shape)
         result.stopped = "the grid line cannot be read, so nothing behind it was checked"
         return False
 
@@ -132,6 +132,7 @@ class _Scanner:
         while True:
             walk.block = len(result.blocks)
             result.blocks.append(scan_block(walk, result.shape))
+            between.cut(False)
             before = between.numbers()
             if self._record_ahead() and before.count:
                 between.surplus(before)
@@ -141,6 +142,7 @@ class _Scanner:
                 real, imaginary, self.form = scan_records(walk, n_atoms, self.form)
             result.records.append(real)
             result.imaginary.append(imaginary)
+            between.cut(bool(real.values))
             if real.values or imaginary.values:
                 before = between.numbers()
             if not between.next_block(before, bool(real.values)):
@@ -171,25 +173,20 @@ class _Scanner:
         blocks, line = len(result.blocks), walk.reader.line
         assert result.structure is not None
         walk.block = 0
-        with_imaginary = [index for index, records in enumerate(result.imaginary) if records.values]
-        if blocks == 3:
-            walk.report("block-count", line, "3 blocks; VASP writes 1, 2 (ISPIN = 2) or 4 (non-collinear)")
-        elif blocks < 4 and with_imaginary:
-            walk.report(
-                "block-count",
-                line,
-                f"imaginary records, which non-collinear files of 4 blocks have, and {blocks} blocks",
-            )
-        without = [str(index + 1) for index, records in enumerate(result.records) if not records.values]
-        if without:
-            which = (
-                "no augmentation records"
-                if len(without) == blocks
-                else f"no augmentation records behind block {', '.join(without)}"
-            )
-            walk.report("record-missing", line, which)
-        elif blocks == 4 and len(with_imaginary) < 4:
-            lacking = [str(index + 1) for index in range(4) if index not in with_imaginary]
-            walk.report("imaginary-missing", line, f"no imaginary records behind block {', '.join(lacking)} of 4")
-        if result.structure.n_atoms > LAST_INDEX and not without:
+        present = [bool(records.values) for records in result.records]
+        with_imaginary = [bool(records.values) for records in result.imaginary]
+        imaginary = some_without(line, with_imaginary, "imaginary ")
+        for damage in (wrong_count(line, blocks), some_without(line, present)):
+            if damage is not None:
+                walk.meet(damage)
+        if blocks < 3 and any(with_imaginary):
+            found = f"imaginary records, which non-collinear files of 4 blocks have, and {blocks} blocks"
+            walk.report("block-count", line, found)
+        if not any(present):
+            walk.report("record-missing", line, "no augmentation records")
+        elif blocks == 4 and not any(with_imaginary):
+            walk.report("imaginary-missing", line, "no imaginary records behind block 1, 2, 3, 4 of 4")
+        elif imaginary is not None and all(present):
+            walk.meet(imaginary)
+        if result.structure.n_atoms > LAST_INDEX and all(present):
             walk.report("ion-index", line, f"records of {result.structure.n_atoms} ions")

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from chgtools.check.number_list import is_numbers, shown
-from chgtools.check.scan_block import Shape, is_grid_line
 from chgtools.check.scan_records import is_record
 from chgtools.check.walk import Edit, Walk
+from chgtools.formats.chgcar_end import cut_between, is_numbers, other_grid, shown
+from chgtools.formats.chgcar_layout import MOMENT_FORMS, Shape, is_grid_line
 
-MOMENT_WIDTH = 20  # 5E20.12
+MOMENT_WIDTH = MOMENT_FORMS[0].width
 MOST_BLOCKS = 4
 
 
@@ -33,6 +33,17 @@ class Between:
     def __init__(self, walk: Walk, shape: Shape, n_atoms: int) -> None:
         self.walk, self.shape, self.n_atoms = walk, shape, n_atoms
         self.stopped = ""
+
+    def cut(self, has_records: bool) -> bool:
+        """Whether the file is cut here; the rest of it is stepped over."""
+        walk = self.walk
+        damage = cut_between(walk.reader, self.shape, self.n_atoms, walk.block + 1, has_records)
+        if damage is None:
+            return False
+        walk.meet(damage)
+        while walk.reader.readline() is not None:
+            pass
+        return True
 
     def numbers(self) -> Numbers:
         """Step over lines of numbers up to a grid line or anything else."""
@@ -69,6 +80,9 @@ class Between:
         if blank and (reader.peek() is None):
             self._delete(begin, first, "blank lines")
             return False
+        if blank and self.cut(has_records):
+            self._end(Numbers(), has_records, n_atoms)
+            return False
         if blank and is_numbers(reader.peek() or b""):
             for number, edit in blank:
                 walk.fixable("stray-blank-line", number, "a blank line before the next block", edit)
@@ -84,11 +98,8 @@ class Between:
         self._moments(before, has_records, n_atoms)
         _, number, _, _ = walk.take_line()
         if not is_grid_line(line, self.shape):
-            walk.report(
-                "grid-between",
-                number,
-                f"block {walk.block + 2} has the grid {shown(line)}, the first block {self.shape}",
-            )
+            nx, ny, nz = (int(word) for word in line.split())
+            walk.meet(other_grid(number, walk.block + 2, (nx, ny, nz), self.shape))
             self.stopped = f"block {walk.block + 2} has another grid; what follows line {number} was not checked"
             return False
         return True

@@ -7,14 +7,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from chgtools.check.number_list import Form, Report, read_list
+from chgtools.check.number_list import Report, read_list
 from chgtools.check.walk import Edit, Walk
 from chgtools.errors import FormatError
+from chgtools.formats.chgcar_end import room_behind, short_block
+from chgtools.formats.chgcar_layout import Shape, block_form, is_grid_line
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-Shape = tuple[int, int, int]
 _WHAT = {
     "damaged-number": "holds what is no number",
     "not-finite": "holds a value that is not finite",
@@ -31,10 +32,6 @@ class BlockFacts:
     mean: float
     zero: bool
     complete: bool
-
-
-def is_grid_line(line: bytes, shape: Shape) -> bool:
-    return line.split() == [str(n).encode() for n in shape]
 
 
 def scan_block(walk: Walk, shape: Shape) -> BlockFacts:
@@ -63,15 +60,14 @@ def scan_block(walk: Walk, shape: Shape) -> BlockFacts:
 def _by_list(walk: Walk, shape: Shape, grid_line: int) -> BlockFacts:
     n_points = shape[0] * shape[1] * shape[2]
     reader = walk.reader
-    values = np.empty(min(n_points, reader.unread_size() // 2 + 1), np.float64)
-    done = read_list(reader, values, _form(walk), lambda line: _ends(line, shape), _reporter(walk))
+    room = room_behind(reader)
+    values = np.empty(min(n_points, room + 1), np.float64)
+    done, end = read_list(
+        reader, values, block_form(reader), lambda line: _ends(line, shape), _reporter(walk), integers=True
+    )
     if done < n_points:
-        walk.report(
-            "short-block",
-            reader.line + 1,
-            f"block {walk.block + 1} has {done} numbers, its {shape[0]} x {shape[1]} x {shape[2]} grid (line "
-            f"{grid_line}) needs {n_points}",
-        )
+        ends_here = None if end else room
+        walk.meet(short_block(f"block {walk.block + 1}", shape, grid_line, done, end or reader.line + 1, ends_here))
     return _facts(values[:done], n_points)
 
 
@@ -91,14 +87,6 @@ def _reporter(walk: Walk) -> Report:
             walk.report(code, line, f"block {walk.block + 1} {_WHAT[code]}: {found}")
 
     return report
-
-
-def _form(walk: Walk) -> Form | None:
-    """The fields of VASP that the block's first lines show."""
-    from chgtools.formats.grid_block import _detect
-
-    number_format, _ = _detect(walk.reader)
-    return {"E": Form(18, 11, 5), "G": Form(12, 5, 10)}.get(number_format)
 
 
 def _facts(values: NDArray[np.float64], n_points: int) -> BlockFacts:

@@ -7,9 +7,18 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from chgtools.check.number_list import Form, Report, is_numbers, read_list, shown
+from chgtools.check.number_list import Report, read_list
 from chgtools.check.walk import Edit, Walk
-from chgtools.formats.chgcar_layout import IMAGINARY, RECORD, RECORD_FIELDS
+from chgtools.formats.chgcar_end import (
+    bad_record_header,
+    header_is_cut,
+    is_numbers,
+    no_record,
+    record_of,
+    short_record,
+    shown,
+)
+from chgtools.formats.chgcar_layout import IMAGINARY, RECORD, RECORD_FORMS, Form, first_form, record_numbers
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -62,7 +71,7 @@ def scan_records(walk: Walk, n_atoms: int, form: Form | None) -> tuple[Records, 
     parts = {b"": Records(), IMAGINARY: Records()}
     expected = {b"": 1, IMAGINARY: 1}
     pieces: list[_Piece] = []
-    while is_record(line := _next_header(walk, len(pieces) % n_atoms != 0)):
+    while is_record(line := _next_header(walk, len(pieces) % n_atoms != 0)) and not header_is_cut(walk.reader):
         part = IMAGINARY if is_imaginary(line) else b""
         begin = walk.position
         ion, form = _scan_record(walk, expected[part], n_atoms, part, parts[part], form)
@@ -72,9 +81,11 @@ def scan_records(walk: Walk, n_atoms: int, form: Form | None) -> tuple[Records, 
         elif expected[part] < ion <= n_atoms:
             _missing(walk, expected[part], ion - 1, part)
             expected[part] = ion + 1
-    for part, following in expected.items():
-        if following <= n_atoms and parts[part].values:
-            _missing(walk, following, n_atoms, part)
+    short = [part for part, following in expected.items() if following <= n_atoms and parts[part].values]
+    for part in short:
+        walk.meet(no_record(walk.reader, expected[part], n_atoms, part))
+    if short and header_is_cut(walk.reader):
+        walk.reader.readline()
     _order(walk, pieces, n_atoms)
     return parts[b""], parts[IMAGINARY], form
 
@@ -129,13 +140,9 @@ def _scan_record(
     """One record; returns the ion it is of, and the fields of its numbers."""
     title = RECORD + part
     line, number, begin, end = walk.take_line()
-    from chgtools.formats.chgcar_reader import _record_numbers
-
-    index, count = _record_numbers(line.strip()[len(title) :].rstrip())
+    index, count = record_numbers(line.strip()[len(title) :].rstrip())
     if count is None or count > MAX_LENGTH:
-        walk.report(
-            "record-header", number, f"found {shown(line)}; wanted '{title.decode()}', ion {expected} and its length"
-        )
+        walk.meet(bad_record_header(number, line, expected, part))
         _skip_numbers(walk)
         return expected, form
     ion = expected if index is None and expected > LAST_INDEX else index or 0
@@ -178,17 +185,13 @@ def _scan_values(walk: Walk, ion: int, count: int, form: Form | None) -> tuple[N
             )
         return np.empty(0), True, form
     if form is None:
-        form = _form(walk)
+        form = first_form(reader.peek_lines(2), RECORD_FORMS)
     values = np.empty(count)
-    seen = len(walk.troubles)
-    done = read_list(reader, values, form, _ends, _reporter(walk, ion))
-    good = all(trouble.code in ("stray-blank-line", "layout") for trouble in walk.troubles[seen:])
+    before = len(walk.troubles)
+    done, end = read_list(reader, values, form, _ends, _reporter(walk, ion))
+    good = all(trouble.code in ("stray-blank-line", "layout") for trouble in walk.troubles[before:])
     if done < count:
-        walk.report(
-            "record-values",
-            reader.line + 1,
-            f"the record of ion {ion} has {done} of {count} numbers; found {shown(reader.peek())} where they go on",
-        )
+        walk.meet(short_record(record_of(ion), done, count, end or reader.line + 1, reader.peek()))
         good = False
     return values[:done], good, form
 
@@ -196,17 +199,6 @@ def _scan_values(walk: Walk, ion: int, count: int, form: Form | None) -> tuple[N
 def _ends(line: bytes) -> bool:
     words = line.split()
     return b"augmentation" in line.lower() or (len(words) == 3 and all(word.isdigit() for word in words))
-
-
-def _form(walk: Walk) -> Form | None:
-    """The fields of VASP (or pymatgen) that the first records show, as in the ordinary reader."""
-    from chgtools.formats.chgcar_reader import _fields_of
-
-    for line in walk.reader.peek_lines(2):
-        known = _fields_of(line, RECORD_FIELDS)
-        if known:
-            return Form(*known, 5)
-    return None
 
 
 def _reporter(walk: Walk, ion: int) -> Report:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from chgtools.formats.chgcar_end import Damage
 from chgtools.formats.streams import LineReader
 
 
@@ -52,6 +53,10 @@ class Walk:
 
     def report(self, code: str, line: int, found: str) -> None:
         self.troubles.append(Trouble(code, line, found, self.block))
+
+    def meet(self, damage: Damage) -> None:
+        """Report a damage in the words that the ordinary reader has for it."""
+        self.report(damage.code, damage.line, damage.found)
 
     def fixable(self, code: str, line: int, found: str, edit: Edit) -> None:
         self.troubles.append(Trouble(code, line, found, self.block, True))

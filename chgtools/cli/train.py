@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 def _show_defaults(ctx: click.Context, _: click.Parameter, value: bool) -> None:
     if value and not ctx.resilient_parsing:
-        from chgtools.training.settings import defaults_text
+        from chgtools.training.config import defaults_text
 
         click.echo(defaults_text(), nl=False)
         ctx.exit()
@@ -40,9 +40,9 @@ def train(config: Path, folder: Path, start: str | None, restart: bool, as_json:
     """
     from chgtools.models.weights import load_model
     from chgtools.training import processes
+    from chgtools.training.config import read_settings
     from chgtools.training.run import Listener, weights_path
     from chgtools.training.run import train as run
-    from chgtools.training.settings import read_settings
 
     settings = read_settings(config)
     processes.join(settings.device)

@@ -7,8 +7,8 @@ from typing import IO, TYPE_CHECKING, Any
 import numpy as np
 
 from chgtools.errors import ChgtoolsError
-from chgtools.formats.chgcar_layout import IMAGINARY, RECORD, block_names
-from chgtools.formats.grid_block import BlockLayout, vasp_layout, write_block
+from chgtools.formats.chgcar_layout import IMAGINARY, RECORD, BlockLayout, block_names, vasp_layout
+from chgtools.formats.grid_block import write_block
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -53,7 +53,7 @@ def write_sections(data: VolumetricData, kind: str, file: IO[bytes]) -> None:
     names = block_names(kind, len(data.blocks))
     for index, values in enumerate(data.blocks):
         if index and data.moments and kind in ("CHGCAR", "LOCPOT"):
-            file.write(_reals(data.moments[index - 1], 20, 12))
+            file.write(print_reals(data.moments[index - 1], 20, 12))
         file.write(grid_line + b"\n")
         form = plain
         if layout is not None and index < len(layout.blocks) and layout.blocks[index].number_format != "free":
@@ -84,10 +84,10 @@ def _write_records(file: IO[bytes], name: bytes, records: list[NDArray[np.float6
     for ion, values in enumerate(records, 1):
         index = f"{ion:4d}" if ion <= 9999 else "****"  # Fortran's I4; VASP reads the records in order
         file.write(name + f"{index}{len(values):4d}\n".encode())
-        file.write(_reals(values, 15, 7))
+        file.write(print_reals(values, 15, 7))
 
 
-def _reals(values: NDArray[np.float64], width: int, digits: int) -> bytes:
+def print_reals(values: NDArray[np.float64], width: int, digits: int) -> bytes:
     """5Ewidth.digits, with its newlines; an empty line for no values."""
     from chgtools.kernels.fields import POWERS
     from chgtools.kernels.printing import format_e

@@ -16,64 +16,19 @@ from typing import IO, TYPE_CHECKING, Any
 import numpy as np
 
 from chgtools.errors import ChgtoolsError, FormatError
+from chgtools.formats.chgcar_end import cut_line, numbers_at_end, room_behind, short_block
+from chgtools.formats.chgcar_layout import BlockLayout, Form, Shape, block_form, is_grid_line
 from chgtools.formats.streams import MARGIN, LineReader
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-_E_FIELD = rb"(?: [ 0-]\.\d{11}(?:E[+-]\d\d|[+-]\d{3}))"
-_E_LINE = re.compile(_E_FIELD + rb"{1,5}\s*")
-_G_FIELD = re.compile(rb" {1,7}-?\d*\.\d*(?: {4}|E[+-]\d\d|[+-]\d{3})")
 PARALLEL_FROM = 500_000  # numbers: below, starting a second thread costs more than it saves
 CHUNK_LINES = 40_000
 
 
-@dataclass(frozen=True)
-class BlockLayout:
-    """How the numbers of a block were printed.
-
-    number_format : "E" (1X,E17.11), "G" (1X,G11.5) or "free"
-    columns : numbers to a line
-    tail : what stands between the last number and the next section
-    """
-
-    number_format: str
-    columns: int
-    tail: bytes
-
-    @property
-    def width(self) -> int:
-        return 12 if self.number_format == "G" else 18
-
-
-def vasp_layout(kind: str, n_points: int) -> BlockLayout:
-    """The layout VASP uses for a kind of file; a last line that is not full ends in two blanks."""
-    if kind in ("CHG", "PARCHG", "ELFCAR"):
-        return BlockLayout("G", 10, b"\n" if n_points % 10 == 0 else b"  \n")
-    return BlockLayout("E", 5, b"\n" if n_points % 5 == 0 else b"  \n")
-
-
-def _detect(reader: LineReader) -> tuple[str, int]:
-    """Number format and columns from the first two lines of a block (two, so that one may be damaged)."""
-    first, second = (*reader.peek_lines(2), b"", b"")[:2]
-    for line in (first, second):
-        if _E_LINE.fullmatch(line):
-            return "E", len(line.rstrip()) // 18 if line is first else 5
-        if _is_g_line(line):
-            return "G", -(-len(line.rstrip()) // 12) if line is first else 10
-    return "free", len(first.split())
-
-
-def _is_g_line(line: bytes) -> bool:
-    """Whether a line is up to ten fields of 1X,G11.5; blanks at its end may be missing."""
-    text = line.rstrip()
-    count = -(-len(text) // 12)
-    padded = text.ljust(count * 12)
-    return 0 < count <= 10 and all(_G_FIELD.fullmatch(padded, i * 12, i * 12 + 12) for i in range(count))
-
-
 def read_block(
-    reader: LineReader, shape: tuple[int, int, int], scale: float, dtype: Any, grid_line: int, what: str
+    reader: LineReader, shape: Shape, scale: float, dtype: Any, grid_line: int, what: str
 ) -> tuple[NDArray[Any], str, int, bytes]:
     """The numbers of one block, each multiplied by ``scale``.
 
@@ -82,38 +37,27 @@ def read_block(
     Returns the (nx, ny, nz) Fortran-order array, the number format, the columns and the text between the last
     number and its newline. Raises FormatError for a block that is short, overfull, garbled or not finite.
     """
-    from chgtools.kernels import fields
     from chgtools.kernels.fields import POWERS
     from chgtools.kernels.parse import BAD, DONE, parse_fixed, parse_free
 
     n_points = shape[0] * shape[1] * shape[2]
-    if n_points > reader.unread_size() // 2 + 1:
-        raise reader.fail(
-            f"{what}'s grid {_grid(shape)} needs {n_points} numbers, the rest of the file has room for "
-            f"{reader.unread_size() // 2} at most; the grid line is damaged or the file was cut short: copy it again",
-            grid_line,
-        )
-    try:
-        values = np.empty(n_points, dtype)
-    except MemoryError as error:
-        gigabytes = n_points * np.dtype(dtype).itemsize / 1e9
-        raise reader.fail(f"{what}'s grid {_grid(shape)} needs {gigabytes:.1f} GB of memory", grid_line) from error
-    number_format, columns = _detect(reader)
-    columns = max(columns, 1)
-    width, digits = fields.E_WIDTH, fields.E_DIGITS
-    if number_format == "G":
-        width, digits = fields.G_WIDTH, fields.G_DIGITS
+    block = _Block(reader, what, shape, grid_line, room_behind(reader), block_form(reader))
+    values = block.values(dtype)
+    form = block.form
+    columns = max(len(reader.peek_lines(1)[0].split()), 1) if form is None else form.columns
     done = 0
-    if number_format == "E" and columns == 5 and reader.compression is None and n_points >= PARALLEL_FROM:
+    if form == Form(18, 11, 5) and reader.compression is None and values.size >= PARALLEL_FROM:
         done = _read_two_threads(reader, values, scale)
     allow_integers = False
     last_line = b""
     while True:
         text, stop = reader.buffer[reader.start :], reader.stop - reader.start
-        if number_format == "free":
+        if form is None:
             used, done, lines, status = parse_free(text, stop, values, done, scale, POWERS, allow_integers)
         else:
-            used, done, lines, status = parse_fixed(text, stop, values, done, width, digits, columns, scale, POWERS)
+            used, done, lines, status = parse_fixed(
+                text, stop, values, done, form.width, form.decimals, form.columns, scale, POWERS
+            )
         if status == DONE:
             last_line = _last_line(text, used)
             reader.consume(used, lines)
@@ -121,15 +65,18 @@ def read_block(
         reader.consume(used, lines)
         if status == BAD:
             line = reader.peek() or b""
-            if number_format == "free" and not allow_integers and _only_integers_new(line, shape):
+            if form is None and not allow_integers and _only_integers_new(line, shape):
                 allow_integers = True
                 continue
-            raise _explain(reader, line, shape, done, grid_line, what, columns, number_format)
+            raise block.explain(line, done)
         if not reader.fill():
-            raise _short(reader, shape, done, grid_line, what)
+            raise block.short(done)
+    values = values.reshape(shape, order="F")
+    if form is None:
+        return values, "free", columns, b""
     in_last = n_points - (n_points - 1) // columns * columns
-    tail = b"" if number_format == "free" else last_line.rstrip(b"\n")[in_last * width :]
-    return values.reshape(shape, order="F"), number_format, columns, tail
+    tail = last_line.rstrip(b"\n")[in_last * form.width :]
+    return values, "G" if form.width == 12 else "E", columns, tail
 
 
 def _last_line(text: NDArray[np.uint8], used: int) -> bytes:
@@ -143,9 +90,6 @@ def _read_two_threads(reader: LineReader, values: NDArray[Any], scale: float) ->
     Returns how many numbers were read, with the reader behind them: all full lines, or 0 with the reader left where it
     was when any line differs from VASP's layout (the sequential reader then finds out where and why).
     """
-    from chgtools.kernels.fields import E_DIGITS, E_WIDTH, POWERS
-    from chgtools.kernels.parse import DONE, parse_fixed
-
     n_lines = values.size // 5
     begin = reader.position
 
@@ -153,17 +97,8 @@ def _read_two_threads(reader: LineReader, values: NDArray[Any], scale: float) ->
         buffer = np.empty(CHUNK_LINES * 91 + MARGIN, np.uint8)
         with open(reader.path, "rb", buffering=0) as file:
             for line in range(first, last, CHUNK_LINES):
-                lines = min(CHUNK_LINES, last - line)
-                file.seek(begin + line * 91)
-                wanted, got = lines * 91, 0
-                while got < wanted:
-                    count = file.readinto(memoryview(buffer)[got:wanted])
-                    if not count:
-                        return False
-                    got += count
-                part = values[line * 5 : (line + lines) * 5]
-                used, _, parsed, status = parse_fixed(buffer, wanted, part, 0, E_WIDTH, E_DIGITS, 5, scale, POWERS)
-                if status != DONE or parsed != lines or used != wanted:
+                part = values[line * 5 : min(line + CHUNK_LINES, last) * 5]
+                if not _read_lines(file, begin + line * 91, part, buffer, scale):
                     return False
         return True
 
@@ -178,67 +113,97 @@ def _read_two_threads(reader: LineReader, values: NDArray[Any], scale: float) ->
     return n_lines * 5
 
 
-def _grid(shape: tuple[int, int, int]) -> str:
-    return " x ".join(str(n) for n in shape)
+def _read_lines(file: IO[bytes], begin: int, values: NDArray[Any], buffer: NDArray[np.uint8], scale: float) -> bool:
+    """Fill ``values`` from full lines that begin at a byte; False where they are not in VASP's layout."""
+    from chgtools.kernels.fields import E_DIGITS, E_WIDTH, POWERS
+    from chgtools.kernels.parse import DONE, parse_fixed
+
+    lines = values.size // 5
+    file.seek(begin)
+    wanted, got = lines * 91, 0
+    while got < wanted:
+        count = file.readinto(memoryview(buffer)[got:wanted])  # type: ignore[attr-defined]
+        if not count:
+            return False
+        got += count
+    used, _, parsed, status = parse_fixed(buffer, wanted, values, 0, E_WIDTH, E_DIGITS, 5, scale, POWERS)
+    return bool(status == DONE and parsed == lines and used == wanted)
 
 
-def _is_grid_line(line: bytes, shape: tuple[int, int, int]) -> bool:
-    return line.split() == [str(n).encode() for n in shape]
-
-
-def _only_integers_new(line: bytes, shape: tuple[int, int, int]) -> bool:
+def _only_integers_new(line: bytes, shape: Shape) -> bool:
     """Whether a refused line is numbers after all, some without a decimal point, and not the next grid line."""
-    if _is_grid_line(line, shape):
+    if is_grid_line(line, shape):
         return False
     return bool(re.fullmatch(rb"[\s\d.eEdD+-]+", line)) and bool(re.search(rb"(?:^|\s)[+-]?\d+(?:\s|$)", line))
 
 
-def _short(reader: LineReader, shape: tuple[int, int, int], done: int, grid_line: int, what: str) -> FormatError:
-    n_points = shape[0] * shape[1] * shape[2]
-    return reader.fail(
-        f"{what} has {done} numbers, its {_grid(shape)} grid (line {grid_line}) needs {n_points}; the file was cut "
-        "short (full disk, killed job): copy it again, or rerun VASP with LCHARG = .TRUE.",
-        reader.line + 1,
-    )
+@dataclass(frozen=True)
+class _Block:
+    """A block that is being read, and why it cannot be. room : numbers that the file has room for, at most"""
 
+    reader: LineReader
+    what: str
+    shape: Shape
+    grid_line: int
+    room: int
+    form: Form | None
 
-def _explain(
-    reader: LineReader,
-    line: bytes,
-    shape: tuple[int, int, int],
-    done: int,
-    grid_line: int,
-    what: str,
-    columns: int,
-    number_format: str,
-) -> FormatError:
-    """Why a parse kernel stopped before ``line``."""
-    n_points = shape[0] * shape[1] * shape[2]
-    at = reader.line + 1
-    shown = repr(line.decode("ascii", "replace").strip()[:40])
-    lower = line.lower()
-    if b"*" in line:
-        return reader.fail(f"{what} holds a number too large for its field, printed as stars ({shown}); it cannot be "
-                           "restored: rerun VASP", at)  # fmt: skip
-    if b"nan" in lower or b"inf" in lower:
-        return reader.fail(f"{what} holds a value that is no finite number ({shown}); rerun the calculation", at)
-    at_end = reader.lacks_newline and reader.start + len(line) + 1 == reader.stop
-    if b"augmentation" in lower or _is_grid_line(line, shape) or not line.strip() or at_end:
-        return _short(reader, shape, done, grid_line, what)
-    wanted = min(columns, n_points - done)
-    if number_format != "free":
-        field = "1X,G11.5" if number_format == "G" else "1X,E17.11"
-        return reader.fail(
-            f"found {shown} ({len(line.rstrip())} characters) where {what} goes on with {wanted} "
-            f"number{'s' * (wanted > 1)} in VASP's fields ({field}); {done} of {n_points} were read. The line was "
-            "damaged or edited: copy the file again",
-            at,
-        )
-    if re.fullmatch(rb"[\s\d.eEdD+-]+", line):
-        return reader.fail(f"{what} goes on behind the {n_points} numbers of its {_grid(shape)} grid (line "
-                           f"{grid_line}), or holds a garbled one: found {shown}", at)  # fmt: skip
-    return reader.fail(f"found {shown} where {what} goes on; {done} of {n_points} numbers were read. "
-                       "The line was damaged: copy the file again", at)  # fmt: skip
+    @property
+    def n_points(self) -> int:
+        return self.shape[0] * self.shape[1] * self.shape[2]
+
+    @property
+    def grid(self) -> str:
+        return " x ".join(str(n) for n in self.shape)
+
+    def values(self, dtype: Any) -> NDArray[Any]:
+        """Room for the numbers; where the file cannot hold them, for one more than it can, so that they are counted."""
+        try:
+            return np.empty(min(self.n_points, self.room + 1), dtype)
+        except MemoryError as error:
+            gigabytes = self.n_points * np.dtype(dtype).itemsize / 1e9
+            found = f"{self.what}'s grid {self.grid} needs {gigabytes:.1f} GB of memory"
+            raise self.reader.fail(found, self.grid_line) from error
+
+    def short(self, done: int) -> FormatError:
+        """The file ends, or goes on with something else, behind so many numbers."""
+        reader = self.reader
+        end = numbers_at_end(reader, self.form, done, self.n_points, integers=True)
+        ends_here = end is not None or cut_line(reader) is not None
+        done, line = end or (done, reader.line + 1)
+        damage = short_block(self.what, self.shape, self.grid_line, done, line, None if ends_here else self.room)
+        return damage.error(reader)
+
+    def explain(self, line: bytes, done: int) -> FormatError:
+        """Why a parse kernel stopped before ``line``."""
+        reader, what, n_points = self.reader, self.what, self.n_points
+        at = reader.line + 1
+        shown = repr(line.decode("ascii", "replace").strip()[:40])
+        lower = line.lower()
+        if n_points > self.room:
+            return self.short(done)
+        if b"*" in line:
+            return reader.fail(f"{what} holds a number too large for its field, printed as stars ({shown}); it cannot "
+                               "be restored: rerun VASP", at)  # fmt: skip
+        if b"nan" in lower or b"inf" in lower:
+            return reader.fail(f"{what} holds a value that is no finite number ({shown}); rerun the calculation", at)
+        next_section = b"augmentation" in lower or is_grid_line(line, self.shape)
+        if next_section or not line.strip() or cut_line(reader) is not None:
+            return self.short(done)
+        if self.form is not None:
+            wanted = min(self.form.columns, n_points - done)
+            field = "1X,G11.5" if self.form.width == 12 else "1X,E17.11"
+            return reader.fail(
+                f"found {shown} ({len(line.rstrip())} characters) where {what} goes on with {wanted} "
+                f"number{'s' * (wanted > 1)} in VASP's fields ({field}); {done} of {n_points} were read. The line was "
+                "damaged or edited: copy the file again",
+                at,
+            )
+        if re.fullmatch(rb"[\s\d.eEdD+-]+", line):
+            return reader.fail(f"{what} goes on behind the {n_points} numbers of its {self.grid} grid (line "
+                               f"{self.grid_line}), or holds a garbled one: found {shown}", at)  # fmt: skip
+        return reader.fail(f"found {shown} where {what} goes on; {done} of {n_points} numbers were read. "
+                           "The line was damaged: copy the file again", at)  # fmt: skip
 
 
 def write_block(file: IO[bytes], values: NDArray[Any], scale: float, layout: BlockLayout, what: str) -> None:
@@ -267,15 +232,15 @@ def write_block(file: IO[bytes], values: NDArray[Any], scale: float, layout: Blo
             raise ChgtoolsError(f"{what} is not finite at grid point ({i}, {j}, {k}); nothing was written")
         return memoryview(buffer)[:used]
 
-    n_chunks = -(-flat.size // size)
-    if n_chunks == 1:
+    last = -(-flat.size // size) - 1
+    if last == 0:
         file.write(text(0)[:-1])
     else:
         with ThreadPoolExecutor(1) as pool:
             coming = pool.submit(text, 0)
-            for index in range(n_chunks):
+            for index in range(last):
                 ready = coming.result()
-                if index + 1 < n_chunks:
-                    coming = pool.submit(text, index + 1)
-                file.write(ready if index + 1 < n_chunks else ready[:-1])
+                coming = pool.submit(text, index + 1)
+                file.write(ready)
+            file.write(coming.result()[:-1])
     file.write(layout.tail)

@@ -19,9 +19,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from chgtools.models.encoder_settings import EncoderSettings
 from chgtools.models.graph import AtomGraph
 from chgtools.models.perceptron import Perceptron
-from chgtools.models.settings import EncoderSettings
 from chgtools.models.spin import SpinReading
 from chgtools.paw.angular import gaunt
 

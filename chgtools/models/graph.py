@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from chgtools.cell import Structure
-    from chgtools.models.settings import EncoderSettings
+    from chgtools.models.encoder_settings import EncoderSettings
 
 
 @dataclass

@@ -20,8 +20,8 @@ from torch import Tensor, nn
 from chgtools.models.perceptron import Perceptron
 
 if TYPE_CHECKING:
+    from chgtools.models.encoder_settings import EncoderSettings
     from chgtools.models.graph import AtomGraph
-    from chgtools.models.settings import EncoderSettings
 
 
 class SpinReading(nn.Module):

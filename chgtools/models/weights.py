@@ -23,9 +23,9 @@ from chgtools.errors import ChgtoolsError, FormatError
 from chgtools.files import package_version, replacing
 from chgtools.fourier.basis import RadialBasis
 from chgtools.models.encoder import Encoder
+from chgtools.models.encoder_settings import EncoderSettings
 from chgtools.models.label_reading import LabelReading
 from chgtools.models.model import DensityModel, Trust
-from chgtools.models.settings import EncoderSettings
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from chgtools.training.settings import TrainSettings
+    from chgtools.training.config import TrainSettings
 
 FORMAT_VERSION = 1
 _KEY = "chgtools_checkpoint"

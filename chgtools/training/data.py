@@ -17,7 +17,7 @@ from chgtools.training.reference import from_ground_state
 
 if TYPE_CHECKING:
     from chgtools.stores.entry import Entry
-    from chgtools.training.settings import TrainSettings
+    from chgtools.training.config import TrainSettings
 
 TRAIN, VALIDATION, UNUSED = "train", "validation", "unused"
 

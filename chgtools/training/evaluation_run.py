@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 from chgtools.errors import SettingsError
 from chgtools.stores.store import Store
 from chgtools.training.calibration import rank_correlation
+from chgtools.training.config import split_settings
 from chgtools.training.data import is_of_kind, was_kept_aside
 from chgtools.training.evaluation import Row, as_dict, evaluate, magnetic_summary, occupancies_summary, summary
 from chgtools.training.reference import from_ground_state
-from chgtools.training.settings import split_settings
 
 if TYPE_CHECKING:
     from chgtools.models.model import DensityModel

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from chgtools.training.settings import Loss
+from chgtools.training.config import Loss
 
 if TYPE_CHECKING:
     from chgtools.training.samples import Sample

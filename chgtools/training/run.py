@@ -19,8 +19,8 @@ from chgtools.errors import SettingsError
 from chgtools.files import package_version
 from chgtools.models.descriptors import properties
 from chgtools.models.encoder import Encoder
+from chgtools.models.encoder_settings import EncoderSettings
 from chgtools.models.model import DensityModel
-from chgtools.models.settings import EncoderSettings
 from chgtools.models.weights import element_zvals, save_model
 from chgtools.training.calibration import FEWEST, Observation, calibrate, observe, rank_correlation
 from chgtools.training.checkpoint import digest, read_checkpoint, write_checkpoint
@@ -38,8 +38,8 @@ if TYPE_CHECKING:
 
     from chgtools.fourier.basis import RadialBasis
     from chgtools.stores.entry import Entry
+    from chgtools.training.config import TrainSettings
     from chgtools.training.samples import Sample
-    from chgtools.training.settings import TrainSettings
 
 
 @dataclass

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from chgtools.fourier.basis import RadialBasis
-    from chgtools.models.settings import EncoderSettings
+    from chgtools.models.encoder_settings import EncoderSettings
     from chgtools.stores.entry import Entry
 
 

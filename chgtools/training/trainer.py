@@ -19,15 +19,15 @@ from torch.nn import Parameter
 
 from chgtools.errors import SettingsError
 from chgtools.models.encoder import Encoder
+from chgtools.models.encoder_settings import EncoderSettings
 from chgtools.models.graph import merge
-from chgtools.models.settings import EncoderSettings
 from chgtools.training.losses import loss_of, magnetic_percent, neutral, residual, rms_percent
 from chgtools.training.processes import average_gradients, rank, world
 
 if TYPE_CHECKING:
     from chgtools.fourier.basis import RadialBasis
+    from chgtools.training.config import TrainSettings
     from chgtools.training.samples import Sample
-    from chgtools.training.settings import TrainSettings
 
 WARM_UP = 50  # steps
 BETAS = (0.9, 0.99)

@@ -9,7 +9,7 @@ from typing import Any, get_type_hints
 
 from chgtools.errors import FormatError, SettingsError
 from chgtools.fourier.basis import RadialBasis
-from chgtools.models.settings import EncoderSettings
+from chgtools.models.encoder_settings import EncoderSettings
 from chgtools.stores.splits import BY
 
 
