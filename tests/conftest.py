@@ -16,3 +16,11 @@ def shared_path(*parts: str) -> Path:
     if not path.exists():
         pytest.skip(f"needs the real data {'/'.join(parts)} (folder shared beside the checkout, or CHGTOOLS_SHARED)")
     return path
+
+
+@pytest.fixture(scope="session")
+def originals(tmp_path_factory):
+    """Undamaged CHGCARs by their number of blocks, to be damaged: (text, what VASP knows of it)."""
+    from damages import make_originals
+
+    return make_originals(tmp_path_factory.mktemp("originals"))

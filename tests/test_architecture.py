@@ -58,7 +58,7 @@ def test_torch_is_imported_by_models_and_training_alone():
         if (isinstance(node, ast.Import) and any(a.name.split(".")[0] == "torch" for a in node.names))
         or (isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "torch")
     }
-    assert importing <= {"models", "training", "cli"}
+    assert importing <= {"models", "training"}
 
 
 def test_hdf5_is_opened_in_one_module():

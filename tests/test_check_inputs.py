@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from conftest import shared_path
+from damages import HARMLESS, MISREAD, REJECTED
 from synthetic_potcar import data_set, write_synthetic_potcar
-from test_check_file import HARMLESS, MISREAD, REJECTED
 
 from chgtools.check import check_file, findings
 from chgtools.check.codes import DENSITY, FIXABLE, RULES

@@ -16,11 +16,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from conftest import shared_path
+from damages import HARMLESS, MISREAD, REJECTED, as_vasp_knows, damaged
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from random_damage import apply, damage
 from synthetic_chgcar import LATTICE, charge
-from test_check_file import HARMLESS, MISREAD, REJECTED, as_vasp_knows, damaged, originals  # noqa: F401  (a fixture)
-from test_damaged import apply, damage
 
 from chgtools.cell import Structure
 from chgtools.check import check_file, mend_file
@@ -125,7 +125,7 @@ def test_more_ions_than_four_columns_hold(fortran, tmp_path):
 
 
 @pytest.mark.parametrize("name", REJECTED)
-def test_damage_is_rejected_by_both(name, originals, fortran, tmp_path):  # noqa: F811
+def test_damage_is_rejected_by_both(name, originals, fortran, tmp_path):
     blocks, change, code = REJECTED[name]
     path, known = damaged(originals, blocks, change, tmp_path)
     assert not fortran(path, *known).accepted
@@ -135,7 +135,7 @@ def test_damage_is_rejected_by_both(name, originals, fortran, tmp_path):  # noqa
 
 
 @pytest.mark.parametrize("name", HARMLESS)
-def test_what_fortran_passes_over_is_no_finding(name, originals, fortran, tmp_path):  # noqa: F811
+def test_what_fortran_passes_over_is_no_finding(name, originals, fortran, tmp_path):
     blocks, change, note = HARMLESS[name]
     path, known = damaged(originals, blocks, change, tmp_path)
     assert fortran(path, *known).accepted
@@ -145,7 +145,7 @@ def test_what_fortran_passes_over_is_no_finding(name, originals, fortran, tmp_pa
 
 
 @pytest.mark.parametrize("name", MISREAD)
-def test_other_numbers_than_were_written(name, originals, fortran, tmp_path):  # noqa: F811
+def test_other_numbers_than_were_written(name, originals, fortran, tmp_path):
     change, code = MISREAD[name]
     path, known = damaged(originals, 1, change, tmp_path)
     text, _ = originals[1]
@@ -160,7 +160,7 @@ def test_other_numbers_than_were_written(name, originals, fortran, tmp_path):  #
 @pytest.mark.parametrize("blocks", [1, 2, 4])
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
-def test_any_damage_is_judged_alike(blocks, originals, fortran, tmp_path, data):  # noqa: F811
+def test_any_damage_is_judged_alike(blocks, originals, fortran, tmp_path, data):
     """What Fortran rejects `check` finds; what both take has the same numbers in both."""
     text, known = originals[blocks]
     first = text.index(b"\n \n") + 3
