@@ -133,3 +133,43 @@ def require_same(structure: Structure, other: Structure) -> None:
             f"atom {worst + 1} ({structure.elements[worst]}) lies {distance[worst]:.4f} Å apart in {ours} and "
             f"{theirs}; give the POSCAR (or CONTCAR) of the run that wrote the file"
         )
+
+
+@dataclass(frozen=True, eq=False)
+class Neighbours:
+    """All ordered pairs closer than a cutoff, images included.
+
+    centre, other : (n_pairs,) indices of atoms; image : (n_pairs, 3) cell of the other, of atoms wrapped into [0, 1)
+    distance : (n_pairs,) Å; direction : (n_pairs, 3) unit vectors from the centre to the other atom
+    """
+
+    centre: NDArray[np.int64]
+    other: NDArray[np.int64]
+    image: NDArray[np.int64]
+    distance: NDArray[np.float64]
+    direction: NDArray[np.float64]
+
+
+SHORTEST_ANGSTROM = 0.3
+
+
+def neighbours(structure: Structure, cutoff: float) -> Neighbours:
+    """Pairs within ``cutoff`` (Å). Raises MismatchError where two atoms are on one place (closer than 0.3 Å)."""
+    from pymatgen.optimization.neighbors import find_points_in_spheres
+
+    lattice = np.ascontiguousarray(structure.lattice, dtype=float)
+    positions = np.ascontiguousarray((structure.frac % 1.0) @ lattice)
+    periodic = np.array([1, 1, 1], dtype=np.int64)
+    centre, other, images, distance = find_points_in_spheres(positions, positions, float(cutoff), periodic, lattice)
+    itself = (centre == other) & (images == 0).all(axis=1)
+    close = ~itself & (distance < SHORTEST_ANGSTROM)
+    if close.any():
+        pair = int(np.argmax(close))
+        raise MismatchError(
+            f"atoms {centre[pair] + 1} and {other[pair] + 1} are {distance[pair]:.3f} Å apart; check the positions"
+        )
+    keep = ~itself & (distance < cutoff)
+    centre, other, images, distance = centre[keep], other[keep], images[keep], distance[keep]
+    image = np.round(images).astype(np.int64)
+    direction = (positions[other] + images @ lattice - positions[centre]) / distance[:, None]
+    return Neighbours(centre, other, image, distance, direction)

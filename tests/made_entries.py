@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
+from small_entries import BASIS, entry_of
 
 from chgtools.cell import Structure
-from chgtools.fourier.basis import RadialBasis, expand, waves, with_charge
-from chgtools.fourier.half_sphere import half_sphere
+from chgtools.fourier.basis import with_charge
 from chgtools.models.encoder_settings import EncoderSettings
-from chgtools.stores.entry import Entry
 from chgtools.training.config import TrainSettings, Validation
 
-BASIS = RadialBasis(n_max=3, l_max=2, q_max=14.0)
 ENCODER = EncoderSettings(cutoff=4.0, radial=4, l_max=2, channels=3, hidden=8, state=4, readings=2)
 
 
@@ -25,12 +23,8 @@ def an_entry(index, kind="made"):
     c = np.zeros((2, BASIS.n_lm, BASIS.n_max))
     c[:, 0, 0] = [-1.2 + 0.2 * edge, 0.9 - 0.1 * edge]
     c = with_charge(c, BASIS)
-    miller = half_sphere(structure.lattice, 12.0)
-    dcd = np.einsum("gakn,akn->g", waves(structure, miller, BASIS), c)
-    shape = (24, 24, 30)
-    saed = 100 * np.abs(expand(structure, c, BASIS, shape)).mean() * structure.volume / 14.0
-    facts = {"kind": kind, "formula": "NaCl", "nelectrons": 14.0, "saed_eps_mae_percent": saed}
-    return Entry(f"{kind}{index}", structure, shape, 12.0, miller, dcd, attributes=facts)
+    facts = {"kind": kind, "formula": "NaCl"}
+    return entry_of(structure, c, 12.0, name=f"{kind}{index}", facts=facts)
 
 
 def settings(store, **changes):

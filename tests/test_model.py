@@ -6,14 +6,13 @@ import numpy as np
 import pytest
 from made_models import BASIS, ELEMENTS, FRAC, LATTICE, cell, rotation, small, wigner
 
-from chgtools.cell import Structure
+from chgtools.cell import Structure, neighbours
 from chgtools.errors import ChgtoolsError, FormatError, MismatchError
 from chgtools.fourier.basis import total_charge
 from chgtools.kernels.harmonics import harmonics
 from chgtools.models.encoder_settings import EncoderSettings
 from chgtools.models.graph import graph
 from chgtools.models.model import Trust
-from chgtools.models.neighbours import neighbours
 from chgtools.models.weights import element_zvals, load_model, read_facts, save_model
 from chgtools.paw.angular import gaunt
 

@@ -13,6 +13,7 @@ from synthetic_potcar import write_synthetic_potcar
 
 import chgtools
 from chgtools.batch import Batch, BatchOptions
+from chgtools.cell import Structure
 from chgtools.cli import main
 from chgtools.errors import ChgtoolsError
 from chgtools.formats import chgcar, poscar
@@ -83,6 +84,18 @@ def test_an_incar_that_reads_no_file_is_said_and_speaks_not_against_it(run):
     assert start.not_ready == ()
 
 
+@pytest.mark.parametrize(("text", "ready"), [("", False), ("LMAXMIX = 2\n", False), ("LMAXMIX = 4\n", True)])
+@pytest.mark.parametrize("icharg", ["", "ICHARG = 1\n", "ICHARG = 11\n"])
+def test_an_lmaxmix_that_icharg_11_would_not_do_with_is_said_whatever_icharg_is(run, text, ready, icharg):
+    """Iron's d channels want LMAXMIX = 4 where the density is kept; the file is written before ICHARG is set."""
+    iron = Structure(structure().lattice, ("Fe",), (1,), np.zeros((1, 3)))
+    poscar.write(iron, Path("POSCAR"))
+    write_synthetic_potcar(Path("POTCAR"), [("Fe", 8, (0, 0, 1, 1, 2, 2))])
+    Path("INCAR").write_text(f"ENCUT = 200\n{icharg}{text}")
+    start = write_start("POSCAR", "CHGCAR", StartOptions(model="none"))
+    assert [sentence.startswith("LMAXMIX = 2,") for sentence in start.not_ready] == ([] if ready else [True])
+
+
 def test_a_grid_that_was_asked_for_is_no_fault_but_not_ready(run):
     with_potcar()
     start = write_start("POSCAR", "CHGCAR", StartOptions(model="none", grid=GRID))
@@ -146,4 +159,4 @@ def test_messages_name_the_file_that_was_asked_for(run):
     assert command.exit_code == 0, command.output
     places = [finding["place"] for finding in json.loads(command.stdout)["check"]]
     assert places
-    assert all(place.startswith("CHGCAR:") or place.startswith("CHGCAR") for place in places)
+    assert all(place.startswith("CHGCAR:") for place in places if not place.startswith("INCAR"))

@@ -65,7 +65,7 @@ def _write_structure(group: Any, difference: DifferenceDensity) -> None:
     for name, values in (("species", structure.species), ("labels", difference.labels)):
         group[name] = [value.encode() for value in values]
     if difference.channels:
-        group["channels"] = [" ".join(map(str, channels)).encode() for channels in difference.channels]
+        hdf5.write_channels(group, difference.channels)
     group.attrs["comment"] = structure.comment
 
 
@@ -95,15 +95,9 @@ def read(path: str | Path) -> DifferenceDensity:
             electrons=float(file.attrs["electrons"]),
             augmentation=_read_augmentation(file),
             moments=list(file["moments"][()]) if "moments" in file else [],
-            channels=_read_channels(group),
+            channels=hdf5.read_channels(group),
             provenance={key: str(value) for key, value in file.attrs.items() if key not in reserved},
         )
-
-
-def _read_channels(group: Any) -> tuple[tuple[int, ...], ...]:
-    """l of the projectors of each group of atoms, as written: "0 0 1 1"; () in files without."""
-    texts = group["channels"][()] if "channels" in group else ()
-    return tuple(tuple(int(ell) for ell in text.split()) for text in texts)
 
 
 def _read_augmentation(file: Any) -> list[Augmentation]:

@@ -5,7 +5,7 @@ Each kind of file says what it is by the attributes ``format`` and ``format_vers
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -114,6 +114,17 @@ def changing(path: str | Path, kind: Kind) -> Iterator[Any]:
 def _name(file: Any, kind: Kind) -> None:
     file.attrs["format"], file.attrs["format_version"] = kind.name, kind.version
     file.attrs["chgtools_version"] = package_version()
+
+
+def write_channels(group: Any, channels: Sequence[Sequence[int]]) -> None:
+    """l of the projectors of each group of atoms, as text: "0 0 1 1", "" where they are not known."""
+    group["channels"] = [" ".join(map(str, own)).encode() for own in channels]
+
+
+def read_channels(group: Any) -> tuple[tuple[int, ...], ...]:
+    """What write_channels wrote; () in files without."""
+    texts = group["channels"][()] if "channels" in group else ()
+    return tuple(tuple(int(ell) for ell in text.split()) for text in texts)
 
 
 def name_of(path: str | Path) -> str | None:

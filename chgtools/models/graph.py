@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from chgtools.models.neighbours import neighbours
+from chgtools.cell import neighbours
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

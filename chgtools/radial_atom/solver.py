@@ -18,6 +18,7 @@ import numpy as np
 from chgtools.errors import ChgtoolsError
 from chgtools.radial_atom.configurations import Shell
 from chgtools.radial_atom.mesh import RadialMesh
+from chgtools.radial_atom.mixing import Anderson
 from chgtools.radial_atom.xc import exchange_correlation
 from chgtools.units import ALPHA
 
@@ -94,25 +95,6 @@ def hartree_potential(mesh: RadialMesh, electrons: Array) -> Array:
     return np.asarray(inside / mesh.r + outside[-1] - outside)
 
 
-class _Anderson:
-    """Anderson mixing (J. ACM 12, 547 (1965)) of a function on the mesh."""
-
-    def __init__(self) -> None:
-        self.inputs: list[Array] = []
-        self.residuals: list[Array] = []
-
-    def next(self, given: Array, residual: Array) -> Array:
-        """The function to try next, after ``given`` came out of the cycle changed by ``residual``."""
-        self.inputs = [*self.inputs[-HISTORY + 1 :], given]
-        self.residuals = [*self.residuals[-HISTORY + 1 :], residual]
-        if len(self.inputs) == 1:
-            return np.asarray(given + MIXING * residual)
-        d_residual = np.stack([residual - old for old in self.residuals[:-1]], axis=1)
-        d_input = np.stack([given - old for old in self.inputs[:-1]], axis=1)
-        coefficients = np.linalg.lstsq(d_residual, residual, rcond=1e-12)[0]
-        return np.asarray(given - d_input @ coefficients + MIXING * (residual - d_residual @ coefficients))
-
-
 @dataclass(frozen=True, eq=False)
 class _Problem:
     """What is the same in all SCF steps. charge : of the nucleus, e; inverse_c2 : 1/c² in atomic units, 0 without
@@ -184,7 +166,7 @@ def solve_atom(
     potential = thomas_fermi_potential(charge, r)
     occupations = np.array([shell.electrons for shell in shells])
     eigenvalues = np.zeros(len(shells))
-    mixer = _Anderson()
+    mixer = Anderson(MIXING, HISTORY, 1e-12)
     change = np.inf
     for iteration in range(1, MAX_ITERATIONS + 1):
         eigenvalues, shell_densities, unbound = problem.states(potential, eigenvalues, iteration)

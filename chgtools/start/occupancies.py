@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from chgtools.models.model import DensityModel
     from chgtools.volumetric import Augmentation
 
+    _Record = NDArray[np.float64] | None
+
 AUTO, LEARNED, MEAN, ATOMS, NONE = "auto", "learned", "mean", "atoms", "none"
 SOURCES = (AUTO, LEARNED, MEAN, ATOMS, NONE)
 _IN_WORDS = {LEARNED: "learned", MEAN: "mean of reference CHGCARs", ATOMS: "of the atoms"}
@@ -74,7 +76,11 @@ def start_occupancies(
     records: list[NDArray[np.float64] | None] = [None] * structure.n_atoms
     sources: list[str] = [NONE] * structure.n_atoms
     for source in order:
-        for atom, record in enumerate(_records(source, structure, densities, labels, model, lmaxmix)):
+        if source == LEARNED:
+            candidates = _learned(model, structure, densities, lmaxmix)
+        else:
+            candidates = _spherical(source, structure, densities)
+        for atom, record in enumerate(candidates):
             if records[atom] is None and record is not None:
                 records[atom], sources[atom] = record, source
     missing = sorted({label for label, record in zip(labels, records, strict=True) if record is None})
@@ -96,18 +102,9 @@ def _order(labels: Sequence[str], model: DensityModel | None) -> tuple[str, ...]
     return (ATOMS,)
 
 
-def _records(
-    source: str,
-    structure: Structure,
-    densities: Sequence[AtomicDensity],
-    labels: Sequence[str],
-    model: DensityModel | None,
-    lmaxmix: int,
-) -> list[NDArray[np.float64] | None]:
-    """What one source has for each atom."""
-    if source == LEARNED:
-        return _learned(structure, densities, labels, model, lmaxmix)
-    spheres: list[NDArray[np.float64] | None] = []
+def _spherical(source: str, structure: Structure, densities: Sequence[AtomicDensity]) -> list[_Record]:
+    """The mean's or the atoms' record of each atom."""
+    spheres: list[_Record] = []
     for density in densities:
         values = density.mean_occupancies if source == MEAN else density.occupancies
         known = density.channels is not None and values is not None
@@ -116,26 +113,20 @@ def _records(
 
 
 def _learned(
-    structure: Structure,
-    densities: Sequence[AtomicDensity],
-    labels: Sequence[str],
-    model: DensityModel | None,
-    lmaxmix: int,
-) -> list[NDArray[np.float64] | None]:
+    model: DensityModel | None, structure: Structure, densities: Sequence[AtomicDensity], lmaxmix: int
+) -> list[_Record]:
     """Readings of the model, for labels whose channels are those of the run's POTCAR, or not known otherwise."""
     if model is None or not model.occupancies:
         return [None] * structure.n_atoms
     from chgtools.models.readings import predict_records
 
-    fitting: list[NDArray[np.float64] | None] = []
-    records = predict_records(model, structure, labels)
-    for label, group, record in zip(labels, structure.group_of_atom, records, strict=True):
-        if record is None:
-            fitting.append(None)
-            continue
-        channels = model.occupancies[label].channels
-        fits = densities[group].channels in (None, channels)
-        fitting.append(zero_above(channels, record, lmaxmix) if fits else None)
+    own = [densities[group] for group in structure.group_of_atom]
+    fitting: list[_Record] = []
+    records = predict_records(model, structure, [density.label for density in own])
+    for density, record in zip(own, records, strict=True):
+        channels = None if record is None else model.occupancies[density.label].channels
+        fits = channels is not None and density.channels in (None, channels)
+        fitting.append(zero_above(channels, record, lmaxmix) if fits else None)  # type: ignore[arg-type]
     return fitting
 
 

@@ -7,12 +7,14 @@ fault of chgtools: nothing is written, and FaultError is raised.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from chgtools.check import against_incar, against_potcar
 from chgtools.check.charge_file import examine
 from chgtools.check.findings import NOTE
 from chgtools.errors import ChgtoolsError
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
     from chgtools.run.grid import GridOptions
     from chgtools.start.prediction import Prediction
 
+FIXED = 11  # the ICHARG that keeps the density of the CHGCAR
 NO_RECORDS = "record-missing"
 # what the INCAR or the POTCAR says, whatever density is made for them
 OF_THE_INPUTS = ("icharg", "lmaxmix", "taucar", "potcar-order")
@@ -59,19 +62,14 @@ class Start:
 
     path : the file; prediction : what is in it and how it came about
     findings : what VASP will refuse, drop or misread of it, by the inputs of the run; notes are left out
+    not_ready : one sentence for each thing that keeps it from a run with ICHARG = 11, whatever ICHARG the INCAR has;
+        () when it is ready
     """
 
     path: Path
     prediction: Prediction
     findings: tuple[Finding, ...]
-
-    @property
-    def not_ready(self) -> tuple[str, ...]:
-        """One sentence for each thing that keeps the file from ICHARG = 11; () when it is ready.
-
-        That the INCAR asks for another ICHARG is none of them.
-        """
-        return tuple(finding.found for finding in self.findings if finding.code != "icharg")
+    not_ready: tuple[str, ...]
 
     def facts(self) -> dict[str, Any]:
         """What there is to say of it, for JSON."""
@@ -108,23 +106,32 @@ def write_under(structure: Any, path: Path, name: Path, options: StartOptions | 
         dtype=np.float32 if options.float32 else np.float64,
     )
     chgcar.write(prediction.data, path, kind="CHGCAR")
-    findings = tuple(_renamed(finding, path, name) for finding in _findings(path, prediction, options))
+    findings, fixed = (
+        [_renamed(finding, path, name) for finding in each if finding.severity != NOTE]
+        for each in _findings(path, prediction, options)
+    )
     faults = [finding for finding in findings if not _of_the_input(finding, prediction, options)]
     if faults:
         raise FaultError(
             f"{name}: chgtools made a file that its own check refuses, and did not keep it; please report this: "
             + "; ".join(f"{finding.found} [{finding.code}]" for finding in faults)
         )
-    return Start(path, prediction, findings)
+    keeping = [finding.found for finding in (*findings, *fixed) if finding.code != "icharg"]
+    return Start(path, prediction, tuple(findings), tuple(dict.fromkeys(keeping)))
 
 
-def _findings(path: Path, prediction: Prediction, options: StartOptions) -> tuple[Finding, ...]:
+def _findings(path: Path, prediction: Prediction, options: StartOptions) -> tuple[Sequence[Finding], Sequence[Finding]]:
+    """What the check of the file finds, and what the run's LMAXMIX and METAGGA would add with ICHARG = 11."""
     run = prediction.settings.run
     potcar = options.source.potcar if options.source is not None else None
     if potcar is not None and potcar.is_file():
         run = run.with_named({POTCAR: potcar})
-    report, _, _ = examine(path, run)
-    return tuple(finding for finding in report.findings if finding.severity != NOTE)
+    report, scanned, inputs = examine(path, run)
+    fixed = replace(inputs, tags=replace(run.tags, icharg=FIXED))
+    found = against_potcar.check(scanned, fixed, [])
+    if run.incar is not None:
+        found += against_incar.check(scanned, fixed, [])
+    return report.findings, found
 
 
 def _of_the_input(finding: Finding, prediction: Prediction, options: StartOptions) -> bool:

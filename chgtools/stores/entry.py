@@ -12,6 +12,7 @@ import numpy as np
 
 from chgtools.cell import Structure
 from chgtools.errors import FormatError
+from chgtools.formats import hdf5
 from chgtools.fourier.half_sphere import half_sphere, to_grid
 from chgtools.units import BOHR_ANGSTROM
 from chgtools.volumetric import Augmentation
@@ -90,7 +91,7 @@ def fill_group(group: Any, entry: Entry) -> None:
         group.attrs["magnetisation_0"] = entry.magnetisation_0
     if entry.records:
         group["records_length"] = np.array(entry.records[0].lengths)
-        group["channels"] = [" ".join(map(str, channels)).encode() for channels in entry.channels]
+        hdf5.write_channels(group, entry.channels)
         for name, parts in (("records", [b.real for b in entry.records]), ("records_imaginary", _imaginary(entry))):
             if parts:
                 values = np.array([np.concatenate(part) for part in parts], dtype=np.float32)
@@ -115,11 +116,6 @@ def _read_records(group: Any) -> list[Augmentation]:
     )
     assert real is not None
     return [Augmentation(part, None if imaginary is None else imaginary[i]) for i, part in enumerate(real)]
-
-
-def _read_channels(group: Any) -> tuple[tuple[int, ...], ...]:
-    texts = group["channels"][()] if "channels" in group else ()
-    return tuple(tuple(int(ell) for ell in text.split()) for text in texts)
 
 
 def _pairs(values: NDArray[np.complex128]) -> NDArray[np.float32]:
@@ -154,7 +150,7 @@ def read_entry(group: Any, path: str | Path) -> Entry:
         magnetisation=magnetisation,
         magnetisation_0=magnetisation_0,
         records=_read_records(group),
-        channels=_read_channels(group),
+        channels=hdf5.read_channels(group),
         attributes=attributes,
     )
 

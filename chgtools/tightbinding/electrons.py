@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from chgtools.errors import ChgtoolsError
+from chgtools.radial_atom.mixing import Anderson
 from chgtools.tightbinding.charges import interaction
 from chgtools.tightbinding.hamiltonian import Hamiltonian, hamiltonian
 from chgtools.tightbinding.kmesh import k_mesh
@@ -82,7 +83,7 @@ def solve(structure: Structure) -> Electrons:
         superposed += weight * atoms.real
     neutral = np.add.reduceat(np.diagonal(superposed), made.starts[:-1])
     electrons = float(sum(basis.electrons for basis in made.bases))
-    charges, mixer = np.zeros(len(sizes)), _Mixer()
+    charges, mixer = np.zeros(len(sizes)), Anderson(FIRST_STEP, HISTORY, 1e-6)
     for step in range(1, MOST_STEPS + 1):
         shift = np.repeat(gamma @ charges, sizes)
         solved = [np.linalg.eigh(matrix + np.diag(shift)) for matrix in orthogonal]
@@ -129,20 +130,3 @@ def fermi_level(energies: Array, weights: Array, electrons: float) -> float:
         else:
             low = middle
     return 0.5 * (low + high)
-
-
-class _Mixer:
-    """Anderson mixing (J. ACM 12, 547 (1965)) of charges."""
-
-    def __init__(self) -> None:
-        self.tried: list[Array] = []
-        self.residuals: list[Array] = []
-
-    def next(self, given: Array, residual: Array) -> Array:
-        self.tried, self.residuals = [*self.tried, given][-HISTORY:], [*self.residuals, residual][-HISTORY:]
-        if len(self.tried) == 1:
-            return np.asarray(given + FIRST_STEP * residual)
-        changes = np.stack([residual - old for old in self.residuals[:-1]], axis=1)
-        steps = np.stack([given - old for old in self.tried[:-1]], axis=1)
-        share = np.linalg.lstsq(changes, residual, rcond=1e-6)[0]
-        return np.asarray(given - steps @ share + FIRST_STEP * (residual - changes @ share))

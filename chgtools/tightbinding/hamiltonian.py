@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from chgtools.cell import neighbours
 from chgtools.paw.angular import gaunt
 from chgtools.tightbinding.orbitals import ElementBasis, element_basis
 from chgtools.tightbinding.two_centre import R_STEP, REACH, pair_tables
@@ -77,7 +78,7 @@ class Hamiltonian:
 
 
 def hamiltonian(structure: Structure) -> Hamiltonian:
-    """The blocks of a structure. Raises SettingsError for an element beyond plutonium."""
+    """The blocks of a structure. Raises SettingsError beyond plutonium, MismatchError for atoms on one place."""
     elements = structure.elements
     bases = tuple(element_basis(element) for element in elements)
     first, second, image, distance, direction = _pairs(structure)
@@ -116,22 +117,16 @@ def hamiltonian(structure: Structure) -> Hamiltonian:
 
 
 def _pairs(structure: Structure) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64], Array, Array]:
-    """(first, second, image, distance in bohr, direction); each atom with itself is one, at distance 0."""
-    from pymatgen.optimization.neighbors import find_points_in_spheres
-
-    lattice = np.ascontiguousarray(structure.lattice)
-    places = np.ascontiguousarray((structure.frac % 1.0) @ lattice)
-    first, second, image, distance = find_points_in_spheres(
-        places, places, REACH * BOHR_ANGSTROM, np.array([1, 1, 1], dtype=np.int64), lattice
+    """(first, second, image, distance in bohr, direction); each atom with itself is one, at distance 0 and along z."""
+    near = neighbours(structure, REACH * BOHR_ANGSTROM)
+    own = np.arange(structure.n_atoms)
+    return (
+        np.concatenate([own, near.centre]),
+        np.concatenate([own, near.other]),
+        np.concatenate([np.zeros((len(own), 3), np.int64), near.image]),
+        np.concatenate([np.zeros(len(own)), near.distance / BOHR_ANGSTROM]),
+        np.concatenate([np.tile([0.0, 0.0, 1.0], (len(own), 1)), near.direction]),
     )
-    own = (first == second) & (image == 0).all(axis=1)
-    near = np.flatnonzero(own | (distance > 1e-3))
-    one, other, cell = (np.asarray(x[near]).astype(np.int64) for x in (first, second, np.round(image)))
-    vector = places[other] + cell @ lattice - places[one]
-    length = np.where(own[near], 0.0, np.linalg.norm(vector, axis=1))
-    direction = vector / np.maximum(length, 1e-12)[:, None]
-    direction[length == 0] = [0.0, 0.0, 1.0]
-    return one, other, cell, np.asarray(length / BOHR_ANGSTROM), direction
 
 
 def _opposite(first: NDArray[np.int64], second: NDArray[np.int64], image: NDArray[np.int64]) -> NDArray[np.int64]:

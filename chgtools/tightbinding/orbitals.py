@@ -119,7 +119,7 @@ def confined_orbital(atom: PseudoAtom, index: int) -> Array:
 
 
 def covalent_radius(element: str) -> float:
-    """bohr; of hydrogen's 0.7 Å, its radius in the wall, not that of a bond (B. Cordero et al., Dalton 2008, 2832)."""
+    """bohr (B. Cordero et al., Dalton Trans. 2008, 2832); by choice 0.7 Å for hydrogen, more than its bonds have."""
     from pymatgen.analysis.molecule_structure_comparator import CovalentRadius
 
     return (0.7 if element == "H" else float(CovalentRadius.radius[element])) / BOHR_ANGSTROM

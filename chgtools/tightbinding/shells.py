@@ -6,7 +6,7 @@ from chgtools.errors import SettingsError
 from chgtools.radial_atom.configurations import Shell, atomic_number, ground_state
 
 HEAVIEST = 94  # Pu
-# Empty d shells that bind all the same: they are what makes BCC and perovskite barium what it is
+# Their empty d shell lies below the p shell, or near it, in the free atom
 EMPTY_D = ("Ca", "Sr", "Ba", "Ra")
 
 

@@ -131,7 +131,7 @@ MUTANTS = [
            "magnetisation of trained weights", "golden_weights"),
     Mutant("models/graph.py", "* np.sqrt(2) / np.pi", "* np.sqrt(2)", "distances in other units than in training", "golden_weights"),
     Mutant("models/graph.py", "(1 - x**2) ** 3", "(1 - x**2) ** 2", "the envelope of neighbours", "golden_weights"),
-    Mutant("models/neighbours.py", "(structure.frac % 1.0) @ lattice", "(structure.frac % 1.0) @ lattice.T",
+    Mutant("cell.py", "(structure.frac % 1.0) @ lattice", "(structure.frac % 1.0) @ lattice.T",
            "neighbours in a skew cell", "model golden_weights"),
     Mutant("models/model.py", "size**2 / (size**2 + error**2)", "size / (size + error)", "damping", "learning_guards golden_weights"),
     Mutant("models/model.py", "damping * mean, self.basis", "mean, self.basis", "damping is told and not done", "learning_guards"),
