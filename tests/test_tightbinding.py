@@ -221,6 +221,17 @@ def test_bands_of_a_supercell_are_those_of_its_cell_folded():
     np.testing.assert_allclose(bands(hamiltonian(double), [0.2, 0.2, 0.3]), folded, atol=1e-6)
 
 
+def test_a_wave_at_k_turns_as_exp_ikr_from_cell_to_cell():
+    """S_ab(k) = Σ_R exp(+2πi k·R) ⟨a in cell 0|b in cell R⟩, and so is its sign; with -k it is the conjugate."""
+    made, k = hamiltonian(structure()), np.array([0.13, 0.21, -0.34])
+    _, overlap = made.at(k)
+    row, column = made.starts[0], made.starts[1]  # s of titanium, s of oxygen
+    pairs = (made.first == 0) & (made.second == 1)
+    wanted = (np.exp(2j * np.pi * made.image[pairs] @ k) * made.overlap[pairs, 0, 0]).sum()
+    assert overlap[row, column] == pytest.approx(wanted, abs=1e-12)
+    assert abs(wanted.imag) > 1e-3
+
+
 def test_time_reversal():
     made = hamiltonian(structure())
     np.testing.assert_allclose(bands(made, [0.1, 0.2, -0.3]), bands(made, [-0.1, -0.2, 0.3]), atol=1e-9)
