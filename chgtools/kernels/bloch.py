@@ -7,17 +7,20 @@ from typing import Any
 from numba import njit
 
 
+# deep: pairs, k-points and the block itself
 @njit(cache=True, nogil=True)
-def add_blocks(matrix: Any, blocks: Any, rows: Any, columns: Any, heights: Any, widths: Any, phases: Any) -> None:
-    """Add phase · block of each pair of atoms to a matrix.
+def add_blocks(matrices: Any, blocks: Any, rows: Any, columns: Any, heights: Any, widths: Any, phases: Any) -> None:
+    """Add phase · block of each pair of atoms to the matrix of each k-point.
 
-    matrix : (n, n') complex128; blocks : (n_pairs, h, w) float64, each filled from its first row and column
+    matrices : (n_k, n, n'), complex128, or float64 where all phases are real
+    blocks : (n_pairs, h, w) float64, each filled from its first row and column
     rows, columns : (n_pairs,) where a block begins; heights, widths : (n_pairs,) how much of it counts
-    phases : (n_pairs,) complex128
+    phases : (n_k, n_pairs), of the matrices' kind
     """
-    for pair in range(len(phases)):
-        phase = phases[pair]
+    for pair in range(len(rows)):
         row, column = rows[pair], columns[pair]
-        for i in range(heights[pair]):
-            for j in range(widths[pair]):
-                matrix[row + i, column + j] += phase * blocks[pair, i, j]
+        for k in range(len(phases)):
+            phase = phases[k, pair]
+            for i in range(heights[pair]):
+                for j in range(widths[pair]):
+                    matrices[k, row + i, column + j] += phase * blocks[pair, i, j]

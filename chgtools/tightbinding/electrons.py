@@ -9,7 +9,7 @@ atoms until they agree with what the bands hold. Hartree atomic units.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING
@@ -19,7 +19,7 @@ import numpy as np
 from chgtools.errors import ChgtoolsError
 from chgtools.radial_atom.mixing import Anderson
 from chgtools.tightbinding.charges import interaction
-from chgtools.tightbinding.hamiltonian import Hamiltonian, hamiltonian
+from chgtools.tightbinding.hamiltonian import Hamiltonian, hamiltonian, own_conjugates
 from chgtools.tightbinding.kmesh import k_mesh
 
 if TYPE_CHECKING:
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from chgtools.tightbinding.orbitals import ElementBasis
 
     Array = NDArray[np.float64]
+    Matrices = NDArray[np.complex128] | NDArray[np.float64]
 
 TEMPERATURE = 0.01  # hartree
 SMALLEST_OVERLAP = 0.03  # eigenvalues of S below are raised: diffuse orbitals of alkaline metals nearly depend
@@ -38,18 +39,25 @@ FIRST_STEP = 0.2
 
 
 @dataclass(frozen=True, eq=False)
-class Electrons:
-    """bands and orbitals of each k-point, in the orthogonal basis.
+class Bands:
+    """Of some k-points, in the orthogonal basis: weights (n_k,), energies (n_k, n) hartree, states (n_k, n, n), columns"""
 
-    energies : (n_k, n); states : (n_k, n, n), columns; weights : (n_k,); fermi : hartree
+    weights: Array
+    energies: Array
+    states: Matrices
+
+
+@dataclass(frozen=True, eq=False)
+class Electrons:
+    """A structure's electrons.
+
+    bands : those of the k-points where H is real, and of the others; fermi : hartree
     superposed : for each atom the block of superposed neutral atoms
     charges : (n_atoms,) electrons of each atom beyond those of the superposition; steps : until they agreed
     """
 
     made: Hamiltonian
-    energies: Array
-    states: NDArray[np.complex128]
-    weights: Array
+    bands: tuple[Bands, ...]
     fermi: float
     superposed: list[Array]
     charges: Array
@@ -59,11 +67,11 @@ class Electrons:
         """For each atom the (size, size) block of 2 Σ_k w f(H_k − E_F), real and symmetric."""
         starts = self.made.starts
         blocks = [np.zeros((end - start, end - start)) for start, end in pairwise(starts)]
-        for energies, states, weight in zip(self.energies, self.states, self.weights, strict=True):
-            filled = 2 * weight * function(energies - self.fermi)
+        for part in self.bands:
+            values = 2 * part.weights[:, None] * function(part.energies - self.fermi)
             for block, (start, end) in zip(blocks, pairwise(starts), strict=True):
-                part = states[start:end]
-                block += ((part * filled) @ part.conj().T).real
+                rows = part.states[:, start:end]
+                block += ((rows * values[:, None]) @ rows.conj().transpose(0, 2, 1)).real.sum(axis=0)
         return blocks
 
 
@@ -75,27 +83,25 @@ def filling(x: Array) -> Array:
 def solve(structure: Structure) -> Electrons:
     """The electrons of a neutral crystal. Raises ChgtoolsError where charges do not settle."""
     made, mesh = hamiltonian(structure), k_mesh(structure.lattice)
-    sizes, gamma = np.diff(made.starts), interaction(structure)
-    orthogonal, superposed = [], np.zeros((made.starts[-1],) * 2)
-    for k, weight in zip(mesh.points, mesh.weights, strict=True):
-        matrix, atoms = _orthogonal(*made.at(k), made)
-        orthogonal.append(matrix)
-        superposed += weight * atoms.real
-    neutral = np.add.reduceat(np.diagonal(superposed), made.starts[:-1])
+    real = own_conjugates(mesh.points)
+    parts = [part for part in (real, ~real) if part.any()]
+    orthogonal = []
+    superposed = [np.zeros((size, size)) for size in np.diff(made.starts)]
+    for part in parts:
+        matrices, roots = _orthogonal(*made.at(mesh.points[part]))
+        orthogonal.append((mesh.weights[part], matrices))
+        _add_superposed(superposed, roots, mesh.weights[part], made)
+    gamma = interaction(structure)
+    neutral = np.array([np.trace(block) for block in superposed])
     electrons = float(sum(basis.electrons for basis in made.bases))
-    charges, mixer = np.zeros(len(sizes)), Anderson(FIRST_STEP, HISTORY, 1e-6)
+    charges, mixer = np.zeros(len(neutral)), Anderson(FIRST_STEP, HISTORY, 1e-6)
     for step in range(1, MOST_STEPS + 1):
-        shift = np.repeat(gamma @ charges, sizes)
-        solved = [np.linalg.eigh(matrix + np.diag(shift)) for matrix in orthogonal]
-        energies = np.array([energies for energies, _ in solved])
-        states = np.array([vectors for _, vectors in solved])
-        fermi = fermi_level(energies, mesh.weights, electrons)
-        filled = 2 * mesh.weights[:, None] * filling(energies - fermi)
-        populations = np.einsum("kin,kn->i", np.abs(states) ** 2, filled)
-        residual = np.add.reduceat(populations, made.starts[:-1]) - neutral - charges
+        shift = np.repeat(gamma @ charges, np.diff(made.starts))
+        bands = tuple(Bands(weights, *np.linalg.eigh(h + np.diag(shift))) for weights, h in orthogonal)
+        fermi = fermi_level(bands, electrons)
+        residual = _populations(bands, fermi, made.starts) - neutral - charges
         if np.abs(residual).max() < TOLERANCE:
-            blocks = [superposed[a:b, a:b] for a, b in pairwise(made.starts)]
-            return Electrons(made, energies, states, mesh.weights, fermi, blocks, charges, step)
+            return Electrons(made, bands, fermi, superposed, charges, step)
         charges = mixer.next(charges, residual)
     raise ChgtoolsError(
         f"{structure.formula}: tight-binding charges still change by {np.abs(residual).max():.2g} electrons after "
@@ -103,15 +109,30 @@ def solve(structure: Structure) -> Electrons:
     )
 
 
-def _orthogonal(
-    energy: NDArray[np.complex128], overlap: NDArray[np.complex128], made: Hamiltonian
-) -> tuple[NDArray[np.complex128], NDArray[np.complex128]]:
-    """S^-½ H S^-½, and S^½ P₀ S^½ of superposed neutral atoms."""
+def _orthogonal(energy: Matrices, overlap: Matrices) -> tuple[Matrices, Matrices]:
+    """S^-½ H S^-½ and S^½, (n_k, n, n)."""
     values, vectors = np.linalg.eigh(overlap)
-    roots = np.sqrt(np.maximum(values, SMALLEST_OVERLAP))
-    inverse, root = ((vectors * scale) @ vectors.conj().T for scale in (1 / roots, roots))
+    roots, adjoint = np.sqrt(np.maximum(values, SMALLEST_OVERLAP))[:, None], vectors.conj().transpose(0, 2, 1)
+    inverse = (vectors / roots) @ adjoint
+    return np.asarray(inverse @ energy @ inverse), np.asarray((vectors * roots) @ adjoint)
+
+
+def _add_superposed(blocks: list[Array], roots: Matrices, weights: Array, made: Hamiltonian) -> None:
+    """Add each atom's block of Σ_k w S^½ P₀ S^½."""
     occupations = np.concatenate([_occupations(basis) for basis in made.bases])
-    return np.asarray(inverse @ energy @ inverse), np.asarray((root * occupations) @ root)
+    for block, (start, end) in zip(blocks, pairwise(made.starts), strict=True):
+        rows = roots[:, start:end]
+        sums = ((rows * occupations) @ rows.conj().transpose(0, 2, 1)).real
+        block += np.tensordot(weights, sums, 1)
+
+
+def _populations(bands: tuple[Bands, ...], fermi: float, starts: NDArray[np.int64]) -> Array:
+    """(n_atoms,) electrons."""
+    orbitals = np.zeros(starts[-1])
+    for part in bands:
+        filled = 2 * part.weights[:, None] * filling(part.energies - fermi)
+        orbitals += np.einsum("kin,kn->i", np.abs(part.states) ** 2, filled)
+    return np.add.reduceat(orbitals, starts[:-1])
 
 
 def _occupations(basis: ElementBasis) -> Array:
@@ -120,12 +141,14 @@ def _occupations(basis: ElementBasis) -> Array:
     return np.concatenate([np.full(2 * s.ell + 1, s.electrons / (2 * s.ell + 1)) for s in shells])
 
 
-def fermi_level(energies: Array, weights: Array, electrons: float) -> float:
-    """The level at which the bands (n_k, n) hold a number of electrons, by bisection."""
+def fermi_level(bands: Sequence[Bands], electrons: float) -> float:
+    """The level at which bands hold a number of electrons, by bisection."""
+    energies = np.concatenate([part.energies.ravel() for part in bands])
+    weights = np.concatenate([np.repeat(part.weights, part.energies.shape[1]) for part in bands])
     low, high = float(energies.min()) - 1, float(energies.max()) + 1
     for _ in range(80):
         middle = 0.5 * (low + high)
-        if 2 * float((weights[:, None] * filling(energies - middle)).sum()) > electrons:
+        if 2 * float(weights @ filling(energies - middle)) > electrons:
             high = middle
         else:
             low = middle

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from chgtools.cell import Structure
 
     Array = NDArray[np.float64]
+    Matrices = NDArray[np.complex128] | NDArray[np.float64]
 
 HIGHEST = 3  # l
 
@@ -55,26 +56,37 @@ class Hamiltonian:
     projector_starts: NDArray[np.int64]
     strengths: Array
 
-    def at(self, k: Array) -> tuple[NDArray[np.complex128], NDArray[np.complex128]]:
-        """H and S (n, n), complex, Hermitian, at k (3,), fractions of the reciprocal lattice vectors."""
-        phases = np.exp(2j * np.pi * (self.image @ k))
-        sizes, own = np.diff(self.starts), np.diff(self.projector_starts)
-        energy = self._sum(self.energy, phases, self.starts, sizes)
-        overlap = self._sum(self.overlap, phases, self.starts, sizes)
-        projection = self._sum(self.projection, phases, self.projector_starts, own)
-        energy += projection.conj().T @ (self.strengths[:, None] * projection)
-        return 0.5 * (energy + energy.conj().T), 0.5 * (overlap + overlap.conj().T)
+    def at(self, points: Array) -> tuple[Matrices, Matrices]:
+        """H and S (n_k, n, n), Hermitian, at ``points`` (n_k, 3), fractions of the reciprocal lattice vectors.
 
-    def _sum(
-        self, blocks: Array, phases: NDArray[np.complex128], row_starts: NDArray[np.int64], heights: NDArray[np.int64]
-    ) -> NDArray[np.complex128]:
+        Real where a crystal and its complex conjugate are alike at all of them: 2k are reciprocal lattice vectors.
+        """
+        phases = np.exp(2j * np.pi * (points @ self.image.T))
+        if own_conjugates(points).all():
+            phases = np.ascontiguousarray(phases.real)
+        energy = self._sums(self.energy, phases, self.starts)
+        overlap = self._sums(self.overlap, phases, self.starts)
+        projection = self._sums(self.projection, phases, self.projector_starts)
+        energy += _adjoint(projection) @ (self.strengths[:, None] * projection)
+        return 0.5 * (energy + _adjoint(energy)), 0.5 * (overlap + _adjoint(overlap))
+
+    def _sums(self, blocks: Array, phases: Matrices, row_starts: NDArray[np.int64]) -> Matrices:
         from chgtools.kernels.bloch import add_blocks
 
-        matrix = np.zeros((row_starts[-1], self.starts[-1]), complex)
+        matrices = np.zeros((len(phases), row_starts[-1], self.starts[-1]), phases.dtype)
         rows, columns = row_starts[self.first], self.starts[self.second]
-        widths = np.diff(self.starts)[self.second]
-        add_blocks(matrix, blocks, rows, columns, heights[self.first], widths, phases)
-        return matrix
+        heights, widths = np.diff(row_starts)[self.first], np.diff(self.starts)[self.second]
+        add_blocks(matrices, blocks, rows, columns, heights, widths, phases)
+        return matrices
+
+
+def own_conjugates(points: Array) -> NDArray[np.bool_]:
+    """Which k-points (n_k, 3) are their own opposite, so that H and S are real there."""
+    return np.asarray((np.abs(2 * points - np.round(2 * points)) < 1e-9).all(axis=1))
+
+
+def _adjoint(matrices: Matrices) -> Matrices:
+    return np.asarray(matrices.conj().transpose(0, 2, 1))
 
 
 def hamiltonian(structure: Structure) -> Hamiltonian:
@@ -131,8 +143,11 @@ def _pairs(structure: Structure) -> tuple[NDArray[np.int64], NDArray[np.int64], 
 
 def _opposite(first: NDArray[np.int64], second: NDArray[np.int64], image: NDArray[np.int64]) -> NDArray[np.int64]:
     """Of each pair the index of the pair the other way round."""
-    index = {(a, b, *cell): pair for pair, (a, b, cell) in enumerate(zip(first, second, image, strict=True))}
-    return np.array([index[b, a, -x, -y, -z] for a, b, (x, y, z) in zip(first, second, image, strict=True)])
+    here = np.lexsort((*image.T, second, first))
+    there = np.lexsort((*-image.T, first, second))
+    opposite = np.empty_like(here)
+    opposite[there] = here
+    return opposite
 
 
 def _places(basis: ElementBasis) -> dict[int, slice]:

@@ -10,7 +10,7 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-LENGTH_ANGSTROM = 16.0  # of the crystal that the mesh stands for, along each axis at least
+LENGTH_ANGSTROM = 12.0  # of the crystal that the mesh stands for, along each axis at least
 
 
 @dataclass(frozen=True, eq=False)

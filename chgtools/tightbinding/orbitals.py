@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 WALL = 2.2  # r0 in covalent radii
 WALL_MOST = 60.0  # hartree, beyond which the wall is flat: there is nothing of the orbital there
 END = 20.0  # bohr, where all orbitals and neutral atoms have ended
+R_STEP = 0.01  # bohr, of functions on a uniform mesh
 Q_STEP, Q_MAX = 0.1, 20.0  # 1/bohr: sums over q are exact for functions that end before 2π/Q_STEP together
 
 
@@ -42,6 +43,7 @@ class ElementBasis:
     energies : (n_shells,) hartree, of the free atom's states
     projectors : shell to (n_q,) of χ, strengths : shell to E, where l is not that of the local potential
     products : (shell, shell, L) to (n_q,) ∫ r² j_L(qr) R R' dr
+    r : (n_r,) bohr; radial : (n_shells, n_r) R; density : (n_r,) of all electrons of the atom, electrons/bohr³
     """
 
     element: str
@@ -54,6 +56,9 @@ class ElementBasis:
     projectors: dict[int, Array]
     strengths: dict[int, float]
     products: dict[tuple[int, int, int], Array]
+    r: Array
+    radial: Array
+    density: Array
 
     @property
     def electrons(self) -> float:
@@ -80,6 +85,7 @@ def element_basis(element: str) -> ElementBasis:
     bessel = {ell: spherical_jn(ell, np.outer(q, r)) * weights for ell in range(2 * max(ells) + 1)}
     local = atom.shells[ells.index(1) if 1 in ells else 0].potential
     radial = [confined_orbital(atom, index) for index in range(len(ells))]
+    uniform = np.asarray(R_STEP * np.arange(round(END / R_STEP) + 1), dtype=np.float64)
     projectors, strengths = {}, {}
     for index, each in enumerate(atom.shells):
         difference = each.potential - local
@@ -104,6 +110,9 @@ def element_basis(element: str) -> ElementBasis:
             for j in range(len(ells))
             for big_l in range(abs(ells[i] - ells[j]), ells[i] + ells[j] + 1, 2)
         },
+        r=uniform,
+        radial=np.array([np.interp(uniform, mesh.r, function) for function in radial]),
+        density=np.interp(uniform, mesh.r, atom.density),
     )
 
 

@@ -54,10 +54,11 @@ class PseudoShell:
 
 @dataclass(frozen=True, eq=False)
 class PseudoAtom:
-    """element; mesh : of all functions; shells : by l"""
+    """element; mesh : of all functions; density : (n_r,) of all electrons, electrons/bohr³; shells : by l"""
 
     element: str
     mesh: RadialMesh
+    density: Array
     shells: tuple[PseudoShell, ...]
 
 
@@ -71,7 +72,7 @@ def pseudo_atom(element: str) -> PseudoAtom:
         outermost = _outermost_maximum(atom.mesh.r, orbital)
         orbital = orbital * np.sign(orbital[np.searchsorted(atom.mesh.r, outermost)])
         shells.append(make_smooth(atom.mesh, atom.potential, shell, energy, orbital, CORE * outermost))
-    return PseudoAtom(element, atom.mesh, tuple(shells))
+    return PseudoAtom(element, atom.mesh, atom.density, tuple(shells))
 
 
 def free_state(atom: KohnShamAtom, shell: Shell) -> tuple[float, Array]:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from chgtools.tightbinding.exchange import overlap_exchange
 from chgtools.tightbinding.orbitals import Q_STEP, ElementBasis, element_basis
 
 if TYPE_CHECKING:
@@ -56,6 +57,10 @@ def pair_tables(first: str, second: str) -> PairTables:
             if i in a.projectors:
                 projection[key] = sign * _integral(big_l, a.projectors[i] * b.orbitals[j])
     field = {key: _integral(key[2], product * b.local) for key, product in a.products.items()}
+    for tables, change in zip((hopping, field), overlap_exchange(a, b, distances()), strict=True):
+        for key, values in change.items():
+            # an atom overlaps itself with nothing
+            tables[key] = tables[key] + np.where(distances() > 0, _fade() * values, 0.0)
     return PairTables(overlap, hopping, projection, field)
 
 
@@ -71,14 +76,19 @@ def distances() -> Array:
     return np.asarray(R_STEP * np.arange(round(REACH / R_STEP) + 1), dtype=np.float64)
 
 
+def _fade() -> Array:
+    """(n_R,) from 1 to 0 over the last of the tables."""
+    x = np.clip((REACH - distances()) / FADE, 0, 1)
+    return np.asarray(x**2 * (3 - 2 * x))
+
+
 @cache
 def _bessel(big_l: int, n_q: int) -> Array:
     from scipy.special import spherical_jn
 
     q = Q_STEP * np.arange(1, n_q + 1)
-    fade = np.clip((REACH - distances()) / FADE, 0, 1)
     table = 8 * Q_STEP * spherical_jn(big_l, np.outer(distances(), q)) * q**2
-    return np.asarray(table * (fade**2 * (3 - 2 * fade))[:, None])
+    return np.asarray(table * _fade()[:, None])
 
 
 def _integral(big_l: int, integrand: Array) -> Array:
