@@ -183,6 +183,7 @@ def test_keys_tell_structures_apart_and_sources_too(monkeypatch):
     assert structure_key(crystal(frac=FRAC + [1, -2, 0])) == key
     assert structure_key(crystal().with_changes(comment="another title")) == key
     assert structure_key(crystal(frac=FRAC + 1e-6)) != key
+    assert structure_key(crystal(frac=FRAC + [[0.5, 0, 0], [0, 0, 0], [0, 0, 0], [0, 0, 0]])) != key
     assert structure_key(crystal(LATTICE + 1e-6)) != key
     assert structure_key(Structure(LATTICE, ("Na", "Zr", "O"), (1, 1, 2), FRAC)) != key
     path = cache_file(crystal())
