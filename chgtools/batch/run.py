@@ -93,8 +93,12 @@ class Batch:
 
     @property
     def _wanted(self) -> str:
+        """Weights, and whether they may have a prior, as the options of the command."""
+        from chgtools.models.choice import AUTO
+
         model = self.options.model
-        return str(model) if isinstance(model, (str, Path)) else model.name
+        name = str(model) if isinstance(model, (str, Path)) else model.name
+        return name if self.options.prior == AUTO else f"{name} --prior {self.options.prior}"
 
     def run(self) -> Iterator[Outcome]:
         """Do every structure that is not done; yields one Outcome for each as it is known.

@@ -51,6 +51,8 @@ def _shard(ctx: click.Context, parameter: click.Parameter, value: str | None) ->
 @click.option("--retry-failed", is_flag=True, help="With --batch: try again what has failed in an earlier call.")
 @click.option("--model", default="auto", show_default=True, metavar="auto|si|base|none|PATH",
               help="Weights of the learned difference density; none writes the SAED.")  # fmt: skip
+@click.option("--prior", default="auto", show_default=True, type=click.Choice(["auto", "none"]),
+              help="Whether weights with a tight-binding prior are used; none takes those without.")  # fmt: skip
 @click.option("--occupancies", default="auto", show_default=True,
               type=click.Choice(["auto", "learned", "mean", "atoms", "none"]),
               help="Augmentation occupancies; auto takes those that belong to the grid.")  # fmt: skip
@@ -117,7 +119,8 @@ def _one(poscar: Path, output: Path, force: bool, as_json: bool, options: dict[s
         click.echo(json.dumps(facts))
         return
     n = " x ".join(map(str, prediction.settings.grid.ngf))
-    learned = f"model: {prediction.model} ({prediction.model_reason})"
+    prior = "" if prediction.prior == "none" else f" with {prediction.prior}"
+    learned = f"model: {prediction.model}{prior} ({prediction.model_reason})"
     if facts["expected_eps_mae_percent"] is not None:
         learned += f", expected error {facts['expected_eps_mae_percent']:.2g} %"
     click.echo(
@@ -132,7 +135,7 @@ def _start_options(options: dict[str, Any]) -> dict[str, Any]:
     """The fields of chgtools.start.writing.StartOptions."""
     from chgtools.cli.run_options import grid_of, source_of
 
-    names = ("incar", "nelect", "model", "occupancies", "float32")
+    names = ("incar", "nelect", "model", "prior", "occupancies", "float32")
     return {"source": source_of(options), "grid": grid_of(options), **{name: options[name] for name in names}}
 
 

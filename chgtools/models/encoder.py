@@ -7,6 +7,9 @@
    products through Gaunt coefficients, Y_lm Y_l'm' -> Y_LM, bring in three-body terms.
 4. Coefficients c_a,lm,n = Σ_c R_l,cn(h_a) A_a,c,lm, with a reading R that the state of the atom mixes from a few.
 
+With a prior, what a tight-binding calculation says of each atom comes in twice: scalars at the start of 2, beside the
+element's vector, and tensors at 3, as more channels of A.
+
 Only even l + l' + L occur, so a mirror image of the atoms has the mirror image of the density. The magnetisation is
 read from the same features by chgtools.models.spin.
 """
@@ -19,11 +22,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from chgtools.models.encoder_settings import EncoderSettings
+from chgtools.models.encoder_settings import NO_PRIOR, EncoderSettings
 from chgtools.models.graph import AtomGraph
 from chgtools.models.perceptron import Perceptron
+from chgtools.models.prior import PriorInputs
 from chgtools.models.spin import SpinReading
 from chgtools.paw.angular import gaunt
+from chgtools.tightbinding.features import N_INVARIANTS, N_TENSORS
 
 
 @dataclass
@@ -58,16 +63,21 @@ class Encoder(nn.Module):
         self.pair = Perceptron(s.radial + 2 * s.state, s.hidden, s.hidden, s.channels * (s.l_max + 1))
         degrees = np.repeat(np.arange(s.l_max + 1), 2 * np.arange(s.l_max + 1) + 1)
         self.register_buffer("degrees", torch.as_tensor(degrees), persistent=False)
-        features = s.channels
+        channels = s.channels
+        if s.prior != NO_PRIOR:
+            self.prior = PriorInputs(s.l_max)
+            self.onsite = nn.Linear(N_INVARIANTS, s.state, bias=False)
+            channels += N_TENSORS
+        self.channels = features = channels
         if s.order == 2:
             table = torch.as_tensor(gaunt(s.l_max, s.l_max, s.l_max), dtype=torch.float32)
             self.register_buffer("gaunt", table, persistent=False)
-            scale = 1 / np.sqrt(s.channels)
-            self.left = nn.Parameter(scale * torch.randn(s.l_max + 1, s.channels, s.channels))
-            self.right = nn.Parameter(scale * torch.randn(s.l_max + 1, s.channels, s.channels))
-            features += s.channels
+            scale = 1 / np.sqrt(channels)
+            self.left = nn.Parameter(scale * torch.randn(s.l_max + 1, channels, channels))
+            self.right = nn.Parameter(scale * torch.randn(s.l_max + 1, channels, channels))
+            features += channels
         self.features = features
-        invariants = s.state + s.channels * (s.l_max + 2)
+        invariants = s.state + channels * (s.l_max + 2)
         self.gates = Perceptron(invariants, s.hidden, features * (s.l_max + 1))
         self.mixing = Perceptron(s.state, s.hidden, s.readings)
         self.reading = nn.Parameter(torch.randn(s.readings, s.l_max + 1, features, n_max) * 0.1 / np.sqrt(features))
@@ -92,6 +102,10 @@ class Encoder(nn.Module):
         """States, invariants and features of the atoms."""
         s = self.settings
         state = self.embedding[batch.element] + self.known(self.properties[batch.element])
+        tensors = batch.tensors
+        if s.prior != NO_PRIOR:
+            onsite, tensors = self.prior(batch.onsite, tensors)
+            state = state + self.onsite(onsite)
         envelope = batch.envelope[:, None]
         n_atoms = len(state)
         for message, update in zip(self.messages, self.updates, strict=True):
@@ -102,7 +116,8 @@ class Encoder(nn.Module):
         weights = weights.view(-1, s.channels, s.l_max + 1)[:, :, self.degrees]
         density = weights.new_zeros(n_atoms, s.channels, len(self.degrees))
         density = density.index_add_(0, batch.centre, weights * batch.harmonics[:, None]) / 2
-        power = weights.new_zeros(n_atoms, s.channels, s.l_max + 1)
+        density = torch.cat([density, tensors], 1)
+        power = weights.new_zeros(n_atoms, self.channels, s.l_max + 1)
         power = power.index_add_(2, self.degrees, density**2)
         invariants = torch.cat([state, density[:, :, 0], power.flatten(1)], 1)
         features = density

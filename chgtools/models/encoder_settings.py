@@ -4,6 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from chgtools.tightbinding.features import PRIOR
+
+NO_PRIOR = "none"
+PRIORS = (NO_PRIOR, PRIOR)
+
 
 @dataclass(frozen=True)
 class EncoderSettings:
@@ -15,6 +20,7 @@ class EncoderSettings:
     readings : how many readings an atom's state mixes
     free_atoms : whether each element has a spherical density of its own, whatever its neighbours
     spin_channels : equivariant features of the neighbours' spins; 0 makes a network without magnetisation
+    prior : one of PRIORS: whether atoms bring features of a tight-binding calculation, and of which definition
     """
 
     cutoff: float = 6.0
@@ -28,3 +34,4 @@ class EncoderSettings:
     readings: int = 6
     free_atoms: bool = False
     spin_channels: int = 0
+    prior: str = NO_PRIOR

@@ -12,12 +12,15 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from chgtools.cell import neighbours
+from chgtools.errors import ChgtoolsError
+from chgtools.models.encoder_settings import NO_PRIOR
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from chgtools.cell import Structure
     from chgtools.models.encoder_settings import EncoderSettings
+    from chgtools.tightbinding.features import PriorFeatures
 
 
 @dataclass
@@ -27,6 +30,7 @@ class AtomGraph:
     element : (n,) index into the model's elements; centre, other : (p,) atoms of a pair
     radial : (p, radial), envelope : (p,) of the distance; harmonics : (p, n_lm) of the direction
     spin : (n, 1) or (n, 3) direction of each atom's start moment, 0 where it has none
+    onsite : (n, n_invariants), tensors : (n, n_tensors, n_lm) of the prior, as it has them; none without a prior
     """
 
     element: Tensor
@@ -36,6 +40,8 @@ class AtomGraph:
     envelope: Tensor
     harmonics: Tensor
     spin: Tensor
+    onsite: Tensor
+    tensors: Tensor
 
     def to(self, device: torch.device | str) -> AtomGraph:
         return AtomGraph(**{name: value.to(device) for name, value in vars(self).items()})
@@ -47,17 +53,20 @@ def graph(
     settings: EncoderSettings,
     dtype: torch.dtype = torch.float32,
     spin: NDArray[np.float64] | None = None,
+    prior: PriorFeatures | None = None,
 ) -> AtomGraph:
     """The atoms of a structure for an encoder whose elements are ``elements``, which must hold all of them.
 
     spin : (n_atoms, 1 or 3) directions of the start moments; None where there are none
-    Raises MismatchError where two atoms are on one place.
+    prior : features of these atoms, for an encoder that has a prior
+    Raises MismatchError where two atoms are on one place, ChgtoolsError without the prior that the encoder wants.
     """
     from chgtools.kernels.harmonics import harmonics
 
     pairs = neighbours(structure, settings.cutoff)
     radial, envelope = _radial_features(pairs.distance, settings.cutoff, settings.radial)
     index = {symbol: i for i, symbol in enumerate(elements)}
+    onsite, tensors = _prior_inputs(structure.n_atoms, settings, prior)
     return AtomGraph(
         element=to_tensor([index[symbol] for symbol in structure.elements], torch.int64),
         centre=to_tensor(pairs.centre, torch.int64),
@@ -66,6 +75,8 @@ def graph(
         envelope=to_tensor(envelope, dtype),
         harmonics=to_tensor(harmonics(settings.l_max, np.ascontiguousarray(pairs.direction)).T, dtype),
         spin=to_tensor(np.zeros((structure.n_atoms, 1)) if spin is None else spin, dtype),
+        onsite=to_tensor(onsite, dtype),
+        tensors=to_tensor(tensors, dtype),
     )
 
 
@@ -81,11 +92,25 @@ def merge(graphs: Sequence[AtomGraph]) -> AtomGraph:
         envelope=torch.cat([g.envelope for g in graphs]),
         harmonics=torch.cat([g.harmonics for g in graphs]),
         spin=torch.cat([pad(g.spin, (most - g.spin.shape[1], 0)) for g in graphs]),
+        onsite=torch.cat([g.onsite for g in graphs]),
+        tensors=torch.cat([g.tensors for g in graphs]),
     )
 
 
 def to_tensor(values: Any, dtype: torch.dtype = torch.float32) -> Tensor:
     return torch.as_tensor(np.ascontiguousarray(values)).to(dtype)
+
+
+def _prior_inputs(
+    n_atoms: int, settings: EncoderSettings, prior: PriorFeatures | None
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """``onsite`` and ``tensors`` of an AtomGraph."""
+    n_lm = (settings.l_max + 1) ** 2
+    if settings.prior == NO_PRIOR:
+        return np.zeros((n_atoms, 0)), np.zeros((n_atoms, 0, n_lm))
+    if prior is None:  # zeros would be taken for an answer
+        raise ChgtoolsError(f"an encoder with the prior {settings.prior!r} needs the features of the atoms")
+    return prior.invariants, prior.tensors[:, :, :n_lm]
 
 
 def _radial_features(

@@ -13,7 +13,7 @@ stays the SAED.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +22,9 @@ import torch
 
 from chgtools.fourier.basis import RadialBasis, expand, with_charge
 from chgtools.models.encoder import Encoder
-from chgtools.models.graph import graph
+from chgtools.models.encoder_settings import NO_PRIOR
+from chgtools.models.graph import AtomGraph, graph
+from chgtools.tightbinding.features import PriorFeatures, prior_features
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -87,6 +89,7 @@ class DensityModel:
     spins : elements that had start moments in the training data; without any, no magnetisation was learned
     occupancies : POTCAR label to the readings of its augmentation occupancies; {} where none were learned
     labels : POTCAR labels whose CHGCARs the density was trained on: their cores are in it, as that code has them
+    features_of : where the prior's features of a structure come from, for encoders that have a prior
     """
 
     name: str
@@ -100,6 +103,12 @@ class DensityModel:
     spins: tuple[str, ...] = ()
     occupancies: Mapping[str, LabelReading] = field(default_factory=dict)
     labels: tuple[str, ...] = ()
+    features_of: Callable[[Structure], PriorFeatures] = prior_features
+
+    @property
+    def prior(self) -> str:
+        """Name of the prior that the encoders take features of, "none" without."""
+        return self.members[0].settings.prior if self.members else NO_PRIOR
 
     def predict(
         self, structure: Structure, total: float = 0.0, directions: NDArray[np.float64] | None = None
@@ -109,7 +118,7 @@ class DensityModel:
         directions : (n_atoms, 1 or 3) of the start moments, unit vectors or 0; those of elements that had none in the
             training data count as 0, and where all do, the magnetisation is None
         Atoms of elements that the model never saw are left out, as if the cell had vacancies there. Raises
-        MismatchError where two atoms are on one place.
+        MismatchError where two atoms are on one place, ChgtoolsError where the prior has no features of them.
         """
         symbols = structure.elements
         unseen = tuple(sorted(set(symbols) - set(self.elements)))
@@ -121,7 +130,7 @@ class DensityModel:
         if directions is not None:
             magnetic = np.array([symbol in self.spins for symbol in symbols])
             directions = (directions * magnetic[:, None])[known]
-        each, spins = self._evaluate(part, total, directions)
+        each, spins = self._evaluate(structure, total, directions)
         mean = each.mean(axis=0)
         index = {symbol: i for i, symbol in enumerate(self.elements)}
         electrons = float(sum(self.zvals[index[symbol]] for symbol in part.elements))
@@ -146,6 +155,15 @@ class DensityModel:
         known = np.array([symbol in self.elements for symbol in structure.elements])
         return (structure if known.all() else _without(structure, known)), known
 
+    def atoms(self, structure: Structure, directions: NDArray[np.float64] | None = None) -> AtomGraph:
+        """The atoms of elements that the model knows, as its encoders take them, float64.
+
+        directions : (n_known, 1 or 3) of their start moments. The prior's features are those of the whole structure.
+        """
+        part, known = self.known_part(structure)
+        features = None if self.prior == NO_PRIOR else self.features_of(structure).of_atoms(known)
+        return graph(part, self.elements, self.members[0].settings, torch.float64, directions, features)
+
     def coefficients(self, structure: Structure, total: float = 0.0) -> NDArray[np.float64]:
         """(n_members, n_atoms, n_lm, n_max) of each member, with the charge ``total``; all elements must be known."""
         return self._evaluate(structure, total, None)[0]
@@ -154,7 +172,7 @@ class DensityModel:
         self, structure: Structure, total: float, directions: NDArray[np.float64] | None
     ) -> tuple[NDArray[np.float64], NDArray[np.float64] | None]:
         """Coefficients of the density and (n_members, 1 or 3, n_atoms, n_lm, n_max) of the magnetisation, if any."""
-        atoms = graph(structure, self.elements, self.members[0].settings, torch.float64, directions)
+        atoms = self.atoms(structure, directions)
         densities, spins = [], []
         with torch.no_grad():
             for member in self.members:

@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from chgtools.models.graph import graph
 from chgtools.paw.angular import gaunt
 
 if TYPE_CHECKING:
@@ -45,8 +44,7 @@ def predict_records(
     ]
     if not any(able):
         return [None] * structure.n_atoms
-    part, known = model.known_part(structure)
-    atoms = graph(part, model.elements, model.members[0].settings, torch.float64)
+    atoms, known = model.atoms(structure), model.known_part(structure)[1]
     highest = highest_of([model.occupancies[label].channels for label, fits in zip(labels, able, strict=True) if fits])
     features = features_of(model.members, atoms, model.basis, highest)
     place = np.cumsum(known) - 1

@@ -23,7 +23,7 @@ from chgtools.errors import ChgtoolsError, FormatError
 from chgtools.files import package_version, replacing
 from chgtools.fourier.basis import RadialBasis
 from chgtools.models.encoder import Encoder
-from chgtools.models.encoder_settings import EncoderSettings
+from chgtools.models.encoder_settings import NO_PRIOR, PRIORS, EncoderSettings
 from chgtools.models.label_reading import LabelReading
 from chgtools.models.model import DensityModel, Trust
 
@@ -44,6 +44,11 @@ PACKAGED = ("si", "base")
 def packaged(name: str) -> Path:
     """The file of packaged weights."""
     return Path(str(files("chgtools.models") / "weights_files" / f"{name}.safetensors"))
+
+
+def without_prior(path: Path) -> Path:
+    """The weights that stand in for others where these have no prior; they lie beside them, or are not there."""
+    return path.with_name(f"{path.name.removesuffix('.safetensors')}.without_prior.safetensors")
 
 
 def find_weights(name: str | Path) -> Path:
@@ -93,6 +98,8 @@ def load_model(name: str | Path) -> DensityModel:
     path, facts = find_weights(name), read_facts(name)
     basis = _settings(RadialBasis, facts["basis"], "basis", path)
     encoder = _settings(EncoderSettings, facts["encoder"], "encoder", path)
+    if encoder.prior not in PRIORS:
+        raise FormatError(f"needs the prior {encoder.prior!r}, which this chgtools does not know: upgrade it", path)
     trust = _settings(Trust, facts["trust"], "trust", path)
     properties = torch.tensor(facts["properties"], dtype=torch.float32)
     if len(properties) != len(facts["elements"]) or len(facts["zvals"]) != len(facts["elements"]):
@@ -203,6 +210,8 @@ def _without_defaults(encoder: EncoderSettings) -> dict[str, Any]:
     values = asdict(encoder)
     if not encoder.spin_channels:
         del values["spin_channels"]
+    if encoder.prior == NO_PRIOR:
+        del values["prior"]
     return values
 
 

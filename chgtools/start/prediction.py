@@ -44,6 +44,7 @@ class Prediction:
     occupancies : where the augmentation occupancies come from, or "none"
     model : name of the weights that the DCD comes from, "none" for the SAED alone; model_reason : why these
     estimate : what the model says of its own prediction; None without one
+    prior : name of the tight-binding prior that the weights took features of, "none" without
     """
 
     data: VolumetricData
@@ -55,6 +56,7 @@ class Prediction:
     model: str = "none"
     model_reason: str = "asked for"
     estimate: Estimate | None = None
+    prior: str = "none"
 
 
 def predict(
@@ -65,6 +67,7 @@ def predict(
     grid: GridOptions | None = None,
     nelect: float | None = None,
     model: str | Path | DensityModel = "auto",
+    prior: str = "auto",
     occupancies: str = "auto",
     dtype: Any = np.float64,
 ) -> Prediction:
@@ -78,6 +81,7 @@ def predict(
     nelect : electrons of a charged cell; by default the INCAR's NELECT, else ΣZVAL
     model : weights of the learned DCD: "auto" (packaged ones by the elements), "none", "si", "base", the path of a
         file, or a DensityModel
+    prior : "auto" (that of the weights, where it can be had) or "none" (weights without); see chgtools.models.choice
     occupancies : "auto" (those that belong to the grid), "learned", "mean", "atoms" or "none"; see
         chgtools.start.occupancies
     dtype : of the blocks, np.float64 or np.float32
@@ -86,11 +90,10 @@ def predict(
     from chgtools.models.choice import choose_model
 
     settings = settings_for(structure, source=source, incar=incar, grid=grid, nelect=nelect)
-    chosen = choose_model(settings.structure, model)
+    chosen = choose_model(settings.structure, model, prior)
     total, estimate, sentences = _total_density(settings, chosen)
     atoms, densities, magmom = settings.structure, settings.choice.densities, settings.moments.values
-    blocks, lines = [total], []
-    atomic_moments = magmom
+    blocks, lines, atomic_moments = [total], [], magmom
     if magmom is not None:
         start = start_magnetisation(atoms, settings.grid.ngf, densities, magmom, chosen.model, estimate)
         blocks += start.blocks
@@ -107,13 +110,14 @@ def predict(
     return Prediction(
         data=data,
         settings=settings,
-        assumptions=(*settings.assumptions, *sentences, *records.sentences),
+        assumptions=(*settings.assumptions, *chosen.sentences, *sentences, *records.sentences),
         electrons_of_atoms=settings.electrons_of_atoms,
         minimum=float(data.total.min()),
         occupancies=records.source,
         model=chosen.name,
         model_reason=chosen.reason,
         estimate=estimate,
+        prior=chosen.prior,
     )
 
 

@@ -52,6 +52,7 @@ class StartOptions:
     grid: GridOptions | None = None
     nelect: float | None = None
     model: str | Path | DensityModel = "auto"
+    prior: str = "auto"
     occupancies: str = "auto"
     float32: bool = False
 
@@ -102,6 +103,7 @@ def write_under(structure: Any, path: Path, name: Path, options: StartOptions | 
         grid=options.grid,
         nelect=options.nelect,
         model=options.model,
+        prior=options.prior,
         occupancies=options.occupancies,
         dtype=np.float32 if options.float32 else np.float64,
     )
@@ -161,6 +163,7 @@ def facts_of(prediction: Prediction) -> dict[str, Any]:
     return {
         "model": prediction.model,
         "model_reason": prediction.model_reason,
+        "prior": prediction.prior,
         "expected_eps_mae_percent": None if estimate is None else _number(estimate.error_percent),
         "atom_spread_electrons": None if estimate is None else [round(float(x), 6) for x in estimate.atom_spread],
         "damping": None if estimate is None else estimate.damping,

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from chgtools.errors import FormatError, SettingsError
 from chgtools.files import replacing
+from chgtools.models.encoder_settings import NO_PRIOR
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -29,6 +30,8 @@ _FREE = ("data", "threads", "device")  # settings that may differ: they change n
 def digest(settings: TrainSettings, sources: Mapping[str, tuple[str, int]], start: str) -> str:
     """Of all that a run's course follows from. start : digest of the weights it began with, or "" """
     values = {key: value for key, value in asdict(settings).items() if key not in _FREE}
+    if settings.encoder.prior == NO_PRIOR:  # runs that were begun before there was one go on
+        del values["encoder"]["prior"]
     text = json.dumps([values, sorted(sha for sha, _ in sources.values()), start], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
 

@@ -9,7 +9,7 @@ from typing import Any, get_type_hints
 
 from chgtools.errors import FormatError, SettingsError
 from chgtools.fourier.basis import RadialBasis
-from chgtools.models.encoder_settings import EncoderSettings
+from chgtools.models.encoder_settings import PRIORS, EncoderSettings
 from chgtools.stores.splits import BY
 
 
@@ -89,6 +89,7 @@ class TrainSettings:
         one_of("target", self.target, ("dcd", "tcd"))
         one_of("validation.by", self.validation.by, BY)
         one_of("device", self.device, ("auto", "cpu", "cuda"))
+        one_of("encoder.prior", self.encoder.prior, PRIORS)
         one_of("precision", self.precision, ("float32", "bf16"))
         for name in ("waves", "batch", "members", "evaluations"):
             _at_least(name, getattr(self, name), 1)

@@ -5,17 +5,20 @@ Entries are counted from ground-state atoms, as in the training.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from chgtools.errors import SettingsError
+from chgtools.errors import AssumptionWarning, SettingsError
+from chgtools.models.encoder_settings import NO_PRIOR
 from chgtools.stores.store import Store
 from chgtools.training.calibration import rank_correlation
 from chgtools.training.config import split_settings
 from chgtools.training.data import is_of_kind, was_kept_aside
 from chgtools.training.evaluation import Row, as_dict, evaluate, magnetic_summary, occupancies_summary, summary
+from chgtools.training.prior import RunFeatures
 from chgtools.training.reference import from_ground_state
 
 if TYPE_CHECKING:
@@ -93,16 +96,22 @@ def evaluate_stores(
 
     begins : is called with the number of entries before the first is computed; told : with each Row as it is done
     Raises FormatError for a file that is no store, SettingsError when no entry is left, or for weights that do not say
-    what was kept aside, ChgtoolsError for a split of a store that has none.
+    what was kept aside, ChgtoolsError for a split of a store that has none. Emits an AssumptionWarning where the prior
+    of the weights has no features of a structure.
     """
     chosen = _chosen(model, stores, selection or Selection())
     if not chosen:
         raise SettingsError("no entry is left to evaluate; check --split, --kind and --aside")
     begins(len(chosen))
+    features = RunFeatures()
+    if model.prior != NO_PRIOR:
+        model = replace(model, features_of=features)
     rows = []
     for row in evaluate(model, (from_ground_state(store[name]) for store, name in chosen)):
         rows.append(row)
         told(row)
+    if features.failed:
+        warnings.warn(features.sentence, AssumptionWarning, stacklevel=2)
     return Evaluation.of(model.name, rows)
 
 

@@ -12,9 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 
-from chgtools.models.graph import graph
 from chgtools.models.label_reading import LabelReading
 from chgtools.models.readings import features_of, highest_of
 from chgtools.paw.records import occupancies_of_record, record_groups, spherical_record
@@ -67,8 +65,7 @@ def _atoms(model: DensityModel, entries: Sequence[Entry]) -> dict[str, list[Atom
         structure = entry.structure
         if not set(structure.elements) <= set(model.elements):
             continue
-        atoms = graph(structure, model.elements, model.members[0].settings, torch.float64)
-        features = features_of(model.members, atoms, model.basis, highest_of(entry.channels))
+        features = features_of(model.members, model.atoms(structure), model.basis, highest_of(entry.channels))
         for index, group in enumerate(structure.group_of_atom):
             channels = entry.channels[group]
             if channels:

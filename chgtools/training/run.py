@@ -19,14 +19,16 @@ from chgtools.errors import SettingsError
 from chgtools.files import package_version
 from chgtools.models.descriptors import properties
 from chgtools.models.encoder import Encoder
-from chgtools.models.encoder_settings import EncoderSettings
+from chgtools.models.encoder_settings import NO_PRIOR, EncoderSettings
 from chgtools.models.model import DensityModel
+from chgtools.models.prior import PriorScales
 from chgtools.models.weights import element_zvals, save_model
 from chgtools.training.calibration import FEWEST, Observation, calibrate, observe, rank_correlation
 from chgtools.training.checkpoint import digest, read_checkpoint, write_checkpoint
 from chgtools.training.curves import write_curves
 from chgtools.training.data import Data, read_data
 from chgtools.training.free_atoms import fit_free_atoms
+from chgtools.training.prior import RunFeatures
 from chgtools.training.processes import is_first
 from chgtools.training.readings import fit_occupancies, has_records
 from chgtools.training.samples import sample_of
@@ -34,6 +36,7 @@ from chgtools.training.spins import start_directions
 from chgtools.training.trainer import Progress, Trainer, device_of
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
     from torch import Tensor
 
     from chgtools.fourier.basis import RadialBasis
@@ -83,8 +86,9 @@ def train(
         f"{len(data.train)} structures to train on, {len(data.validation)} kept aside, {len(data.held_out)} held out; "
         f"{len(elements)} elements"
     )
+    features, scales = _prior(encoder, data, start, listener)
     train_set, validation = (
-        _samples(entries, elements, encoder, settings, basis) for entries in (data.train, data.validation)
+        _samples(entries, elements, encoder, settings, basis, features) for entries in (data.train, data.validation)
     )
     atoms = None
     if encoder.free_atoms and start is None:
@@ -95,7 +99,7 @@ def train(
     curves: list[list[Progress]] = []
     for member in range(count):
         begin = None if start is None else {k: v.float() for k, v in start.members[member].state_dict().items()}
-        trainer = Trainer(settings, encoder, basis, known, member, begin, atoms)
+        trainer = Trainer(settings, encoder, basis, known, member, begin, atoms, scales)
         path = folder / f"member-{member}.safetensors"
         if path.exists() and not restart:
             trainer.load(*read_checkpoint(path, run))
@@ -103,7 +107,7 @@ def train(
         _run_member(member, trainer, (train_set, validation), path, run, curves, listener)
         curves.append(trainer.history)
         members.append(trainer.result())
-    model = _model(settings, data, elements, members, basis, start, listener)
+    model = _model(settings, data, elements, members, basis, start, features, listener)
     if is_first():
         write_curves(folder, curves)
         save_model(model, weights_path(folder, settings))
@@ -154,15 +158,40 @@ def _network(
     return start.elements, start.members[0].settings, start.members[0].properties.float()
 
 
+def _prior(
+    encoder: EncoderSettings, data: Data, start: DensityModel | None, listener: Listener
+) -> tuple[RunFeatures | None, PriorScales | None]:
+    """The prior's features of all structures, and what they are counted by; None where there is nothing to say.
+
+    Weights that a run starts from go on to count as they did.
+    """
+    if encoder.prior == NO_PRIOR:
+        return None, None
+    features = RunFeatures()
+    features.compute(
+        [entry.structure for entry in (*data.train, *data.validation, *data.held_out)],
+        listener.says,
+    )
+    if start is not None:
+        return features, None
+    return features, PriorScales.of([features(entry.structure) for entry in data.train])
+
+
 def _samples(
     entries: list[Entry],
     elements: tuple[str, ...],
     encoder: EncoderSettings,
     settings: TrainSettings,
     basis: RadialBasis,
+    features: RunFeatures | None,
 ) -> list[Sample]:
     device, total = device_of(settings.device), settings.target == "tcd"
-    return [sample_of(entry, elements, encoder, basis, settings.waves, total=total).to(device) for entry in entries]
+    samples = []
+    for entry in entries:
+        prior = None if features is None else features(entry.structure)
+        sample = sample_of(entry, elements, encoder, basis, settings.waves, total=total, prior=prior)
+        samples.append(sample.to(device))
+    return samples
 
 
 def _model(
@@ -172,37 +201,30 @@ def _model(
     members: list[Encoder],
     basis: RadialBasis,
     start: DensityModel | None,
+    features: RunFeatures | None,
     listener: Listener,
 ) -> DensityModel:
-    symbols, zvals = element_zvals(
-        [entry.structure.elements for entry in data.train],
-        [float(entry.attributes["nelectrons"]) for entry in data.train],
-    )
-    if start is None:
-        valence = zvals
-    else:
-        valence = start.zvals.copy()
-        for symbol, zval in zip(symbols, zvals, strict=True):
-            valence[elements.index(symbol)] = zval
     model = DensityModel(
         name=settings.name,
         elements=elements,
-        zvals=valence,
+        zvals=_zvals(data, elements, start),
         basis=basis,
         target=settings.target,
         members=[member.double().eval() for member in members],
         spins=_spins(members[0], data, start),
         labels=_labels(settings, data, start),
     )
+    # the same model, which knows the features of the run's structures
+    known = model if features is None else replace(model, features_of=features)
     if settings.occupancies and any(has_records(entry) for entry in data.train):
-        model.occupancies = fit_occupancies(model, data.train)
+        model.occupancies = fit_occupancies(known, data.train)
         listener.says(f"occupancies of {len(model.occupancies)} labels: {', '.join(model.occupancies)}")
     if start is not None:
         model.trust = start.trust
     aside = [*data.validation, *data.held_out]
     errors: dict[str, dict[str, float]] = {}
     if settings.target == "dcd" and len(aside) > 0:
-        observations = observe(model, aside)
+        observations = observe(known, aside)
         if len(members) > 1 and len(aside) >= FEWEST:
             model.trust = calibrate(observations)
             listener.says(
@@ -224,6 +246,20 @@ def _model(
         "validation_eps_mae_percent": errors,
     }
     return model
+
+
+def _zvals(data: Data, elements: tuple[str, ...], start: DensityModel | None) -> NDArray[np.float64]:
+    """(n_elements,) valence electrons, those of the data before those of the weights that were begun with."""
+    symbols, zvals = element_zvals(
+        [entry.structure.elements for entry in data.train],
+        [float(entry.attributes["nelectrons"]) for entry in data.train],
+    )
+    if start is None:
+        return zvals
+    valence = start.zvals.copy()
+    for symbol, zval in zip(symbols, zvals, strict=True):
+        valence[elements.index(symbol)] = zval
+    return valence
 
 
 def _labels(settings: TrainSettings, data: Data, start: DensityModel | None) -> tuple[str, ...]:

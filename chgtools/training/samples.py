@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from chgtools.fourier.basis import RadialBasis
     from chgtools.models.encoder_settings import EncoderSettings
     from chgtools.stores.entry import Entry
+    from chgtools.tightbinding.features import PriorFeatures
 
 
 @dataclass
@@ -121,11 +122,12 @@ def sample_of(
     *,
     total: bool = False,
     seed: int = 0,
+    prior: PriorFeatures | None = None,
 ) -> Sample:
     """The sample of an entry.
 
     elements : of the model; most_waves : of more, so many are drawn by the size of the target around them
-    total : whether the target is the total density, with the built-in atoms
+    total : whether the target is the total density, with the built-in atoms; prior : features, where settings have one
     """
     structure, miller, wanted, integral = entry.structure, entry.miller, entry.dcd, entry.dcd_0
     g = miller @ reciprocal(structure.lattice)
@@ -148,10 +150,11 @@ def sample_of(
     angle = angles(miller, structure.frac)
     outer, outer_coulomb = (_beyond(basis, entry.g_max, structure.volume, power) for power in (2, 0))
     degrees = _degrees(settings.l_max)
+    spin = None if magnetic is None else start_directions(entry)
     return Sample(
         name=entry.name,
         kind=str(entry.attributes.get("kind", "unknown")),
-        atoms=graph(structure, elements, settings, spin=None if magnetic is None else start_directions(entry)),
+        atoms=graph(structure, elements, settings, spin=spin, prior=prior),
         even=to_tensor(even),
         odd=to_tensor(odd),
         cosine=to_tensor(np.cos(angle)),

@@ -26,6 +26,7 @@ from chgtools.training.processes import average_gradients, rank, world
 
 if TYPE_CHECKING:
     from chgtools.fourier.basis import RadialBasis
+    from chgtools.models.prior import PriorScales
     from chgtools.training.config import TrainSettings
     from chgtools.training.samples import Sample
 
@@ -59,8 +60,11 @@ class Trainer:
         member: int,
         start: Mapping[str, Tensor] | None = None,
         free_atoms: Tensor | None = None,
+        prior: PriorScales | None = None,
     ) -> None:
-        """start : weights to begin with, in place of random ones; free_atoms : (n_elements, n_max) spheres"""
+        """start : weights to begin with, in place of random ones; free_atoms : (n_elements, n_max) spheres
+        prior : what the prior's features are counted by, where the weights to begin with do not say it
+        """
         self.settings, self.seed = settings, settings.seed + member
         self.device = device_of(settings.device)
         torch.manual_seed(self.seed)
@@ -70,6 +74,8 @@ class Trainer:
         if free_atoms is not None:
             with torch.no_grad():
                 self.encoder.atoms.copy_(free_atoms)
+        if prior is not None:
+            self.encoder.prior.set_scales(prior)
         self.encoder.to(self.device)
         self.even = torch.as_tensor([ell % 2 == 0 for ell in range(basis.l_max + 1) for _ in range(2 * ell + 1)])
         self.charges = torch.as_tensor(basis.charges, dtype=torch.float32, device=self.device)

@@ -1,0 +1,141 @@
+"""What the electrons of a crystal say of each atom: the inputs that a network takes from tight binding.
+
+Functions f(H − E_F) of the Hamiltonian have a block on each atom. Its traces over shells do not turn with the crystal;
+its parts between two shells, coupled by Gaunt coefficients, turn as harmonics of L:
+
+    t_LM = Σ_mm' ⟨l m|f|l' m'⟩ G(lm, l'm', LM),   l + l' + L even.
+
+The functions are the filling, of which superposed atoms' is taken off, and three smooth ones that say where the levels
+lie. Hartree atomic units.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache, lru_cache
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from chgtools.errors import ChgtoolsError
+from chgtools.paw.angular import gaunt
+from chgtools.tightbinding.electrons import filling, solve
+from chgtools.tightbinding.hamiltonian import HIGHEST
+from chgtools.tightbinding.kmesh import k_mesh
+from chgtools.tightbinding.shells import valence_shells
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from chgtools.cell import Structure
+    from chgtools.tightbinding.electrons import Electrons
+
+    Array = NDArray[np.float64]
+
+PRIOR = "tight-binding-1"  # the version of what follows: weights name the one that they were trained with
+LARGEST_ORBITALS = 4000.0  # beyond, the calculation takes too long, see work_orbitals
+
+
+def _lorentzian(width: float) -> Callable[[Array], Array]:
+    return lambda x: np.asarray(width**2 / (x**2 + width**2))
+
+
+def _dispersion(width: float) -> Callable[[Array], Array]:
+    return lambda x: np.asarray(width * x / (x**2 + width**2))
+
+
+FUNCTIONS = (filling, _lorentzian(0.1), _lorentzian(0.4), _dispersion(0.25))  # the filling comes first
+# (l, l', L) of the shells that are coupled to each L; a channel holds one for each L at most
+CHANNELS = (
+    ((0, 1, 1), (1, 1, 2), (1, 2, 3), (2, 2, 4)),
+    ((1, 2, 1), (0, 2, 2)),
+    ((2, 2, 2),),
+)
+L_MAX = 4
+N_INVARIANTS = 1 + len(FUNCTIONS) * (HIGHEST + 1)
+N_TENSORS = len(FUNCTIONS) * len(CHANNELS)
+_N_LM = (L_MAX + 1) ** 2
+_N_ORBITALS = (HIGHEST + 1) ** 2
+REMEMBERED = 8  # structures: a prediction asks for one several times
+
+
+@dataclass(frozen=True, eq=False)
+class PriorFeatures:
+    """invariants : (n_atoms, N_INVARIANTS) an atom's charge in electrons, then the traces over s, p, d, f shells of
+    each function in turn; 0 for shells that it has not
+    tensors : (n_atoms, N_TENSORS, 25) the CHANNELS of each function in turn, in real harmonics up to l = 4
+    """
+
+    invariants: Array
+    tensors: Array
+
+    @classmethod
+    def zeros(cls, n_atoms: int) -> PriorFeatures:
+        return cls(np.zeros((n_atoms, N_INVARIANTS)), np.zeros((n_atoms, N_TENSORS, _N_LM)))
+
+    def of_atoms(self, kept: NDArray[np.bool_]) -> PriorFeatures:
+        """Those of some atoms; kept : (n_atoms,)"""
+        return PriorFeatures(self.invariants[kept], self.tensors[kept])
+
+
+def prior_features(structure: Structure) -> PriorFeatures:
+    """The features of all atoms; those of the last few structures are remembered.
+
+    Raises ChgtoolsError where there is no solution: elements beyond plutonium, charges that do not settle.
+    """
+    return _remembered(structure.lattice.tobytes(), structure.species, structure.counts, structure.frac.tobytes())
+
+
+@lru_cache(maxsize=REMEMBERED)
+def _remembered(lattice: bytes, species: tuple[str, ...], counts: tuple[int, ...], frac: bytes) -> PriorFeatures:
+    from chgtools.cell import Structure
+
+    structure = Structure(np.frombuffer(lattice).reshape(3, 3), species, counts, np.frombuffer(frac))
+    try:
+        return features_of(solve(structure))
+    except np.linalg.LinAlgError as error:
+        raise ChgtoolsError(f"{structure.formula}: tight-binding matrices cannot be diagonalised ({error})") from error
+
+
+def features_of(electrons: Electrons) -> PriorFeatures:
+    """The features of all atoms of a calculation."""
+    invariants, tensors = [electrons.charges[:, None]], []
+    for function in FUNCTIONS:
+        blocks = electrons.blocks(function)
+        if function is filling:
+            blocks = [block - atom for block, atom in zip(blocks, electrons.superposed, strict=True)]
+        whole = _by_harmonics(electrons, blocks)
+        traces = np.add.reduceat(np.einsum("aii->ai", whole), np.arange(HIGHEST + 1) ** 2, axis=1)
+        invariants.append(traces)
+        tensors.append((whole.reshape(len(whole), -1) @ _couplings()).reshape(len(whole), len(CHANNELS), _N_LM))
+    return PriorFeatures(np.concatenate(invariants, 1), np.concatenate(tensors, 1))
+
+
+def _by_harmonics(electrons: Electrons, blocks: list[Array]) -> Array:
+    """(n_atoms, 16, 16) of blocks between an atom's own shells: each orbital at the place of its lm, 0 elsewhere."""
+    whole = np.zeros((len(blocks), _N_ORBITALS, _N_ORBITALS))
+    for atom, (basis, block) in enumerate(zip(electrons.made.bases, blocks, strict=True)):
+        places = np.concatenate([np.arange(shell.ell**2, (shell.ell + 1) ** 2) for shell in basis.shells])
+        whole[atom, places[:, None], places] = block
+    return whole
+
+
+@cache
+def _couplings() -> Array:
+    """(16 · 16, channels · 25) from an atom's block to its tensors."""
+    table, of_l = gaunt(HIGHEST, HIGHEST, L_MAX), [slice(ell**2, (ell + 1) ** 2) for ell in range(L_MAX + 1)]
+    kept = np.zeros((_N_ORBITALS, _N_ORBITALS, len(CHANNELS), _N_LM))
+    for channel, couplings in enumerate(CHANNELS):
+        for first, second, out in couplings:
+            place = (of_l[first], of_l[second], of_l[out])
+            kept[place[0], place[1], channel, place[2]] = table[place]
+    return kept.reshape(_N_ORBITALS**2, -1)
+
+
+def work_orbitals(structure: Structure) -> float:
+    """How many orbitals a cell with one k-point has whose calculation takes as long: n n_k^⅓, to compare with
+    LARGEST_ORBITALS. Raises SettingsError beyond plutonium."""
+    own = {element: sum(2 * shell.ell + 1 for shell in valence_shells(element)) for element in set(structure.elements)}
+    orbitals = sum(own[element] for element in structure.elements)
+    return float(orbitals * len(k_mesh(structure.lattice).points) ** (1 / 3))
