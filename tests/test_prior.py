@@ -94,8 +94,8 @@ def test_features_hold_every_l_and_channel():
 
 
 def test_features_of_another_cell_and_of_a_supercell():
-    """Vectors at about 60°, so that the mesh is 4 x 4 x 4 in both cells, and 2 x 4 x 4 in two of them."""
-    lattice = 3.1 * (np.ones((3, 3)) - np.eye(3)) + 0.1 * LATTICE * (np.ones((3, 3)) - np.eye(3))
+    """Vectors at about 60°, so that the mesh is 2 x 2 x 2 in both cells, and 1 x 2 x 2 in two of them."""
+    lattice = 4.5 * (np.ones((3, 3)) - np.eye(3)) + 0.1 * LATTICE * (np.ones((3, 3)) - np.eye(3))
     before = prior_features(crystal(lattice))
     change = np.array([[1, 0, 0], [1, -1, 0], [0, 1, -1]])
     other = prior_features(crystal(change @ lattice, FRAC @ np.linalg.inv(change)))

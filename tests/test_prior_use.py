@@ -232,7 +232,7 @@ def test_a_cell_that_is_too_large_goes_without(molecule, trained, monkeypatch):
     monkeypatch.setattr(choice, "LARGEST_ORBITALS", 5.0)
     made = chgtools.predict(molecule, model=trained / "model.safetensors", grid=GRID)
     assert made.model == "companion"
-    assert "has the work of 20 orbitals here, and is done up to 5" in sentences(made)[0]
+    assert "has the work of 14 orbitals here, and is done up to 5" in sentences(made)[0]
 
 
 def test_a_calculation_that_fails_goes_without(molecule, trained, monkeypatch):

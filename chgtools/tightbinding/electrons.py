@@ -40,7 +40,7 @@ FIRST_STEP = 0.2
 
 @dataclass(frozen=True, eq=False)
 class Bands:
-    """Of some k-points, in the orthogonal basis: weights (n_k,), energies (n_k, n) hartree, states (n_k, n, n), columns"""
+    """Of some k-points, in the orthogonal basis: weights (n_k,), energies (n_k, n), states (n_k, n, n), columns"""
 
     weights: Array
     energies: Array
@@ -99,10 +99,11 @@ def solve(structure: Structure) -> Electrons:
         shift = np.repeat(gamma @ charges, np.diff(made.starts))
         bands = tuple(Bands(weights, *np.linalg.eigh(h + np.diag(shift))) for weights, h in orthogonal)
         fermi = fermi_level(bands, electrons)
-        residual = _populations(bands, fermi, made.starts) - neutral - charges
+        fillings = [filling(part.energies - fermi) for part in bands]
+        residual = _populations(bands, fillings, made.starts) - neutral - charges
         if np.abs(residual).max() < TOLERANCE:
             return Electrons(made, bands, fermi, superposed, charges, step)
-        charges = mixer.next(charges, residual)
+        charges = mixer.next(charges, _softened(residual, bands, fillings, made.starts, gamma))
     raise ChgtoolsError(
         f"{structure.formula}: tight-binding charges still change by {np.abs(residual).max():.2g} electrons after "
         f"{MOST_STEPS} steps"
@@ -126,19 +127,32 @@ def _add_superposed(blocks: list[Array], roots: Matrices, weights: Array, made: 
         block += np.tensordot(weights, sums, 1)
 
 
-def _populations(bands: tuple[Bands, ...], fermi: float, starts: NDArray[np.int64]) -> Array:
-    """(n_atoms,) electrons."""
-    orbitals = np.zeros(starts[-1])
-    for part in bands:
-        filled = 2 * part.weights[:, None] * filling(part.energies - fermi)
-        orbitals += np.einsum("kin,kn->i", np.abs(part.states) ** 2, filled)
-    return np.add.reduceat(orbitals, starts[:-1])
-
-
 def _occupations(basis: ElementBasis) -> Array:
     """(size,) electrons in each orbital of the free atom, the same for all m."""
     shells = basis.shells
     return np.concatenate([np.full(2 * s.ell + 1, s.electrons / (2 * s.ell + 1)) for s in shells])
+
+
+def _populations(bands: tuple[Bands, ...], fillings: Sequence[Array], starts: NDArray[np.int64]) -> Array:
+    """(n_atoms,) 2 Σ_k w Σ_n of a filling (n_k, n) of the states of each part of the bands."""
+    orbitals = np.zeros(starts[-1])
+    for part, filled in zip(bands, fillings, strict=True):
+        orbitals += np.einsum("kin,kn->i", np.abs(part.states) ** 2, 2 * part.weights[:, None] * filled)
+    return np.add.reduceat(orbitals, starts[:-1])
+
+
+def _softened(
+    residual: Array, bands: tuple[Bands, ...], fillings: Sequence[Array], starts: NDArray[np.int64], gamma: Array
+) -> Array:
+    """(1 + χγ)⁻¹ residual, with χ the charges' response to levels through their filling alone.
+
+    Where levels of atoms far apart lie at the Fermi level, a thousandth of an electron that is put in the wrong place
+    comes back a hundredfold; this takes it out. The Fermi level moves so that all electrons stay.
+    """
+    response = _populations(bands, [f * (1 - f) / TEMPERATURE for f in fillings], starts)
+    total = response.sum()
+    matrix = np.diag(response) - (np.outer(response, response) / total if total > 0 else 0.0)
+    return np.asarray(np.linalg.solve(np.eye(len(residual)) + matrix @ gamma, residual))
 
 
 def fermi_level(bands: Sequence[Bands], electrons: float) -> float:
