@@ -20,6 +20,7 @@ READ = {  # by a run, beside the modules: how they are called in the wheel, and 
     "chgtools/models/weights_files/si.safetensors": "chgtools/models/weights_files/si.safetensors",
     "chgtools/potcar_densities/atomic_densities.h5": "potcar_densities/atomic_densities.h5",
     "chgtools/potcar_densities/ground_states.h5": "potcar_densities/ground_states.h5",
+    "chgtools/potcar_densities/tight_binding.h5": "potcar_densities/tight_binding.h5",
 }
 WITH_THE_SDIST = {"CHANGELOG.md", "LICENSE", "PKG-INFO", "README.md", "constraints.txt", "pyproject.toml"}
 HIDDEN = {".gitignore"}  # hatchling takes it, so that a build from the sdist leaves out the same

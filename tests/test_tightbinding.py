@@ -12,12 +12,13 @@ from chgtools.elements import SYMBOLS
 from chgtools.errors import SettingsError
 from chgtools.kernels.bloch import add_blocks
 from chgtools.radial_atom.configurations import atomic_number
-from chgtools.tightbinding.charges import hardness, interaction
+from chgtools.tightbinding.charges import interaction
 from chgtools.tightbinding.electrons import Bands, fermi_level, filling, solve
+from chgtools.tightbinding.elements import ARRAYS, END, confined_orbital, element_of, made, mesh
 from chgtools.tightbinding.exchange import exchange_potential, overlap_exchange
 from chgtools.tightbinding.hamiltonian import _Turned, hamiltonian
 from chgtools.tightbinding.kmesh import k_mesh
-from chgtools.tightbinding.orbitals import END, Q_STEP, confined_orbital, element_basis
+from chgtools.tightbinding.orbitals import Q_STEP, element_basis
 from chgtools.tightbinding.pseudo_atom import bound, pseudo_atom
 from chgtools.tightbinding.shells import HEAVIEST, valence_shells
 from chgtools.tightbinding.two_centre import distances, pair_tables
@@ -92,6 +93,26 @@ def test_the_norm_inside_the_core_is_the_true_orbitals():
         outside = atom.mesh.r > each.core
         norms = [atom.mesh.integrate(np.where(outside, f, 0)) for f in (true.shell_densities[place], each.orbital**2)]
         assert norms[0] == pytest.approx(norms[1], rel=2e-3)  # the true one has small components
+
+
+@pytest.mark.parametrize("element", ["H", "Mg", "U"])
+def test_the_packages_tables_are_those_of_the_atoms(element):
+    kept, anew = element_of(element), made(element)
+    assert kept.shells == anew.shells
+    assert kept.hardness == pytest.approx(anew.hardness, abs=1e-6)
+    for name in ARRAYS:
+        np.testing.assert_allclose(getattr(kept, name), getattr(anew, name), atol=1e-5, rtol=1e-5, err_msg=name)
+
+
+def test_tables_hold_all_elements_and_end_at_zero():
+    for symbol in SYMBOLS[:HEAVIEST]:
+        element = element_of(symbol)
+        assert 0.1 < element.hardness < 1.0
+        for name in ("orbitals", "local", "projectors"):
+            values = np.atleast_2d(getattr(element, name))
+            assert values.shape[-1] == len(mesh())
+            assert np.abs(values[:, -1]).max() == 0
+            assert np.isfinite(values).all()
 
 
 @pytest.mark.parametrize("element", ["H", "O", "Si", "Fe", "La"])
@@ -434,7 +455,7 @@ def test_hardness_is_the_second_derivative_of_the_energy():
         shells = [replace(s, electrons=s.electrons + change * (s.name == "3p")) for s in ground_state("Si")]
         return solve_atom(14, shells, "PBE", True).energy
 
-    assert hardness("Si") == pytest.approx((energy(0.1) + energy(-0.1) - 2 * energy(0)) / 0.01, rel=0.02)
+    assert element_of("Si").hardness == pytest.approx((energy(0.1) + energy(-0.1) - 2 * energy(0)) / 0.01, rel=0.02)
 
 
 def test_charges_far_apart_interact_as_points():
@@ -442,7 +463,7 @@ def test_charges_far_apart_interact_as_points():
     made = zincblende(40.0, ("Na", "Cl")).with_changes(frac=np.array([[0, 0, 0], [0.5] * 3]))
     gamma, charges = interaction(made), np.array([1.0, -1.0])
     energy = 0.5 * charges @ gamma @ charges
-    own = 0.5 * (hardness("Na") + hardness("Cl"))
+    own = 0.5 * (element_of("Na").hardness + element_of("Cl").hardness)
     assert energy - own == pytest.approx(-1.747565 / (20.0 / BOHR_ANGSTROM), rel=1e-4)
 
 

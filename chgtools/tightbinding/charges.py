@@ -7,8 +7,6 @@ Hartree atomic units.
 
 from __future__ import annotations
 
-from dataclasses import replace
-from functools import cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,9 +14,7 @@ import numpy as np
 from chgtools.cell import reciprocal
 from chgtools.fourier.half_sphere import half_sphere
 from chgtools.fourier.phases import phases
-from chgtools.radial_atom.configurations import atomic_number, ground_state
-from chgtools.radial_atom.solver import solve_atom
-from chgtools.tightbinding.shells import valence_shells
+from chgtools.tightbinding.elements import element_of
 from chgtools.units import BOHR_ANGSTROM
 
 if TYPE_CHECKING:
@@ -26,30 +22,12 @@ if TYPE_CHECKING:
 
     from chgtools.cell import Structure
 
-STEP = 0.05  # electrons
 ENDED = 5.0  # the sum ends at q = 2 ENDED/σ of the narrowest Gaussian, whose transform is exp(-ENDED²) there
-
-
-@cache
-def hardness(element: str) -> float:
-    """U in hartree: ∂ε/∂n of the highest occupied s or p shell of the neutral atom, by central differences."""
-    occupied = [shell for shell in valence_shells(element) if shell.electrons > 0 and shell.ell < 2]
-    highest = occupied[-1] if occupied else valence_shells(element)[-1]
-    levels = []
-    for change in (-STEP, STEP):
-        shells = [
-            replace(shell, electrons=shell.electrons + change) if shell.name == highest.name else shell
-            for shell in ground_state(element)
-        ]
-        atom = solve_atom(atomic_number(element), shells, "PBE", True)
-        place = [shell.name for shell in atom.shells].index(highest.name)
-        levels.append(float(atom.eigenvalues[place]))
-    return (levels[1] - levels[0]) / (2 * STEP)
 
 
 def interaction(structure: Structure) -> NDArray[np.float64]:
     """(n_atoms, n_atoms) γ in hartree: the potential at each atom of a unit charge on each other and its images."""
-    values = np.array([hardness(element) for element in structure.elements])
+    values = np.array([element_of(element).hardness for element in structure.elements])
     widths = np.sqrt(2 / np.pi) / values * BOHR_ANGSTROM
     miller = half_sphere(structure.lattice, 2 * ENDED / float(widths.min()))
     squared = ((miller @ reciprocal(structure.lattice)) ** 2).sum(axis=1)

@@ -16,6 +16,7 @@ import numpy as np
 
 from chgtools.errors import ChgtoolsError
 from chgtools.files import replacing
+from chgtools.tightbinding.elements import table_path
 from chgtools.tightbinding.features import N_INVARIANTS, N_TENSORS, PRIOR, PriorFeatures, prior_features
 
 if TYPE_CHECKING:
@@ -55,10 +56,11 @@ def structure_key(structure: Structure) -> str:
 
 @cache
 def sources_digest() -> str:
-    """Of the sources of ROOMS, names and texts."""
+    """Of the sources of ROOMS, names and texts, and of the table of elements."""
     sha, package = hashlib.sha256(), Path(__file__).resolve().parents[1]
     for path in sorted(path for room in ROOMS for path in (package / room).rglob("*.py")):
         sha.update(str(path.relative_to(package)).encode() + b"\0" + path.read_bytes())
+    sha.update(table_path().read_bytes())
     return sha.hexdigest()
 
 

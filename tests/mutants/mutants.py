@@ -247,7 +247,7 @@ MUTANTS = [
            "charges do not agree with the bands", "tightbinding"),
     Mutant("tightbinding/pseudo_atom.py", "-(c2**2) / (2 * ell + 5)", "(c2**2) / (2 * ell + 5)",
            "pseudopotentials are not flat at the nucleus", "tightbinding"),
-    Mutant("tightbinding/orbitals.py", "1 / mesh.integrate(difference", "-1 / mesh.integrate(difference",
+    Mutant("tightbinding/elements.py", "1 / atom.mesh.integrate(difference", "-1 / atom.mesh.integrate(difference",
            "projectors repel where they attract", "tightbinding"),
     Mutant("radial_atom/mixing.py", "d_input @ coefficients + self", "d_input @ coefficients - self",
            "the rest of the residual is taken the wrong way", "mixing"),

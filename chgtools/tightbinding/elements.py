@@ -1,0 +1,172 @@
+"""What tight binding needs of each element: confined orbitals, a potential with its projectors, density and hardness.
+
+An orbital is the ground state of its l in the pseudo-atom's potential and a soft wall (r/r0)²; the wall draws the
+tails in, as neighbours do. A pseudo-atom is a local potential, that of l = 1, and one projector for each other shell
+(L. Kleinman and D. M. Bylander, Phys. Rev. Lett. 48, 1425 (1982)):
+
+    V = V_loc + Σ_l |χ_l⟩ E_l ⟨χ_l|,   χ_l = (V_l − V_loc) R_l,   E_l = 1/⟨R_l|V_l − V_loc|R_l⟩.
+
+All of it is in the package, on a uniform mesh: ``python -m chgtools.tightbinding.elements -o FILE.h5`` makes the tables
+again from the Kohn-Sham atoms, in two minutes. Hartree atomic units.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+import numpy as np
+
+from chgtools.elements import SYMBOLS
+from chgtools.errors import ChgtoolsError
+from chgtools.formats.hdf5 import Kind, reading, writing
+from chgtools.libraries.library import builtin_path
+from chgtools.radial_atom.configurations import Shell, atomic_number, ground_state
+from chgtools.radial_atom.solver import solve_atom
+from chgtools.tightbinding.pseudo_atom import PseudoAtom, bound, pseudo_atom
+from chgtools.tightbinding.shells import HEAVIEST, valence_shells
+from chgtools.units import BOHR_ANGSTROM
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Array = NDArray[np.float64]
+
+FILE = "tight_binding.h5"
+KIND = Kind("chgtools tight binding", 1, "table of tight-binding elements", "python -m chgtools.tightbinding.elements")
+
+WALL = 2.2  # r0 in covalent radii
+WALL_MOST = 60.0  # hartree, beyond which the wall is flat: there is nothing of the orbital there
+END = 20.0  # bohr, where all orbitals and neutral atoms have ended
+STEP = 0.05  # bohr, of the tables
+CHARGE_STEP = 0.05  # electrons, for the hardness
+
+
+@dataclass(frozen=True, eq=False)
+class Element:
+    """Radial functions on :func:`mesh` (n_r,), bohr; rows by shell.
+
+    energies : (n_shells,) hartree, of the free atom's states; hardness : hartree, see :func:`hardness_of`
+    orbitals : (n_shells, n_r) R; local : (n_r,) V_loc, hartree; density : (n_r,) all electrons, electrons/bohr³
+    projectors : (n_shells, n_r) χ, 0 for the shell of the local potential; strengths : (n_shells,) E, 0 likewise
+    """
+
+    element: str
+    shells: tuple[Shell, ...]
+    energies: Array
+    hardness: float
+    orbitals: Array
+    local: Array
+    density: Array
+    projectors: Array
+    strengths: Array
+
+
+ARRAYS = ("energies", "orbitals", "local", "density", "projectors", "strengths")
+
+
+def mesh() -> Array:
+    """(n_r,) bohr, 0 to END."""
+    return np.asarray(STEP * np.arange(round(END / STEP) + 1), dtype=np.float64)
+
+
+@cache
+def element_of(element: str) -> Element:
+    """An element of the package's tables. Raises SettingsError beyond plutonium."""
+    shells = valence_shells(element)
+    with reading(table_path(), KIND) as file:
+        group = file[element]
+        arrays = {name: np.array(group[name], dtype=np.float64) for name in ARRAYS}
+        return Element(element, shells, hardness=float(group.attrs["hardness"]), **arrays)
+
+
+def table_path() -> Path:
+    """The package's tables."""
+    return builtin_path().with_name(FILE)
+
+
+def made(element: str) -> Element:
+    """An element from its Kohn-Sham atom. Raises ChgtoolsError where there is no smooth or no confined state."""
+    atom = pseudo_atom(element)
+    r, ells = atom.mesh.r, [each.shell.ell for each in atom.shells]
+    local = atom.shells[ells.index(1) if 1 in ells else 0].potential
+    projectors, strengths = [], []
+    for each in atom.shells:
+        difference = each.potential - local
+        projectors.append(difference * each.orbital / r)
+        strengths.append(1 / atom.mesh.integrate(difference * each.orbital**2) if difference.any() else 0.0)
+
+    def uniform(function: Array) -> Array:
+        return np.asarray(atom.mesh.interpolate(function, mesh()) * (mesh() < END))
+
+    return Element(
+        element,
+        valence_shells(element),
+        energies=np.array([each.energy for each in atom.shells]),
+        hardness=hardness_of(element),
+        orbitals=np.array([uniform(confined_orbital(atom, index)) for index in range(len(ells))]),
+        local=uniform(local),
+        density=uniform(atom.density),
+        projectors=np.array([uniform(each) for each in projectors]),
+        strengths=np.array(strengths),
+    )
+
+
+def confined_orbital(atom: PseudoAtom, index: int) -> Array:
+    """(n_r,) R(r), bohr^-3/2, positive at its maximum, of a shell of a pseudo-atom in the wall."""
+    wall = np.minimum((atom.mesh.r / (WALL * covalent_radius(atom.element))) ** 2, WALL_MOST)
+    shell = atom.shells[index]
+    state = bound(atom.mesh, shell.potential + wall, 10.0, shell.shell.ell + 1, shell.shell.ell)
+    if state is None:
+        raise ChgtoolsError(f"{atom.element} has no confined {shell.shell.name} state")
+    radial = state[1] / atom.mesh.r
+    return np.asarray(radial * np.sign(radial[np.argmax(np.abs(radial))]))
+
+
+def hardness_of(element: str) -> float:
+    """U in hartree: ∂ε/∂n of the highest occupied s or p shell of the neutral atom, by central differences."""
+    occupied = [shell for shell in valence_shells(element) if shell.electrons > 0 and shell.ell < 2]
+    highest = occupied[-1] if occupied else valence_shells(element)[-1]
+    levels = []
+    for change in (-CHARGE_STEP, CHARGE_STEP):
+        shells = [
+            replace(shell, electrons=shell.electrons + change) if shell.name == highest.name else shell
+            for shell in ground_state(element)
+        ]
+        atom = solve_atom(atomic_number(element), shells, "PBE", True)
+        place = [shell.name for shell in atom.shells].index(highest.name)
+        levels.append(float(atom.eigenvalues[place]))
+    return (levels[1] - levels[0]) / (2 * CHARGE_STEP)
+
+
+def covalent_radius(element: str) -> float:
+    """bohr (B. Cordero et al., Dalton Trans. 2008, 2832); by choice 0.7 Å for hydrogen, more than its bonds have."""
+    from pymatgen.analysis.molecule_structure_comparator import CovalentRadius
+
+    return (0.7 if element == "H" else float(CovalentRadius.radius[element])) / BOHR_ANGSTROM
+
+
+@click.command()
+@click.option("-o", "--output", required=True, type=click.Path(dir_okay=False, path_type=Path), help="HDF5 file.")
+def main(output: Path) -> None:
+    """Make the tables of all elements from H to Pu."""
+    with writing(output, KIND, compact=True) as file:
+        file.attrs["wall"], file.attrs["step"] = WALL, STEP
+        for symbol in SYMBOLS[:HEAVIEST]:
+            element = made(symbol)
+            group = file.create_group(symbol)
+            group.attrs["hardness"] = element.hardness
+            for name in ARRAYS:
+                values = getattr(element, name)
+                # functions to seven digits: what is behind them is noise of the atoms' convergence
+                single = values.astype(np.float32) if values.size > len(element.shells) else values
+                packed = {"compression": "gzip", "compression_opts": 9, "shuffle": True} if single is not values else {}
+                group.create_dataset(name, data=single, **packed)
+    click.echo(f"{output}: {HEAVIEST} elements, {output.stat().st_size / 1e6:.2f} MB")
+
+
+if __name__ == "__main__":
+    main()
