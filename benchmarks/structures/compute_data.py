@@ -28,7 +28,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from common import ROUNDING
-from predicted_start import PredictedStart
+from predicted_start import PredictedStart, scf_facts
 
 SPACINGS = {"si": 0.20, "silicon-beyond": 0.20, "molecules": 9.0, "molecules-beyond": 9.0}  # k-points, 1/Å with 2π
 SPACING = 0.30
@@ -82,11 +82,11 @@ def main() -> None:
                 run = predicted.compute if predicted else compute
                 result = run(structure, nspin, limit, spaced, Path(folder), atoms)
                 data, facts = pack(structure, result, atoms)
-                learned = predicted.facts(structure, result, atoms) if predicted else {}
+                facts |= scf_facts(result) | (predicted.facts(structure, result, atoms) if predicted else {})
             except (RuntimeError, AssertionError, KeyError) as error:
                 print(f"{key}: left out, {error}", flush=True)
                 continue
-        facts |= {"formula": structure.composition.reduced_formula, "kind": kind, "source": source} | learned
+        facts |= {"formula": structure.composition.reduced_formula, "kind": kind, "source": source}
         seconds = time.time() - begin
         write(arguments.store, key, data, facts | {"seconds": seconds})
         done += 1
@@ -133,7 +133,7 @@ def told(facts: dict) -> str:
     line = f"SAED {facts['saed_eps_mae_percent']:.2f} %"
     if "base_eps_mae_percent" in facts:
         line += f", predicted {facts['base_eps_mae_percent']:.2f} %"
-    return line + (f", {facts['scf_iterations']} iterations" if "scf_iterations" in facts else "")
+    return line + f", {facts['scf_iterations']} iterations"
 
 
 def held(path: Path, key: str) -> bool:

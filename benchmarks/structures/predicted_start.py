@@ -3,7 +3,7 @@
     from predicted_start import PredictedStart
     start = PredictedStart("base")
     result = start.compute(structure, nspin, limit, spacing, folder, atoms)  # as compute() of the tools' run_qe.py
-    facts = start.facts(structure, result, atoms)
+    facts = scf_facts(result) | start.facts(structure, result, atoms)
 
 pw.x writes its superposed atoms without an iteration, the predicted difference density is added to that file, and pw.x
 starts from it. A magnetisation stays the one that pw.x starts from by itself (half of the valence electrons of the
@@ -84,11 +84,9 @@ class PredictedStart:
         return result | {"waves": waves, "why_atoms": why}
 
     def facts(self, structure: Structure, result: dict[str, Any], atoms: Any) -> dict[str, Any]:
-        """Attributes for the store: how the SCF went, and the weights and what ε_mae they have (percent)."""
-        start = "atoms" if result["why_atoms"] else "predicted"
-        facts = {"scf_iterations": iterations(result["output"]), "scf_start": start}
+        """Attributes for the store: the weights and the ε_mae of their prediction in percent; {} where they fail."""
         if result["waves"] is None:
-            return facts
+            return {}
         from density import BOHR
 
         species = [site.specie.symbol for site in structure]
@@ -100,7 +98,7 @@ class PredictedStart:
         error = float(np.abs(np.fft.ifftn(field, norm="forward").real).mean())  # electrons/bohr³
         electrons = sum(atoms.zval(symbol) for symbol in species)
         percent = 100 * error * structure.volume / BOHR**3 / electrons
-        return facts | {"base_eps_mae_percent": percent, "base_weights": self.sum}
+        return {"base_eps_mae_percent": percent, "base_weights": self.sum}
 
 
 def compute_from(
@@ -137,6 +135,7 @@ def compute_from(
     }  # fmt: skip
 
 
-def iterations(output: str) -> int:
-    """Of the SCF that an output of pw.x tells of."""
-    return len(re.findall(r"iteration #", output))
+def scf_facts(result: dict[str, Any]) -> dict[str, Any]:
+    """Attributes for the store: how many iterations the SCF took, and from what."""
+    start = "atoms" if result.get("why_atoms", "asked for") else "predicted"
+    return {"scf_iterations": len(re.findall(r"iteration #", result["output"])), "scf_start": start}
