@@ -67,7 +67,7 @@ def main() -> None:
     weights = hashlib.sha256(find_weights(arguments.model).read_bytes()).hexdigest()
     done = json.loads(arguments.output.read_text()) if arguments.output.exists() else {}
     done = done if done.get("weights") == weights else {"weights": weights, "structures": {}}
-    results = []
+    results: list[dict[str, Any]] = []
     for path, key in chosen(arguments, model):
         result = done["structures"].setdefault(key, {"starts": {}})
         starts = candidates(path, key, model, arguments.damped, arguments.longest)

@@ -3,8 +3,8 @@
     python benchmarks/structures/learning_log.py STORE.h5 ...
 
 compute_data.py keeps with each structure the error that the weights of that day had on it (base_eps_mae_percent, their
-sum base_weights), the number of iterations of the SCF and whether it started from the prediction. Errors are ε_mae in
-percent of the electrons, means over the structures; iterations are those of SCFs that started from the prediction.
+sum base_weights), the number of iterations of the SCF and what it started from. Errors are ε_mae in percent of the
+electrons, means over the structures; iterations are those of SCFs that started from the prediction.
 Structures without such a record are counted and left out.
 """
 
@@ -40,7 +40,7 @@ def show(path: Path) -> None:
         line = f"{path.name:24s}{weights or 'no record':>14s}{len(entries):8d}{saed.mean():8.2f}"
         if weights:
             base = np.array([float(facts["base_eps_mae_percent"]) for facts in entries])
-            from_base = [int(facts["scf_iterations"]) for facts in entries if facts["scf_start"] == "predicted"]
+            from_base = [int(facts["scf_iterations"]) for facts in entries if facts["scf_start"] != "atoms"]
             steps = f"{np.mean(from_base):12.1f}" if from_base else f"{'-':>12s}"
             line += f"{base.mean():8.2f}{100 * (base < saed).mean():6.0f} %{steps}{len(entries) - len(from_base):12d}"
         print(line)
