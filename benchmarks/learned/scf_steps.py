@@ -9,8 +9,9 @@ potentials' atoms (SAED), that and the predicted difference density, that and th
 beat). ``--damped`` adds the prediction times a factor, ``--longest`` the prediction's waves with |G| up to so many 1/Å.
 Beside the iterations: diagonalisation steps (the work), the error of the start and what Quantum ESPRESSO estimates of
 it after the first iteration. What the output file holds of the same weights is not computed again. Structures come
-in an order by the hash of their names, so that the first ones are a fair sample. Without ``--aside`` the weights must
-have learned from none of the stores.
+in an order by the hash of their names, so that the first ones are a fair sample; those of whose elements the weights
+know none, for which nothing is predicted, are left out. Without ``--aside`` the weights must have learned from none of
+the stores.
 """
 
 from __future__ import annotations
@@ -84,7 +85,8 @@ def main() -> None:
 
 
 def chosen(arguments: argparse.Namespace, model: DensityModel) -> list[tuple[str, str]]:
-    """(store, key) of what is not magnetic, small and cheap enough, in an order that tells nothing about it."""
+    """(store, key) of what is not magnetic, small and cheap enough and not wholly unknown to the weights, in an order
+    that tells nothing about it."""
     from density import Atoms
     from pymatgen.core import Lattice, Structure
     from run_qe import estimated_seconds
@@ -95,6 +97,8 @@ def chosen(arguments: argparse.Namespace, model: DensityModel) -> list[tuple[str
         store = Store.open(path)
         for key, facts in store.facts():
             if (keys and key not in keys.split(",")) or len(facts["elements"]) > arguments.atoms or "moment" in facts:
+                continue
+            if not set(facts["elements"]) & set(model.elements):
                 continue
             entry = store[key]
             structure = Structure(Lattice(entry.structure.lattice), entry.structure.elements, entry.structure.frac)
