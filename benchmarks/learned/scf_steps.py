@@ -76,6 +76,9 @@ def main() -> None:
         if missing:
             result |= run(path, key, missing, result["starts"])
             write_json(arguments.output, done)
+        if lacking := set(starts) - set(result["starts"]):
+            print(f"{key}: left out, pw.x was stopped from {', '.join(sorted(lacking))}", flush=True)
+            continue
         if not results:
             heading(list(starts))
         results.append(result | {"starts": {name: result["starts"][name] for name in starts}})
@@ -169,13 +172,15 @@ def run(path: str, key: str, starts: dict[str, Start], before: dict[str, Any]) -
     structure = entry.structure.with_changes(labels=())
     total = superpose(structure, entry.shape, choose(structure, Source()).densities) + entry.on_grid()
     for row, output in zip(rows, outputs[1:], strict=True):  # the first made the file to write into
+        row["ended"] = row["iterations"] is not None or "convergence NOT achieved" in output
         each = re.findall(r"estimated scf accuracy\s+<\s+([-+.\dEe]+) Ry", output)
         row["accuracy"] = [float(value) * RYDBERG_MEV / structure.n_atoms for value in each]
         row |= starts[row["name"]].errors(total)
     return {
         "kind": str(entry.attributes.get("kind", "")),
         "atoms": structure.n_atoms,
-        "starts": before | {row.pop("name"): row for row in rows},
+        # a run that was killed says nothing of its start
+        "starts": before | {row.pop("name"): row for row in rows if row.pop("ended")},
     }
 
 
