@@ -1,4 +1,4 @@
-"""What scripts of several rooms share: where the shared data lie, distances from nuclei, what weights have seen.
+"""What scripts of several rooms share: where the data lie, errors, waves for other codes, what weights have seen.
 
 A script of a room puts this folder on its path (``sys.path.insert``) and imports from ``common``.
 """
@@ -17,7 +17,11 @@ import numpy as np
 
 from chgtools.atoms.labels import label_facts, labels_of
 from chgtools.cell import Structure
+from chgtools.comparison import coulomb_self_energy
 from chgtools.files import replacing
+from chgtools.fourier.half_sphere import take
+from chgtools.fourier.resampling import coefficients
+from chgtools.units import BOHR_ANGSTROM
 
 if TYPE_CHECKING:
     from chgtools.stores.entry import Entry
@@ -76,6 +80,30 @@ class Regions:
 def cells(figures: list[float | None]) -> str:
     """Figures of a row of a table, eight characters each."""
     return "".join("       -" if figure is None else f"{figure:8.2f}" for figure in figures)
+
+
+def density_errors(entry: Entry, dcd: np.ndarray, total: np.ndarray) -> dict[str, float]:
+    """ε_mae and ε_rms in percent, Coulomb self-energy of the error in meV/atom, as ``chgtools evaluate`` has them.
+
+    dcd, total : on the entry's own grid, electrons/Å³: a difference density, and the true total for ε_rms
+    """
+    structure, error = entry.structure, np.asfortranarray(dcd - entry.on_grid())
+    electrons = float(entry.attributes["nelectrons"])
+    return {
+        "eps_mae": 100 * float(np.abs(error).mean()) * structure.volume / electrons,
+        "eps_rms": 100 * float(np.linalg.norm(error) / np.linalg.norm(total)),
+        "coulomb": 1000 / structure.n_atoms * coulomb_self_energy(error, structure.lattice),
+    }
+
+
+def waves_at(grid: np.ndarray, miller: np.ndarray) -> np.ndarray:
+    """(n,) n_G in electrons/bohr³, as Quantum ESPRESSO has them, of a density on a grid (electrons/Å³).
+
+    miller : (n, 3), of either half space; 0 for waves that the grid does not hold
+    """
+    sign = np.where(miller[:, 0] < 0, -1, 1)
+    values = take(coefficients(grid), grid.shape, miller * sign[:, None])
+    return np.where(sign < 0, values.conj(), values) * BOHR_ANGSTROM**3
 
 
 def seen(card: Mapping[str, Any], entry: Entry, kind: str | None = None) -> bool:

@@ -24,20 +24,16 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from chgtools.comparison import coulomb_self_energy
 from chgtools.fourier.basis import expand
-from chgtools.fourier.half_sphere import take
-from chgtools.fourier.resampling import coefficients
 from chgtools.libraries.choice import Source, choose
 from chgtools.models.weights import find_weights, load_model
 from chgtools.start.superposition import superpose
 from chgtools.stores.entry import Entry
 from chgtools.stores.store import Store
 from chgtools.training.calibration import rank_correlation
-from chgtools.units import BOHR_ANGSTROM
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-from common import seen
+from common import density_errors, seen, waves_at
 
 SMALLEST_GAP_EV = 0.05  # what is less may be the mesh of k-points of a metal
 
@@ -114,13 +110,9 @@ def one(path: str, entry: Entry, models: dict, damped: float | None, forces: boo
     structure = entry.structure.with_changes(labels=())
 
     def plus(grid: np.ndarray):
-        half = coefficients(grid)
-
         def make(miller: np.ndarray) -> np.ndarray:
-            sign = np.where(miller[:, 0] < 0, -1, 1)
-            values = take(half, fine, miller * sign[:, None])
-            values = np.where(sign < 0, values.conj(), values) * BOHR_ANGSTROM**3
-            return values + atoms.superposition(theirs["lattice"], theirs["species"], theirs["fractional"], miller)
+            superposed = atoms.superposition(theirs["lattice"], theirs["species"], theirs["fractional"], miller)
+            return waves_at(grid, miller) + superposed
 
         return make
 
@@ -154,7 +146,7 @@ def one(path: str, entry: Entry, models: dict, damped: float | None, forces: boo
     for row, (values, _, _) in zip(rows, bands[1:], strict=True):
         row["gap_error_mev"] = gap_error(true_bands, float(entry.attributes["nelectrons"]), values)
         if row["name"] in makers:
-            row |= metrics(entry, makers[row["name"]](entry.shape), total)
+            row |= density_errors(entry, makers[row["name"]](entry.shape), total)
     return {"structure": entry.name, "kind": str(entry.attributes.get("kind", "")), "rows": rows}
 
 
@@ -168,17 +160,6 @@ def gap_error(true: np.ndarray, electrons: float, values: np.ndarray) -> float |
         return None
     gaps = [float(bands[:, count].min() - bands[:, count - 1].max()) for bands in (true, values)]
     return 1000 * (gaps[1] - gaps[0]) if gaps[0] > SMALLEST_GAP_EV else None
-
-
-def metrics(entry: Entry, dcd: np.ndarray, total: np.ndarray) -> dict[str, float]:
-    """ε_mae and ε_rms in percent, Coulomb self-energy of the error in meV/atom, as ``chgtools evaluate`` has them."""
-    structure, error = entry.structure, np.asfortranarray(dcd - entry.on_grid())
-    electrons = float(entry.attributes["nelectrons"])
-    return {
-        "eps_mae": 100 * float(np.abs(error).mean()) * structure.volume / electrons,
-        "eps_rms": 100 * float(np.linalg.norm(error) / np.linalg.norm(total)),
-        "coulomb": 1000 / structure.n_atoms * coulomb_self_energy(error, structure.lattice),
-    }
 
 
 def show(result: dict) -> None:

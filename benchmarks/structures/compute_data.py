@@ -1,14 +1,16 @@
 """Compute difference densities to train on with Quantum ESPRESSO, one structure at a time; a store is gone on with.
 
     python benchmarks/structures/compute_data.py SET OUT.h5 --tools DFT/tools --seed N [--cost 60] [--seconds 3600]
+        [--start base]
 
 SET: si, compounds, crystals, molecules (the generators of ``--tools``), silicon-beyond (silicon_structures.py: defects,
 surfaces, networks, liquids), molecules-beyond (molecule_structures.py: substituted molecules), compounds-beyond
 (compound_structures.py: vacancies, surfaces, mixed and random cells), materials (materials.py: families of materials
 that people run, with all 70 elements). ``tools`` holds density.py, structures.py and run_qe.py, whose method this is:
-PBE, norm-conserving, the cutoffs and k-meshes given there. Needs pw.x on the PATH and
-chgnet beside what chgtools needs. Coefficients are rounded to a step that costs 5e-4 of the difference density's root
-mean square, which makes the files half as large.
+PBE, norm-conserving, the cutoffs and k-meshes given there. Every SCF starts from the density that ``--start`` predicts
+(predicted_start.py), or from superposed atoms with ``--start atoms``; how good the prediction was stays with the
+structure (learning_log.py). Needs pw.x on the PATH and chgnet beside what chgtools needs. Coefficients are rounded to a
+step that costs 5e-4 of the difference density's root mean square, which makes the files half as large.
 """
 
 from __future__ import annotations
@@ -26,6 +28,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from common import ROUNDING
+from predicted_start import PredictedStart, scf_facts
 
 SPACINGS = {"si": 0.20, "silicon-beyond": 0.20, "molecules": 9.0, "molecules-beyond": 9.0}  # k-points, 1/Å with 2π
 SPACING = 0.30
@@ -46,6 +49,7 @@ def main() -> None:
     parser.add_argument("--limit", type=float, default=400, help="seconds after which pw.x is stopped")
     parser.add_argument("--seconds", type=float, default=1e9, help="end after this time")
     parser.add_argument("--count", type=int, default=10**6, help="end when the store holds so many of this seed")
+    parser.add_argument("--start", default="base", help="weights to start from, atoms for none")
     arguments = parser.parse_args()
     if not (arguments.tools / "run_qe.py").is_file():
         sys.exit(f"{arguments.tools} does not hold run_qe.py; wanted a folder like dft/tools")
@@ -53,6 +57,7 @@ def main() -> None:
     from density import Atoms
     from run_qe import compute, estimated_seconds, kmesh, pack
 
+    predicted = None if arguments.start == "atoms" else PredictedStart(arguments.start)
     atoms, start, done = Atoms(), time.time(), 0
     spacing = arguments.spacing or SPACINGS.get(arguments.set, SPACING)
     for number, (name, kind, source, structure, nspin) in enumerate(generator(arguments)):
@@ -74,8 +79,10 @@ def main() -> None:
         with tempfile.TemporaryDirectory(prefix="qe") as folder:
             try:
                 limit = max(arguments.limit, 2 * cost)  # the estimate was judged above
-                result = compute(structure, nspin, limit, spaced, Path(folder), atoms)
+                run = predicted.compute if predicted else compute
+                result = run(structure, nspin, limit, spaced, Path(folder), atoms)
                 data, facts = pack(structure, result, atoms)
+                facts |= scf_facts(result) | (predicted.facts(structure, result, atoms) if predicted else {})
             except (RuntimeError, AssertionError, KeyError) as error:
                 print(f"{key}: left out, {error}", flush=True)
                 continue
@@ -83,7 +90,9 @@ def main() -> None:
         seconds = time.time() - begin
         write(arguments.store, key, data, facts | {"seconds": seconds})
         done += 1
-        print(f"{key}: {len(structure)} atoms, SAED {facts['saed_eps_mae_percent']:.2f} %, {seconds:.0f} s", flush=True)
+        print(f"{key}: {len(structure)} atoms, {told(facts)}, {seconds:.0f} s", flush=True)
+        if result.get("why_atoms"):
+            print(f"    from superposed atoms: {result['why_atoms']}", flush=True)
 
 
 def generator(arguments: argparse.Namespace) -> Iterator:
@@ -117,6 +126,14 @@ def generator(arguments: argparse.Namespace) -> Iterator:
     if arguments.set not in structures.SETS:
         sys.exit(f"found the set {arguments.set}; wanted one of {', '.join(structures.SETS)} or their -beyond")
     return structures.SETS[arguments.set](arguments.seed)
+
+
+def told(facts: dict) -> str:
+    """The errors of the starts, as they were before anything learned from the structure."""
+    line = f"SAED {facts['saed_eps_mae_percent']:.2f} %"
+    if "base_eps_mae_percent" in facts:
+        line += f", predicted {facts['base_eps_mae_percent']:.2f} %"
+    return line + f", {facts['scf_iterations']} iterations"
 
 
 def held(path: Path, key: str) -> bool:

@@ -1,0 +1,176 @@
+"""SCF of Quantum ESPRESSO from a predicted density, and the error of that prediction once the true density is known.
+
+    from predicted_start import PredictedStart, scf_facts
+    start = PredictedStart("base")
+    result = start.compute(structure, nspin, limit, spacing, folder, atoms)  # as compute() of the tools' run_qe.py
+    facts = scf_facts(result) | start.facts(structure, result, atoms)
+
+pw.x writes its superposed atoms without an iteration, the predicted difference density is added to that file, and pw.x
+starts from it. A magnetisation is the predicted one where the weights know all magnetic elements and predict a moment
+of LEAST_MOMENT; else it stays the one that pw.x starts from by itself, half of the valence electrons of these elements,
+which is always large enough to find a magnetic state. Where the weights fail, the SCF from their density does not
+converge or loses its moment, it is computed from superposed atoms as usual.
+
+The errors are those of weights that have not learned from the structure: kept with it in the store they show, over the
+data sets, how much learning from more helps (learning_log.py).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from chgtools.errors import ChgtoolsError
+from chgtools.formats.structures import as_structure
+from chgtools.fourier.basis import expand, holding_shape, total_charge
+from chgtools.models.weights import find_weights, load_model
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+from common import waves_at
+
+if TYPE_CHECKING:
+    from pymatgen.core import Structure
+
+LEAST_MOMENT = 1.0  # μ_B per magnetic atom; from less, an SCF may miss a magnetic state
+LOST_MOMENT = 0.1  # μ_B per magnetic atom; an SCF that ends with less is begun again from pw.x's own magnetisation
+
+Waves = Callable[[np.ndarray], np.ndarray]  # of (n, 3) Miller indices (n,) n_G in electrons/bohr³
+
+
+class NoPrediction(Exception):
+    """Why a structure is computed from superposed atoms."""
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """A difference density, and a magnetisation where one large enough is predicted; the number of magnetic atoms."""
+
+    density: Waves
+    magnetisation: Waves | None
+    magnetic_atoms: int
+
+
+class PredictedStart:
+    """Weights that say from what density an SCF starts."""
+
+    def __init__(self, weights: str) -> None:
+        self.model = load_model(weights)
+        self.sum = hashlib.sha256(find_weights(weights).read_bytes()).hexdigest()[:12]
+
+    def predict(self, structure: Structure, nspin: int) -> Prediction:
+        """What the weights predict; elements that they do not know add nothing. Raises NoPrediction."""
+        from structures import MAGNETIC  # of the tools: what pw.x gets start moments for
+
+        cell, basis = as_structure(structure), self.model.basis
+        magnetic = np.array([nspin == 2 and symbol in MAGNETIC for symbol in cell.elements])
+
+        def on_waves(values: np.ndarray) -> Waves:
+            grid = expand(cell, values, basis, holding_shape(cell.lattice, basis.q_max))
+            return lambda miller: waves_at(grid, miller)
+
+        try:
+            estimate = self.model.predict(cell, 0.0, magnetic[:, None] * 1.0)
+            magnetisation, spins = None, estimate.magnetisation
+            known = {symbol for symbol in cell.elements if symbol in MAGNETIC} <= set(self.model.spins)
+            if known and spins is not None and total_charge(spins[0], basis) >= LEAST_MOMENT * magnetic.sum():
+                magnetisation = on_waves(spins[0])
+            return Prediction(on_waves(estimate.coefficients), magnetisation, int(magnetic.sum()))
+        except (ChgtoolsError, RuntimeError, ValueError) as error:
+            raise NoPrediction(f"the weights fail: {error}") from error
+
+    def compute(
+        self, structure: Structure, nspin: int, limit: float, spacing: float, folder: Path, atoms: Any
+    ) -> dict[str, Any]:
+        """What compute() of run_qe.py gives, with ``prediction`` and ``why_atoms``.
+
+        prediction is None where the weights fail, why_atoms "" where the SCF started from them. Raises RuntimeError as
+        that compute does.
+        """
+        import run_qe
+
+        prediction = None
+        try:
+            prediction = self.predict(structure, nspin)
+            result, why = compute_from(prediction, structure, nspin, limit, spacing, folder), ""
+        except NoPrediction as error:
+            result, why = run_qe.compute(structure, nspin, limit, spacing, folder, atoms), str(error)
+        return result | {"prediction": prediction, "why_atoms": why}
+
+    def facts(self, structure: Structure, result: dict[str, Any], atoms: Any) -> dict[str, Any]:
+        """Attributes for the store: the weights and the ε_mae of their prediction in percent; {} where they fail."""
+        if result["prediction"] is None:
+            return {}
+        from density import BOHR
+
+        species = [site.specie.symbol for site in structure]
+        miller, shape = result["miller"], result["shape"]
+        density = atoms.superposition(structure.lattice.matrix, species, structure.frac_coords, miller)
+        density += result["prediction"].density(miller)
+        field = np.zeros(shape, complex)
+        field[tuple((miller % shape).T)] = density - result["coefficients"][0]
+        error = float(np.abs(np.fft.ifftn(field, norm="forward").real).mean())  # electrons/bohr³
+        electrons = sum(atoms.zval(symbol) for symbol in species)
+        percent = 100 * error * structure.volume / BOHR**3 / electrons
+        return {"base_eps_mae_percent": percent, "base_weights": self.sum}
+
+
+def compute_from(
+    prediction: Prediction, structure: Structure, nspin: int, limit: float, spacing: float, folder: Path
+) -> dict[str, Any]:
+    """The SCF from the superposed atoms and a prediction, as compute() of run_qe.py gives it.
+
+    Raises RuntimeError where time is up, NoPrediction where pw.x does not take the density, does not converge from it,
+    or comes to a state without the moment that was predicted.
+    """
+    from density import BOHR, read_qe, write_qe
+    from run_qe import kmesh, pw_input, run_pw
+
+    mesh = kmesh(structure.lattice.matrix, spacing)
+    text, ecutwfc = pw_input(structure, folder, mesh, nspin)
+    file, original = folder / "x.save" / "charge-density.dat", folder / "atoms.dat"
+    try:
+        run_pw(text.replace("electron_maxstep=80", "electron_maxstep=0"), folder, limit)
+        if not file.exists():
+            raise NoPrediction("pw.x wrote no superposed atoms")
+        original.write_bytes(file.read_bytes())
+        _, miller, blocks = read_qe(file)
+        blocks[0] += prediction.density(miller)
+        if prediction.magnetisation is not None:
+            blocks[1] = prediction.magnetisation(miller)
+        write_qe(file, original, blocks)
+        output = run_pw(text.replace("electron_maxstep=80", "electron_maxstep=80 startingpot='file'"), folder, limit)
+    except subprocess.TimeoutExpired:
+        raise RuntimeError(f"over {limit} s") from None
+    if "convergence has been achieved" not in output:
+        raise NoPrediction("the SCF from the predicted density does not converge")
+    _, miller, blocks = read_qe(file)
+    if prediction.magnetisation is not None:
+        moment = blocks[1][np.all(miller == 0, axis=1)][0].real * structure.volume / BOHR**3
+        if moment < LOST_MOMENT * prediction.magnetic_atoms:
+            raise NoPrediction("the predicted moment is lost")
+    shape = re.search(r"FFT dimensions:\s*\(\s*(\d+),\s*(\d+),\s*(\d+)\)", output)
+    assert shape is not None, "pw.x names no FFT grid"
+    return {
+        "output": output, "miller": miller, "coefficients": blocks, "shape": tuple(map(int, shape.groups())),
+        "ecutwfc": ecutwfc, "mesh": mesh,
+    }  # fmt: skip
+
+
+def scf_facts(result: dict[str, Any]) -> dict[str, Any]:
+    """Attributes for the store: how many iterations the SCF took, and from what.
+
+    scf_start : "atoms", "predicted", or "predicted density" where the magnetisation was pw.x's own
+    """
+    start, prediction = "atoms", result.get("prediction")
+    if prediction is not None and not result["why_atoms"]:
+        own = len(result["coefficients"]) == 2 and prediction.magnetisation is None
+        start = "predicted density" if own else "predicted"
+    return {"scf_iterations": len(re.findall(r"iteration #", result["output"])), "scf_start": start}
