@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -73,7 +73,7 @@ class Hamiltonian:
     def _sums(self, blocks: Array, phases: Matrices, row_starts: NDArray[np.int64]) -> Matrices:
         from chgtools.kernels.bloch import add_blocks
 
-        matrices = np.zeros((len(phases), row_starts[-1], self.starts[-1]), phases.dtype)
+        matrices: Matrices = np.zeros((len(phases), row_starts[-1], self.starts[-1]), phases.dtype)
         rows, columns = row_starts[self.first], self.starts[self.second]
         heights, widths = np.diff(row_starts)[self.first], np.diff(self.starts)[self.second]
         add_blocks(matrices, blocks, rows, columns, heights, widths, phases)
@@ -85,8 +85,8 @@ def own_conjugates(points: Array) -> NDArray[np.bool_]:
     return np.asarray((np.abs(2 * points - np.round(2 * points)) < 1e-9).all(axis=1))
 
 
-def _adjoint(matrices: Matrices) -> Matrices:
-    return np.asarray(matrices.conj().transpose(0, 2, 1))
+def _adjoint(matrices: Any) -> Any:
+    return matrices.conj().transpose(0, 2, 1)
 
 
 def hamiltonian(structure: Structure) -> Hamiltonian:

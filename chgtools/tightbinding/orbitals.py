@@ -69,7 +69,7 @@ def element_basis(element: str) -> ElementBasis:
     ells = [shell.ell for shell in atom.shells]
     fine = np.asarray(R_STEP * np.arange(round(END / R_STEP) + 1), dtype=np.float64)
     projecting = np.flatnonzero(atom.strengths)
-    products = {}
+    products: dict[tuple[int, int, int], Array] = {}
     for i, one in enumerate(ells):
         for j, other in enumerate(ells):
             both = atom.orbitals[i] * atom.orbitals[j]
