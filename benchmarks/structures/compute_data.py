@@ -32,6 +32,8 @@ from predicted_start import PredictedStart, scf_facts
 
 SPACINGS = {"si": 0.20, "silicon-beyond": 0.20, "molecules": 9.0, "molecules-beyond": 9.0}  # k-points, 1/Å with 2π
 SPACING = 0.30
+# of which there are fewest structures in benchmarks/data; drawn ten times as often with --elements scarce
+SCARCE = "Br I Rh Ir Hf W Os Hg Tc Ru Tl Re Ta Ba Cs Cd Bi Ti".split()
 COARSER = 1.4  # times the spacing where no symmetry is left
 
 
@@ -41,7 +43,9 @@ def main() -> None:
     parser.add_argument("store", type=Path)
     parser.add_argument("--tools", type=Path, required=True)
     parser.add_argument("--seed", type=int, required=True)
-    parser.add_argument("--elements", choices=("common", "magnetic", "mostly-magnetic", "all"), default="common")
+    parser.add_argument(
+        "--elements", choices=("common", "magnetic", "mostly-magnetic", "all", "scarce"), default="common"
+    )
     parser.add_argument("--kinds", nargs="+", default=["*"], metavar="PATTERN", help="only these kinds, * matches")
     parser.add_argument("--symmetric", type=float, default=0.8, help="share of undistorted prototypes among compounds")
     parser.add_argument("--spacing", type=float, help="of k-points, 1/Å with 2π; by default that of the tools")
@@ -111,8 +115,10 @@ def generator(arguments: argparse.Namespace) -> Iterator:
         elements += structures.MAGNETIC
     if arguments.elements == "mostly-magnetic":
         elements += 7 * structures.MAGNETIC  # each is drawn eight times as often
-    if arguments.elements == "all":
+    if arguments.elements in ("all", "scarce"):
         elements += structures.RARE
+    if arguments.elements == "scarce":
+        elements += 9 * SCARCE
     if arguments.set == "compounds-beyond":
         from compound_structures import compounds
 
