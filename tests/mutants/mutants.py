@@ -144,7 +144,7 @@ MUTANTS = [
     Mutant("models/torch_grid.py", "(-1j) ** el", "(1j) ** el", "densities on a GPU: odd l upside down", "torch_grid"),
     Mutant("models/torch_grid.py", "(t + 1) * t * (t - 1) / 6", "(t + 1) * t * (t - 1) / 3", "interpolation on a GPU", "torch_grid"),
     Mutant("models/label_reading.py", ".mean(axis=0)\n", "[0]\n", "learned occupancies of the first member", "formula_guards learned_occupancies"),
-    Mutant("models/choice.py", "len(elements) < width", "len(elements) > width", "silicon gets the wide weights", "shipped_weights prediction_model"),
+    Mutant("models/choice.py", "else -len(elements)", "else len(elements)", "silicon gets the wide weights", "shipped_weights prediction_model"),
     Mutant("models/descriptors.py", "6 - outer[1]", "8 - outer[1]", "properties of the elements in a training", "formula_guards model"),
     # training
     Mutant("training/losses.py", "* sample.inverse_square * (missed", "* (missed", "the Coulomb loss is the rms", "losses_by_hand"),
@@ -268,7 +268,7 @@ MUTANTS = [
            "tensors are cut off by components and do not turn", "prior"),
     Mutant("models/prior.py", "rms < SMALLEST", "rms < 0", "what the training set did not have gets in", "prior"),
     Mutant("models/model.py", "self.features_of(structure).of_atoms(known)", "self.features_of(self.known_part(structure)[0])",
-           "the electrons of unseen elements are forgotten", "prior"),
+           "features of atoms that are left out are not", "prior"),
     Mutant("models/encoder.py", "state = state + self.onsite(onsite)", "pass", "a prior's scalars are not used", "prior_use"),
     Mutant("models/weights.py", "if encoder.prior == NO_PRIOR:\n", "if False:\n",
            "older versions cannot read weights without a prior", "prior"),
