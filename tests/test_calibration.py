@@ -1,5 +1,7 @@
 """Trust of an ensemble, and free atoms for models of total densities."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -9,8 +11,9 @@ from chgtools.errors import SettingsError
 from chgtools.fourier.basis import RadialBasis, waves
 from chgtools.fourier.half_sphere import half_sphere
 from chgtools.models.encoder_settings import EncoderSettings
+from chgtools.models.model import Trust
 from chgtools.stores.entry import Entry
-from chgtools.training.calibration import Observation, calibrate, rank_correlation
+from chgtools.training.calibration import MOST_UNSEEN, Observation, calibrate, calibrate_unseen, rank_correlation
 from chgtools.training.free_atoms import fit_free_atoms
 from chgtools.training.samples import sample_of
 
@@ -69,3 +72,39 @@ def test_spherical_atoms_are_found_in_total_densities():
         samples.append(sample_of(entry, ("Cl", "Na"), EncoderSettings(), basis, 10**6))
     found = fit_free_atoms(samples, 2, 4, ridge=1e-12)
     assert torch.allclose(found, torch.as_tensor(np.array([atoms["Cl"], atoms["Na"]])).float(), atol=2e-4)
+
+
+def left_out(spread, error, share):
+    return replace(observation(spread, error), unseen_share=share)
+
+
+def test_the_factor_of_unseen_elements_is_found():
+    """Structures whose errors are those of a spread that is 1 + (u - 1) x times as large, with u = 3."""
+    rng = np.random.default_rng(3)
+    trust = Trust(np.log(1.7), 0.8, 0.6, 0.4)
+    seen = [left_out(s, 1.7 * s**0.8, 0.0) for s in np.exp(rng.uniform(-3, 1, 20))]
+    made = [left_out(s, 1.7 * (s * (1 + 2 * x)) ** 0.8, x) for s, x in rng.uniform(0.1, 1, (30, 2))]
+    found = calibrate_unseen(trust, [*seen, *made])
+    assert found == replace(trust, unseen=found.unseen)
+    assert found.unseen == pytest.approx(3, rel=1e-5)
+    assert found.error(0.5, 0.25) == pytest.approx(1.7 * (0.5 * 1.5) ** 0.8, rel=1e-5)
+    assert found.factor(0.5, 8.0, 0.25) < found.factor(0.5, 8.0) == trust.factor(0.5, 8.0)
+
+
+def test_scatter_of_unseen_elements_is_met_in_the_mean():
+    rng = np.random.default_rng(4)
+    trust = Trust(0.2, 1.0, 0.6, 0.4)
+    noise = rng.normal(size=400)
+    found = calibrate_unseen(trust, [left_out(1.0, trust.error(2.5) * np.exp(n), 1.0) for n in noise]).unseen
+    assert found == pytest.approx(2.5 * np.exp(noise.mean()), rel=1e-5)
+
+
+@pytest.mark.parametrize(("error", "wanted"), [(0.2, 1.0), (1e9, MOST_UNSEEN)])
+def test_the_factor_of_unseen_elements_has_bounds(error, wanted):
+    trust = Trust(0.0, 1.0, 0.6, 0.4)
+    assert calibrate_unseen(trust, [left_out(1.0, error, 0.5)] * 9).unseen == pytest.approx(wanted)
+
+
+def test_structures_without_unseen_elements_say_nothing_of_them():
+    with pytest.raises(SettingsError, match="7 structures with a spread and elements that the ensemble never saw"):
+        calibrate_unseen(Trust(), [left_out(1.0, 1.0, 0.0)] * 50 + [left_out(1.0, 1.0, 0.1)] * 7)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -210,8 +211,6 @@ def test_coefficients_turn_with_the_atoms(order, l_max, mirror):
 
 def replaced(model, zeros):
     """The model with the features that a function of the number of atoms gives."""
-    from dataclasses import replace
-
     return replace(model, features_of=lambda structure: zeros(structure.n_atoms))
 
 
@@ -221,15 +220,18 @@ def test_the_order_of_the_atoms_changes_nothing():
     np.testing.assert_allclose(after[:, order], before, atol=1e-5 * np.abs(before).max())
 
 
-def test_atoms_of_unseen_elements_leave_the_graph_but_not_the_electrons():
-    foreign = Structure(LATTICE, ("Na", "Zr", "O"), (1, 1, 2), FRAC)
-    model = learned()
+def test_atoms_beyond_tight_binding_leave_the_graph_with_their_features():
+    """Features there are of them where a run puts some in the place of those that it cannot have."""
+    rng = np.random.default_rng(4)
+    features = PriorFeatures(rng.normal(size=(4, N_INVARIANTS)), rng.normal(size=(4, N_TENSORS, 25)))
+    model = replace(learned(), features_of=lambda _: features)
+    foreign = Structure(LATTICE, ("Na", "Am", "O"), (1, 1, 2), FRAC)
     estimate = model.predict(foreign)
-    assert estimate.unseen == ("Zr",)
+    assert estimate.unseen == ("Am",)
     assert not estimate.coefficients[1].any()
     atoms = model.atoms(foreign)
-    np.testing.assert_array_equal(atoms.onsite, prior_features(foreign).invariants[[0, 2, 3]])
-    np.testing.assert_array_equal(atoms.tensors, prior_features(foreign).tensors[[0, 2, 3]])
+    np.testing.assert_array_equal(atoms.onsite, features.invariants[[0, 2, 3]])
+    np.testing.assert_array_equal(atoms.tensors, features.tensors[[0, 2, 3]])
 
 
 def test_inputs_are_of_like_size_and_cut_off_by_length():

@@ -146,10 +146,16 @@ def test_runs_without_a_prior_have_the_digest_that_they_had():
     plain = TrainSettings(data=("x.h5",))
     values = {key: value for key, value in asdict(plain).items() if key not in ("data", "threads", "device")}
     assert values["encoder"].pop("prior") == "none"
+    assert values["encoder"].pop("unknown") == 0
     found = digest(plain, {"x.h5": ("sha", 1)}, "")
     assert found == hashlib.sha256(json.dumps([values, ["sha"], ""], sort_keys=True).encode()).hexdigest()
     with_prior = TrainSettings(data=("x.h5",), encoder=EncoderSettings(prior=PRIOR))
     assert digest(with_prior, {"x.h5": ("sha", 1)}, "") != found
+    values["encoder"]["prior"] = PRIOR  # as it was before there was ``unknown``
+    wanted = hashlib.sha256(json.dumps([values, ["sha"], ""], sort_keys=True).encode()).hexdigest()
+    assert digest(with_prior, {"x.h5": ("sha", 1)}, "") == wanted
+    hiding = TrainSettings(data=("x.h5",), encoder=EncoderSettings(prior=PRIOR, unknown=0.1))
+    assert digest(hiding, {"x.h5": ("sha", 1)}, "") != wanted
 
 
 def fails(structure):

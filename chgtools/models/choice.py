@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from chgtools.errors import ChgtoolsError, SettingsError
 from chgtools.models.encoder_settings import NO_PRIOR
+from chgtools.models.prior import has_prior
 from chgtools.models.weights import (
     PACKAGED,
     find_weights,
@@ -50,8 +52,9 @@ class ModelChoice:
 def choose_model(structure: Structure, wanted: str | Path | DensityModel = AUTO, prior: str = AUTO) -> ModelChoice:
     """The model for a structure.
 
-    wanted : "auto" (the packaged weights that know most of the atoms' elements; of two that know all, the narrower),
-        "none", the name of packaged weights, the path of a file, or a DensityModel
+    wanted : "auto" (the packaged weights that have seen most of the atoms' elements; of two that have seen all, the
+        narrower; where none has seen any, those whose prior has features of all of them), "none", the name of packaged
+        weights, the path of a file, or a DensityModel
     prior : "auto", or "none" for weights without one. Where the prior is not wanted, would take too long or has no
         features of the structure, weights that need it are replaced by those that lie beside them for that
     Raises SettingsError for another prior, ChgtoolsError, FormatError for weights that are not there or not understood,
@@ -76,22 +79,29 @@ def _chosen(structure: Structure, wanted: str | Path | DensityModel) -> tuple[Mo
         return ModelChoice(None, "asked for"), None
     if str(wanted) != AUTO:
         return _of_file(wanted, "asked for")
-    symbols = structure.elements
-    best, most, width = "", 0, 0
-    for name in PACKAGED:
-        if not packaged(name).is_file():
-            continue
-        elements = read_facts(name)["elements"]
-        known = sum(symbol in elements for symbol in symbols)
-        if known > most or (known == most > 0 and len(elements) < width):
-            best, most, width = name, known, len(elements)
-    if not best:
+    return _packaged_for(structure.elements)
+
+
+def _packaged_for(symbols: Sequence[str]) -> tuple[ModelChoice, Path | None]:
+    """The packaged weights of a structure with these elements, one for each atom."""
+    ranked = []
+    for name in filter(lambda name: packaged(name).is_file(), PACKAGED):
+        facts = read_facts(name)
+        elements = facts["elements"]
+        seen = sum(symbol in elements for symbol in symbols)
+        with_prior = facts["encoder"].get("prior", NO_PRIOR) != NO_PRIOR
+        if seen or (with_prior and all(map(has_prior, symbols))):
+            # what was not seen is said from what was: there the more elements the better
+            wide = with_prior and seen < len(symbols)
+            ranked.append((seen, len(elements) if wide else -len(elements), name))
+    if not ranked:
         return ModelChoice(None, "no packaged weights know an element of this structure"), None
-    if width == 1:
-        return _of_file(best, f"the structure is all {symbols[0]}")
-    return _of_file(
-        best, "it knows all elements" if most == len(symbols) else f"it knows {most} of {len(symbols)} atoms' elements"
-    )
+    seen, width, name = max(ranked)
+    if seen == len(symbols):
+        return _of_file(name, f"the structure is all {symbols[0]}" if width == -1 else "it knows all elements")
+    if seen == 0:
+        return _of_file(name, "none has seen an element of this structure; tight binding has features of all")
+    return _of_file(name, f"it knows {seen} of {len(symbols)} atoms' elements")
 
 
 def _of_file(name: str | Path, reason: str) -> tuple[ModelChoice, Path]:

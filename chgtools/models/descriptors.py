@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from functools import cache
 from typing import TYPE_CHECKING
@@ -23,8 +24,17 @@ def properties(elements: Sequence[str]) -> NDArray[np.float64]:
 
     period, electrons in the outer shells s, p, d, f; Pauling's electronegativity, atomic radius (Å), first ionisation
     energy and electron affinity (eV), Mendeleev number; places left in a p or d shell that is filled in part. What is
-    not known (the electronegativity of a noble gas) is the mean.
+    not known (the electronegativity of a noble gas) is the mean. Centre and spread are fixed numbers, so an element's
+    row is the same beside whatever others.
     """
+    if not elements:
+        return np.zeros((0, len(NAMES)))
+    with warnings.catch_warnings():  # pymatgen warns of each number that it lacks
+        warnings.simplefilter("ignore", UserWarning)
+        return _tabulated(elements)
+
+
+def _tabulated(elements: Sequence[str]) -> NDArray[np.float64]:
     from pymatgen.core import Element
 
     from chgtools.radial_atom.configurations import ground_state

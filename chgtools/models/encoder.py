@@ -1,6 +1,7 @@
 """The network: atoms and their neighbours in, coefficients of the density's basis out; E(3)-equivariant.
 
-1. Each element is a vector: a learned one beside a linear map of its known properties (``elements_table``).
+1. Each element is a vector: a learned one beside a linear map of its tabulated properties. Atoms of elements that are
+   not among the encoder's have the vector of "no particular element" for the learned one: see ``Encoder.nobody``.
 2. Invariant messages: each atom gathers scalars from its neighbours, so that it knows its coordination; all that
    follows depends on these states and not on the elements alone.
 3. Equivariant features: A_a,c,lm = Σ_b w_cl(h_a, h_b, r_ab) Y_lm(r_ab), the neighbours' density in C channels. Their
@@ -23,7 +24,7 @@ import torch
 from torch import Tensor, nn
 
 from chgtools.models.encoder_settings import NO_PRIOR, EncoderSettings
-from chgtools.models.graph import AtomGraph
+from chgtools.models.graph import FOREIGN, AtomGraph
 from chgtools.models.perceptron import Perceptron
 from chgtools.models.prior import PriorInputs
 from chgtools.models.spin import SpinReading
@@ -82,6 +83,8 @@ class Encoder(nn.Module):
         self.mixing = Perceptron(s.state, s.hidden, s.readings)
         self.reading = nn.Parameter(torch.randn(s.readings, s.l_max + 1, features, n_max) * 0.1 / np.sqrt(features))
         self.sphere = Perceptron(invariants, s.hidden, n_max)
+        if s.unknown:
+            self.embedding_any = nn.Parameter(torch.zeros(1, s.state))
         if s.free_atoms:
             self.atoms = nn.Parameter(torch.zeros(n_elements, n_max))
         if s.spin_channels:
@@ -90,6 +93,14 @@ class Encoder(nn.Module):
     def forward(self, batch: AtomGraph) -> Tensor:
         """(n_atoms, n_lm, n_max) coefficients, electrons Å^-3/2."""
         return self.density(self.describe(batch), batch)
+
+    @property
+    def nobody(self) -> Tensor:
+        """(1, state) what atoms of no particular element have for a learned vector.
+
+        One that was trained, where the training hid elements now and then; else the mean of all.
+        """
+        return self.embedding_any if self.settings.unknown else self.embedding.mean(0, keepdim=True)
 
     def magnetisation(self, described: Described, batch: AtomGraph) -> Tensor:
         """(n_components, n_atoms, n_lm, n_max) coefficients of the magnetisation, μ_B Å^-3/2; 0 without spins."""
@@ -101,7 +112,7 @@ class Encoder(nn.Module):
     def describe(self, batch: AtomGraph) -> Described:
         """States, invariants and features of the atoms."""
         s = self.settings
-        state = self.embedding[batch.element] + self.known(self.properties[batch.element])
+        state = self._elements(batch)
         tensors = batch.tensors
         if s.prior != NO_PRIOR:
             onsite, tensors = self.prior(batch.onsite, tensors)
@@ -130,6 +141,15 @@ class Encoder(nn.Module):
         gates = 1 + self.gates(invariants).view(n_atoms, self.features, s.l_max + 1)
         return Described(state, invariants, features * gates[:, :, self.degrees])
 
+    def _elements(self, batch: AtomGraph) -> Tensor:
+        """(n_atoms, state) what an atom is by its element, whatever is around it."""
+        learned, known = self.embedding[batch.element], self.properties[batch.element]
+        if len(batch.foreign):
+            foreign = (batch.element == FOREIGN)[:, None]
+            learned = torch.where(foreign, self.nobody, learned)
+            known = known.masked_scatter(foreign, batch.foreign)
+        return learned + self.known(known)
+
     def density(self, described: Described, batch: AtomGraph) -> Tensor:
         """(n_atoms, n_lm, n_max) coefficients, electrons Å^-3/2."""
         mixing = self.mixing(described.state)
@@ -137,5 +157,6 @@ class Encoder(nn.Module):
         coefficients = torch.einsum("acm,amcn->amn", described.features, read)
         first = coefficients[:, :1] + self.sphere(described.invariants)[:, None]
         if self.settings.free_atoms:
-            first = first + self.atoms[batch.element][:, None]
+            own = (batch.element != FOREIGN)[:, None, None]  # nothing is known of a foreign element's free atom
+            first = first + own * self.atoms[batch.element][:, None]
         return torch.cat([first, coefficients[:, 1:]], 1)

@@ -21,6 +21,8 @@ class EncoderSettings:
     free_atoms : whether each element has a spherical density of its own, whatever its neighbours
     spin_channels : equivariant features of the neighbours' spins; 0 makes a network without magnetisation
     prior : one of PRIORS: whether atoms bring features of a tight-binding calculation, and of which definition
+    unknown : how likely a structure is, in each step of the training, to have one element's learned vector replaced by
+        that of "no particular element"; 0 makes that vector the mean of all elements'. Of encoders with a prior alone
     """
 
     cutoff: float = 6.0
@@ -35,3 +37,4 @@ class EncoderSettings:
     free_atoms: bool = False
     spin_channels: int = 0
     prior: str = NO_PRIOR
+    unknown: float = 0.0

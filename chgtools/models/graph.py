@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,6 +13,7 @@ from torch.nn.functional import pad
 
 from chgtools.cell import neighbours
 from chgtools.errors import ChgtoolsError
+from chgtools.models.descriptors import properties
 from chgtools.models.encoder_settings import NO_PRIOR
 
 if TYPE_CHECKING:
@@ -23,17 +24,23 @@ if TYPE_CHECKING:
     from chgtools.tightbinding.features import PriorFeatures
 
 
+FOREIGN = -1  # in place of an element's index
+
+
 @dataclass
 class AtomGraph:
     """Atoms of several structures, one after the other, and their pairs.
 
-    element : (n,) index into the model's elements; centre, other : (p,) atoms of a pair
+    element : (n,) index into the model's elements, FOREIGN for those that are not among them
+    foreign : (n_foreign, n_properties) tabulated properties of the foreign atoms, in their order
+    centre, other : (p,) atoms of a pair
     radial : (p, radial), envelope : (p,) of the distance; harmonics : (p, n_lm) of the direction
     spin : (n, 1) or (n, 3) direction of each atom's start moment, 0 where it has none
     onsite : (n, n_invariants), tensors : (n, n_tensors, n_lm) of the prior, as it has them; none without a prior
     """
 
     element: Tensor
+    foreign: Tensor
     centre: Tensor
     other: Tensor
     radial: Tensor
@@ -55,7 +62,7 @@ def graph(
     spin: NDArray[np.float64] | None = None,
     prior: PriorFeatures | None = None,
 ) -> AtomGraph:
-    """The atoms of a structure for an encoder whose elements are ``elements``, which must hold all of them.
+    """The atoms of a structure for an encoder whose elements are ``elements``; atoms of others are foreign.
 
     spin : (n_atoms, 1 or 3) directions of the start moments; None where there are none
     prior : features of these atoms, for an encoder that has a prior
@@ -66,9 +73,12 @@ def graph(
     pairs = neighbours(structure, settings.cutoff)
     radial, envelope = _radial_features(pairs.distance, settings.cutoff, settings.radial)
     index = {symbol: i for i, symbol in enumerate(elements)}
+    symbols = structure.elements
+    foreign = [symbol for symbol in symbols if symbol not in index]
     onsite, tensors = _prior_inputs(structure.n_atoms, settings, prior)
     return AtomGraph(
-        element=to_tensor([index[symbol] for symbol in structure.elements], torch.int64),
+        element=to_tensor([index.get(symbol, FOREIGN) for symbol in symbols], torch.int64),
+        foreign=to_tensor(_properties(foreign), dtype),
         centre=to_tensor(pairs.centre, torch.int64),
         other=to_tensor(pairs.other, torch.int64),
         radial=to_tensor(radial, dtype),
@@ -86,6 +96,7 @@ def merge(graphs: Sequence[AtomGraph]) -> AtomGraph:
     counts = np.cumsum([0] + [len(g.element) for g in graphs[:-1]])
     return AtomGraph(
         element=torch.cat([g.element for g in graphs]),
+        foreign=torch.cat([g.foreign for g in graphs]),
         centre=torch.cat([g.centre + int(n) for g, n in zip(graphs, counts, strict=True)]),
         other=torch.cat([g.other + int(n) for g, n in zip(graphs, counts, strict=True)]),
         radial=torch.cat([g.radial for g in graphs]),
@@ -94,6 +105,16 @@ def merge(graphs: Sequence[AtomGraph]) -> AtomGraph:
         spin=torch.cat([pad(g.spin, (most - g.spin.shape[1], 0)) for g in graphs]),
         onsite=torch.cat([g.onsite for g in graphs]),
         tensors=torch.cat([g.tensors for g in graphs]),
+    )
+
+
+def with_foreign(atoms: AtomGraph, element: int, properties: Tensor) -> AtomGraph:
+    """The same atoms, those of one element made foreign. atoms : none of them foreign; properties : the encoder's"""
+    chosen = atoms.element == element
+    return replace(
+        atoms,
+        element=atoms.element.masked_fill(chosen, FOREIGN),
+        foreign=properties[element].expand(int(chosen.sum()), -1),
     )
 
 
@@ -111,6 +132,12 @@ def _prior_inputs(
     if prior is None:  # zeros would be taken for an answer
         raise ChgtoolsError(f"an encoder with the prior {settings.prior!r} needs the features of the atoms")
     return prior.invariants, prior.tensors[:, :, :n_lm]
+
+
+def _properties(symbols: Sequence[str]) -> NDArray[np.float64]:
+    """(n, n_properties) of each atom, standardised as those of the elements that an encoder was trained on."""
+    different, place = np.unique(np.array(symbols, dtype=str), return_inverse=True)
+    return properties(tuple(str(symbol) for symbol in different))[place]
 
 
 def _radial_features(

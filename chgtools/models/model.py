@@ -8,11 +8,14 @@ sure they are: on structures that were kept aside from training, the error was f
 with s_a the root mean square, over members, of the norm of an atom's coefficients less their mean (a and b are kept in
 the weights). Where the predicted difference density is not large against that error, it is damped, by
 d² / (d² + ε²) with d the size of the predicted difference density in the same unit; so what the model knows nothing of
-stays the SAED.
+stays the SAED. With a prior, atoms of elements that the training did not have are predicted as well; where they hold
+a share x of the electrons, s is taken to be 1 + (u - 1) x times as large, with u how much less sure an ensemble is to
+be of them than it says (``Trust.unseen``).
 """
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -20,10 +23,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from chgtools.atoms.labels import default_label, label_facts
+from chgtools.errors import AssumptionWarning
 from chgtools.fourier.basis import RadialBasis, expand, with_charge
 from chgtools.models.encoder import Encoder
 from chgtools.models.encoder_settings import NO_PRIOR
 from chgtools.models.graph import AtomGraph, graph
+from chgtools.models.prior import has_prior
 from chgtools.tightbinding.features import PriorFeatures, prior_features
 
 if TYPE_CHECKING:
@@ -39,20 +45,24 @@ class Trust:
 
     offset, slope : a and b; size : percent of ε_mae per percent of electrons in the coefficients' norm
     damping : how much larger than estimated the error is taken to be where the density is damped; 0 damps nothing
+    unseen : u, by what the spread of a structure of unseen elements alone is multiplied
+    The methods take x, the share of the electrons on atoms of unseen elements.
     """
 
     offset: float = 0.0
     slope: float = 1.0
     size: float = 1.0
     damping: float = 1.0
+    unseen: float = 1.0
 
-    def error(self, spread_percent: float) -> float:
+    def error(self, spread_percent: float, x: float = 0.0) -> float:
         """Estimated ε_mae in percent."""
-        return float(np.exp(self.offset) * max(spread_percent, 1e-12) ** self.slope)
+        spread = spread_percent * (1 + (self.unseen - 1) * x)
+        return float(np.exp(self.offset) * max(spread, 1e-12) ** self.slope)
 
-    def factor(self, spread_percent: float, norm_percent: float) -> float:
+    def factor(self, spread_percent: float, norm_percent: float, x: float = 0.0) -> float:
         """What the coefficients are multiplied by, 0 to 1."""
-        error, size = self.damping * self.error(spread_percent), self.size * norm_percent
+        error, size = self.damping * self.error(spread_percent, x), self.size * norm_percent
         return 1.0 if error == 0 else size**2 / (size**2 + error**2)
 
 
@@ -64,9 +74,10 @@ class Estimate:
     error_percent : estimated ε_mae of SAED + DCD; NaN for a single member, which has no spread
     atom_spread : (n_atoms,) spread of the ensemble at each atom, electrons
     damping : what the difference density was multiplied by
-    unseen : elements without training data, whose atoms have no coefficients
+    unseen : elements without training data; the atoms of those that the model does not know have no coefficients
     spread_percent, norm_percent : the spread and the size of the coefficients, percent of the electrons
     magnetisation : (1 or 3, n_atoms, n_lm, n_max), μ_B Å^-3/2, the mean of the members; None where none was learned
+    unseen_share : of the electrons of the atoms that have coefficients, on those of unseen elements, 0 to 1
     """
 
     coefficients: NDArray[np.float64]
@@ -77,6 +88,7 @@ class Estimate:
     spread_percent: float
     norm_percent: float
     magnetisation: NDArray[np.float64] | None = None
+    unseen_share: float = 0.0
 
 
 @dataclass
@@ -117,7 +129,7 @@ class DensityModel:
 
         directions : (n_atoms, 1 or 3) of the start moments, unit vectors or 0; those of elements that had none in the
             training data count as 0, and where all do, the magnetisation is None
-        Atoms of elements that the model never saw are left out, as if the cell had vacancies there. Raises
+        Atoms of elements that the model does not know are left out, as if the cell had vacancies there. Raises
         MismatchError where two atoms are on one place, ChgtoolsError where the prior has no features of them.
         """
         symbols = structure.elements
@@ -132,8 +144,7 @@ class DensityModel:
             directions = (directions * magnetic[:, None])[known]
         each, spins = self._evaluate(structure, total, directions)
         mean = each.mean(axis=0)
-        index = {symbol: i for i, symbol in enumerate(self.elements)}
-        electrons = float(sum(self.zvals[index[symbol]] for symbol in part.elements))
+        electrons, share = self._electrons(part.elements)
         norm_percent = 100 * float(np.sqrt((mean**2).sum(axis=(1, 2))).sum()) / electrons
         magnetisation = None
         if spins is not None:
@@ -141,18 +152,33 @@ class DensityModel:
             magnetisation[:, known] = spins.mean(axis=0)
         if len(each) == 1:
             coefficients[known] = mean
-            return Estimate(coefficients, float("nan"), spread, 1.0, unseen, float("nan"), norm_percent, magnetisation)
+            nan = float("nan")
+            return Estimate(coefficients, nan, spread, 1.0, unseen, nan, norm_percent, magnetisation, share)
         apart = np.sqrt(((each - mean) ** 2).sum(axis=(2, 3)).mean(axis=0) * len(each) / (len(each) - 1))
         spread[known] = apart
         spread_percent = 100 * float(apart.sum()) / electrons
-        damping = self.trust.factor(spread_percent, norm_percent) if self.target == "dcd" else 1.0
+        damping = self.trust.factor(spread_percent, norm_percent, share) if self.target == "dcd" else 1.0
         coefficients[known] = with_charge(damping * mean, self.basis, total)
-        error = self.trust.error(spread_percent)
-        return Estimate(coefficients, error, spread, damping, unseen, spread_percent, norm_percent, magnetisation)
+        error = self.trust.error(spread_percent, share)
+        return Estimate(
+            coefficients, error, spread, damping, unseen, spread_percent, norm_percent, magnetisation, share
+        )
+
+    def knows(self, element: str) -> bool:
+        """Whether the model has something to say of an element: trained on it, or with a prior of it."""
+        return element in self.elements or (self.prior != NO_PRIOR and has_prior(element))
+
+    def _electrons(self, symbols: Sequence[str]) -> tuple[float, float]:
+        """Valence electrons of atoms, those of unseen elements by the built-in library's default labels; the latter's
+        share."""
+        seen = dict(zip(self.elements, self.zvals, strict=True))
+        own = [float(seen[symbol]) if symbol in seen else _default_zval(symbol) for symbol in symbols]
+        unseen = sum(zval for symbol, zval in zip(symbols, own, strict=True) if symbol not in seen)
+        return sum(own), unseen / sum(own)
 
     def known_part(self, structure: Structure) -> tuple[Structure, NDArray[np.bool_]]:
         """The atoms of elements that the model knows, and (n_atoms,) which they are."""
-        known = np.array([symbol in self.elements for symbol in structure.elements])
+        known = np.array([self.knows(symbol) for symbol in structure.elements])
         return (structure if known.all() else _without(structure, known)), known
 
     def atoms(self, structure: Structure, directions: NDArray[np.float64] | None = None) -> AtomGraph:
@@ -185,6 +211,12 @@ class DensityModel:
     def density(self, structure: Structure, shape: Sequence[int], total: float = 0.0) -> NDArray[np.float64]:
         """The density (difference density) on a grid: (nx, ny, nz) Fortran order, electrons/Å³."""
         return expand(structure, self.predict(structure, total).coefficients, self.basis, shape)
+
+
+def _default_zval(element: str) -> float:
+    with warnings.catch_warnings():  # which label it is, whoever chooses the atoms says
+        warnings.simplefilter("ignore", AssumptionWarning)
+        return label_facts(default_label(element)).zval
 
 
 def _without(structure: Structure, keep: NDArray[np.bool_]) -> Structure:

@@ -16,7 +16,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from chgtools.elements import SYMBOLS
 from chgtools.tightbinding.features import L_MAX, N_INVARIANTS, N_TENSORS
+from chgtools.tightbinding.shells import HEAVIEST
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -43,6 +45,11 @@ class PriorScales:
         tensors = np.sum([(each.tensors**2).sum(axis=0) for each in features], axis=0) / count
         ell = np.arange(L_MAX + 1)
         return cls(np.sqrt(invariants), np.sqrt(np.add.reduceat(tensors, ell**2, axis=1) / (2 * ell + 1)))
+
+
+def has_prior(element: str) -> bool:
+    """Whether tight binding has orbitals for an element: from H to Pu."""
+    return element in SYMBOLS[:HEAVIEST]
 
 
 class PriorInputs(nn.Module):

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 def predict_records(
     model: DensityModel, structure: Structure, labels: Sequence[str]
 ) -> list[NDArray[np.float64] | None]:
-    """A record for each atom; None for atoms whose label has no reading or whose element the model never saw.
+    """A record for each atom; None for atoms whose label has no reading or whose element was not in its training.
 
     labels : POTCAR label of each atom
     """

@@ -154,7 +154,7 @@ def save_model(model: DensityModel, path: str | Path) -> None:
         "basis": asdict(model.basis),
         "encoder": _without_defaults(first.settings),
         "members": len(model.members),
-        "trust": asdict(model.trust),
+        "trust": _trust(model.trust),
         "card": dict(model.card),
     }
     # what a model does not have is left out, so that versions which know nothing of it can read the file
@@ -206,12 +206,21 @@ def _read_readings(facts: Mapping[str, Any], tensors: Mapping[str, Any], path: P
     return readings
 
 
+def _trust(trust: Trust) -> dict[str, float]:
+    values = asdict(trust)
+    if trust.unseen == 1:
+        del values["unseen"]
+    return values
+
+
 def _without_defaults(encoder: EncoderSettings) -> dict[str, Any]:
     values = asdict(encoder)
     if not encoder.spin_channels:
         del values["spin_channels"]
     if encoder.prior == NO_PRIOR:
         del values["prior"]
+    if not encoder.unknown:
+        del values["unknown"]
     return values
 
 

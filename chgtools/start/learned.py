@@ -31,13 +31,14 @@ def learned_difference(
 
     densities : one for each group of the structure
     The model's difference density counts from atoms in the ground state. So besides its expansion the result holds
-    what takes the atoms of the elements it knows there, damped alike: see chgtools.libraries.ground_state.
+    what takes the atoms there, damped alike: see chgtools.libraries.ground_state. This is so of all elements that the
+    model knows, seen in training or not: whatever it says of an atom, it learned to say it of ground states.
     """
     from chgtools.libraries.ground_state import ground_state_change
 
     difference = expand(structure, estimate.coefficients, model.basis, shape)
     for group, atomic in enumerate(densities):
-        change = ground_state_change(atomic) if structure.species[group] in model.elements else None
+        change = ground_state_change(atomic) if model.knows(structure.species[group]) else None
         if change is None or estimate.damping == 0:
             continue
         part = structure.with_changes(
@@ -54,12 +55,17 @@ def learned_difference(
 def what_the_model_says(model: DensityModel, estimate: Estimate, settings: RunSettings) -> tuple[str, ...]:
     """Sentences on atoms without training data, on a damped DCD and on what the weights were not trained for."""
     sentences = []
-    if estimate.unseen:
-        count = sum(symbol in estimate.unseen for symbol in settings.structure.elements)
-        sentences.append(
-            f"the weights {model.name!r} have not seen {', '.join(estimate.unseen)}: {count} of "
-            f"{settings.structure.n_atoms} atoms keep their atomic densities"
+    guessed = [symbol for symbol in estimate.unseen if model.knows(symbol)]
+    left_out = [symbol for symbol in estimate.unseen if not model.knows(symbol)]
+    atoms, n_atoms = settings.structure.elements, settings.structure.n_atoms
+    for symbols in filter(None, (guessed, left_out)):
+        count = sum(symbol in symbols for symbol in atoms)
+        what = (
+            f"the difference density of {count} of {n_atoms} atoms is what tight binding and the other elements say"
+            if symbols is guessed
+            else f"{count} of {n_atoms} atoms keep their atomic densities"
         )
+        sentences.append(f"the weights {model.name!r} have not seen {', '.join(symbols)}: {what}")
     if estimate.damping < LITTLE_DAMPING:
         sentences.append(
             f"the weights {model.name!r} are unsure of this structure: {100 * estimate.damping:.0f} % of the learned "

@@ -4,6 +4,9 @@ The formulas are those of chgtools.models.model. ``offset`` and ``slope`` are th
 of spread and error, by least squares; ``size`` the median of SAED's error over the norm of the predicted
 coefficients; ``damping`` the largest of a few values among those that make the fewest structures worse than the SAED,
 where the mean error grows by no more than a hundredth: structures that the calibration has not seen may be stranger.
+
+``unseen`` comes after these, from other ensembles: each trained without an element and observed on structures that
+hold it (``calibrate_unseen``).
 """
 
 from __future__ import annotations
@@ -24,6 +27,7 @@ if TYPE_CHECKING:
     from chgtools.stores.entry import Entry
 
 FEWEST = 8
+MOST_UNSEEN = 100.0
 DAMPINGS = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.7, 1.0, 1.5, 2.0)
 
 
@@ -32,7 +36,7 @@ class Observation:
     """One structure: the spread and the norm of the coefficients (percent), and the error of a damped prediction.
 
     dampings : factors on the difference density; errors : ε_mae in percent with each
-    saed_error : with none of it
+    saed_error : with none of it; unseen_share : of the electrons, on atoms of elements that the ensemble never saw
     """
 
     spread: float
@@ -40,6 +44,7 @@ class Observation:
     saed_error: float
     factors: NDArray[np.float64]
     errors: NDArray[np.float64]
+    unseen_share: float = 0.0
 
     def error(self, factor: float) -> float:
         """ε_mae in percent with the difference density times ``factor``, between the ones computed."""
@@ -60,9 +65,8 @@ def observe(model: DensityModel, entries: Iterable[Entry]) -> list[Observation]:
         per_percent = 100 * entry.structure.volume / wanted.size / float(entry.attributes["nelectrons"])
         factors = np.linspace(0, 1, 6)
         errors = np.array([per_percent * float(np.abs(f * predicted - wanted).sum()) for f in factors])
-        observations.append(
-            Observation(estimate.spread_percent, estimate.norm_percent, float(errors[0]), factors, errors)
-        )
+        spread, norm, share = estimate.spread_percent, estimate.norm_percent, estimate.unseen_share
+        observations.append(Observation(spread, norm, float(errors[0]), factors, errors, share))
     return observations
 
 
@@ -73,7 +77,7 @@ def replace_trust(model: DensityModel, trust: Trust) -> DensityModel:
 
 def calibrate(observations: Sequence[Observation]) -> Trust:
     """The Trust that fits. Raises SettingsError for too few observations or an ensemble without spread."""
-    usable = [o for o in observations if np.isfinite(o.spread) and o.spread > 0 and o.errors[-1] > 0]
+    usable = _usable(observations)
     if len(usable) < FEWEST:
         raise SettingsError(
             f"{len(usable)} structures with a spread are too few to calibrate on; wanted {FEWEST} or more that were "
@@ -93,6 +97,37 @@ def calibrate(observations: Sequence[Observation]) -> Trust:
     cheap = [c for c in choices if c[1] <= 1.01 * best]
     fewest = min(c[0] for c in cheap)
     return [c for c in cheap if c[0] == fewest][-1][2]
+
+
+def calibrate_unseen(trust: Trust, observations: Sequence[Observation]) -> Trust:
+    """The trust with the ``unseen`` that makes the estimated errors of these structures right in the geometric mean.
+
+    trust : calibrated on structures of seen elements; observations : of ensembles on elements that each left out
+    Not below 1, since no ensemble is to be surer of what it never saw, and at most MOST_UNSEEN.
+    Raises SettingsError for too few observations with unseen elements.
+    """
+    usable = [o for o in _usable(observations) if o.unseen_share > 0]
+    if len(usable) < FEWEST:
+        raise SettingsError(
+            f"{len(usable)} structures with a spread and elements that the ensemble never saw are too few to calibrate "
+            f"on; wanted {FEWEST} or more"
+        )
+
+    def too_sure(unseen: float) -> bool:
+        guess = replace(trust, unseen=unseen)
+        return float(np.mean([np.log(o.errors[-1] / guess.error(o.spread, o.unseen_share)) for o in usable])) > 0
+
+    low, high = 1.0, MOST_UNSEEN
+    if not too_sure(low):
+        return replace(trust, unseen=low)
+    while high - low > 1e-6 * low:  # the estimate grows with ``unseen``
+        middle = float(np.sqrt(low * high))
+        low, high = (middle, high) if too_sure(middle) else (low, middle)
+    return replace(trust, unseen=high)
+
+
+def _usable(observations: Sequence[Observation]) -> list[Observation]:
+    return [o for o in observations if np.isfinite(o.spread) and o.spread > 0 and o.errors[-1] > 0]
 
 
 def rank_correlation(a: Sequence[float], b: Sequence[float]) -> float:

@@ -32,6 +32,8 @@ def digest(settings: TrainSettings, sources: Mapping[str, tuple[str, int]], star
     values = {key: value for key, value in asdict(settings).items() if key not in _FREE}
     if settings.encoder.prior == NO_PRIOR:  # runs that were begun before there was one go on
         del values["encoder"]["prior"]
+    if not settings.encoder.unknown:  # likewise
+        del values["encoder"]["unknown"]
     text = json.dumps([values, sorted(sha for sha, _ in sources.values()), start], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
 

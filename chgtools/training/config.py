@@ -9,7 +9,7 @@ from typing import Any, get_type_hints
 
 from chgtools.errors import FormatError, SettingsError
 from chgtools.fourier.basis import RadialBasis
-from chgtools.models.encoder_settings import PRIORS, EncoderSettings
+from chgtools.models.encoder_settings import NO_PRIOR, PRIORS, EncoderSettings
 from chgtools.stores.splits import BY
 
 
@@ -102,6 +102,7 @@ class TrainSettings:
             ("fraction", self.fraction),
             ("validation.share", self.validation.share),
             ("ema", self.ema),
+            ("encoder.unknown", self.encoder.unknown),
         ):
             if not 0 <= value <= 1:
                 raise SettingsError(f"found {name} = {value:g}; wanted a number from 0 to 1")
@@ -112,6 +113,11 @@ class TrainSettings:
             )
         if not self.data:
             raise SettingsError("found no data; name one store or more under 'data'")
+        if self.encoder.unknown and self.encoder.prior == NO_PRIOR:
+            raise SettingsError(
+                f"found encoder.unknown = {self.encoder.unknown:g} and no prior; weights without one "
+                "leave elements out that they have not seen"
+            )
         if self.encoder.order not in (1, 2):
             raise SettingsError(f"found encoder.order = {self.encoder.order}; wanted 1 or 2")
         if self.encoder.l_max != self.basis.l_max:

@@ -226,7 +226,8 @@ def _model(
     if settings.target == "dcd" and len(aside) > 0:
         observations = observe(known, aside)
         if len(members) > 1 and len(aside) >= FEWEST:
-            model.trust = calibrate(observations)
+            # structures kept aside hold no unseen elements: what is known of these is from elsewhere
+            model.trust = replace(calibrate(observations), unseen=model.trust.unseen)
             listener.says(
                 f"spread and error of {len(aside)} structures: rank correlation "
                 f"{rank_correlation([o.spread for o in observations], [o.errors[-1] for o in observations]):.2f}"

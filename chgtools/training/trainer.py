@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,7 +20,7 @@ from torch.nn import Parameter
 from chgtools.errors import SettingsError
 from chgtools.models.encoder import Encoder
 from chgtools.models.encoder_settings import EncoderSettings
-from chgtools.models.graph import merge
+from chgtools.models.graph import merge, with_foreign
 from chgtools.training.losses import loss_of, magnetic_percent, neutral, residual, rms_percent
 from chgtools.training.processes import average_gradients, rank, world
 
@@ -105,7 +105,7 @@ class Trainer:
         every = max(1, settings.steps // settings.evaluations)
         losses: list[float] = []
         while self.step < settings.steps and not self._is_enough():
-            batch = [train[i] for i in self._batch(len(train))]
+            batch = [self._with_some_hidden(train[i], i) for i in self._batch(len(train))]
             for group in self.optimiser.param_groups:
                 group["lr"] = self._learning_rate()
             self.optimiser.zero_grad()
@@ -224,6 +224,21 @@ class Trainer:
         order = np.random.default_rng([self.seed, epoch]).permutation(count)
         mine = order[place * size : (place + 1) * size][rank() :: world()]
         return [int(i) for i in mine]
+
+    def _with_some_hidden(self, sample: Sample, number: int) -> Sample:
+        """A structure as this step sees it: now and then one of its elements is hidden (``encoder.unknown``).
+
+        number : of the structure. What is drawn follows from it, the seed and the step: whoever has the structure in
+        its part of the batch, and wherever a run was begun again, draws the same.
+        """
+        chance = self.encoder.settings.unknown
+        if not chance:
+            return sample
+        rng = np.random.default_rng([self.seed, self.step, 1 + number])
+        if rng.random() >= chance:
+            return sample
+        element = int(rng.choice(sample.atoms.element.unique().cpu()))
+        return replace(sample, atoms=with_foreign(sample.atoms, element, self.encoder.properties))
 
     def _learning_rate(self) -> float:
         done = self.step / self.settings.steps
