@@ -13,7 +13,14 @@ from chgtools.fourier.half_sphere import half_sphere
 from chgtools.models.encoder_settings import EncoderSettings
 from chgtools.models.model import Trust
 from chgtools.stores.entry import Entry
-from chgtools.training.calibration import MOST_UNSEEN, Observation, calibrate, calibrate_unseen, rank_correlation
+from chgtools.training.calibration import (
+    FEWEST,
+    MOST_UNSEEN,
+    Observation,
+    calibrate,
+    calibrate_unseen,
+    rank_correlation,
+)
 from chgtools.training.free_atoms import fit_free_atoms
 from chgtools.training.samples import sample_of
 
@@ -102,7 +109,7 @@ def test_scatter_of_unseen_elements_is_met_in_the_mean():
 @pytest.mark.parametrize(("error", "wanted"), [(0.2, 1.0), (1e9, MOST_UNSEEN)])
 def test_the_factor_of_unseen_elements_has_bounds(error, wanted):
     trust = Trust(0.0, 1.0, 0.6, 0.4)
-    assert calibrate_unseen(trust, [left_out(1.0, error, 0.5)] * 9).unseen == pytest.approx(wanted)
+    assert calibrate_unseen(trust, [left_out(1.0, error, 0.5)] * FEWEST).unseen == pytest.approx(wanted)
 
 
 def test_structures_without_unseen_elements_say_nothing_of_them():

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -233,7 +234,38 @@ def test_two_processes_train_as_one_does(store, tmp_path):
     assert all(torch.allclose(a[key], b[key], atol=1e-4) for key in a)
 
 
-def test_commands(store, tmp_path):
+def test_too_few_structures_aside_give_no_expected_error(store, tmp_path):
+    said = []
+    model = train(settings(store, steps=2, members=2), tmp_path, listener=Listener(says=said.append))
+    assert any("fewer than 20: the weights expect no error" in line for line in said)
+    again = load_model(tmp_path / "model.safetensors")
+    assert again.trust.structures == model.trust.structures == 0
+    kept = Store.open(store)
+    estimate = again.predict(kept[next(iter(kept))].structure)
+    assert np.isnan(estimate.error_percent)
+    assert estimate.spread_percent > 0
+
+
+def test_last_steps_keep_the_trust_and_name_the_table_and_fine_tuning_does_not(store, tmp_path, monkeypatch):
+    monkeypatch.setattr("chgtools.training.run.FEWEST", 2)
+    monkeypatch.setattr("chgtools.training.calibration.FEWEST", 2)
+    first = train(settings(store, steps=2, members=2), tmp_path / "first")
+    assert first.trust.structures >= 2
+    everything = settings(store, steps=1, members=2, validation={"share": 0.0})
+    last = train(everything, tmp_path / "last", start=first)
+    assert last.trust == first.trust
+    assert last.card["validation_eps_mae_percent"] == first.card["validation_eps_mae_percent"]
+    assert last.card["validation_of"] == "the weights 'model' that these steps began with"
+    other = tmp_path / "other.h5"
+    other.write_bytes(store.read_bytes() + b"\0")  # another file, so other data
+    tuned = train(replace(everything, data=(str(other),)), tmp_path / "tuned", start=first)
+    assert tuned.trust.structures == 0
+    assert tuned.card["validation_eps_mae_percent"] == {}
+
+
+def test_commands(store, tmp_path, monkeypatch):
+    monkeypatch.setattr("chgtools.training.run.FEWEST", 2)
+    monkeypatch.setattr("chgtools.training.calibration.FEWEST", 2)
     (tmp_path / "c.yaml").write_text(YAML.format(store=store))
     result = CliRunner().invoke(main, ["train", str(tmp_path / "c.yaml"), "-o", str(tmp_path / "out"), "--json"])
     assert result.exit_code == 0, result.output

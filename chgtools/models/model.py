@@ -46,6 +46,8 @@ class Trust:
     offset, slope : a and b; size : percent of ε_mae per percent of electrons in the coefficients' norm
     damping : how much larger than estimated the error is taken to be where the density is damped; 0 damps nothing
     unseen : u, by what the spread of a structure of unseen elements alone is multiplied
+    structures : how many, kept aside from training, these numbers were found on; 0 where there were too few, so that
+        no error is expected of a prediction; None where the weights do not say
     The methods take x, the share of the electrons on atoms of unseen elements.
     """
 
@@ -54,6 +56,7 @@ class Trust:
     size: float = 1.0
     damping: float = 1.0
     unseen: float = 1.0
+    structures: int | None = None
 
     def error(self, spread_percent: float, x: float = 0.0) -> float:
         """Estimated ε_mae in percent."""
@@ -71,7 +74,8 @@ class Estimate:
     """A prediction before it is put on a grid.
 
     coefficients : (n_atoms, n_lm, n_max), electrons Å^-3/2, damped, with the charge asked for
-    error_percent : estimated ε_mae of SAED + DCD; NaN for a single member, which has no spread
+    error_percent : estimated ε_mae of SAED + DCD; NaN for a single member, which has no spread, and for weights from
+        whose training too few structures were kept aside
     atom_spread : (n_atoms,) spread of the ensemble at each atom, electrons
     damping : what the difference density was multiplied by
     unseen : elements without training data; the atoms of those that the model does not know have no coefficients
@@ -159,7 +163,7 @@ class DensityModel:
         spread_percent = 100 * float(apart.sum()) / electrons
         damping = self.trust.factor(spread_percent, norm_percent, share) if self.target == "dcd" else 1.0
         coefficients[known] = with_charge(damping * mean, self.basis, total)
-        error = self.trust.error(spread_percent, share)
+        error = float("nan") if self.trust.structures == 0 else self.trust.error(spread_percent, share)
         return Estimate(
             coefficients, error, spread, damping, unseen, spread_percent, norm_percent, magnetisation, share
         )

@@ -208,6 +208,8 @@ def _read_readings(facts: Mapping[str, Any], tensors: Mapping[str, Any], path: P
 
 def _trust(trust: Trust) -> dict[str, float]:
     values = asdict(trust)
+    if trust.structures is None:
+        del values["structures"]
     if trust.unseen == 1:
         del values["unseen"]
     return values

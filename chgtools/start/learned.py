@@ -71,6 +71,11 @@ def what_the_model_says(model: DensityModel, estimate: Estimate, settings: RunSe
             f"the weights {model.name!r} are unsure of this structure: {100 * estimate.damping:.0f} % of the learned "
             f"difference density was added to the SAED"
         )
+    if model.trust.structures == 0 and len(model.members) > 1:
+        sentences.append(
+            f"no error can be expected of the weights {model.name!r}: too few structures were kept aside from their "
+            f"training"
+        )
     functional = str(model.card.get("functional", "PBE"))
     used = {density.xc for density in settings.choice.densities}
     if used - {functional, ""}:

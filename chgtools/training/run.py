@@ -20,7 +20,7 @@ from chgtools.files import package_version
 from chgtools.models.descriptors import properties
 from chgtools.models.encoder import Encoder
 from chgtools.models.encoder_settings import NO_PRIOR, EncoderSettings
-from chgtools.models.model import DensityModel
+from chgtools.models.model import DensityModel, Trust
 from chgtools.models.prior import PriorScales
 from chgtools.models.weights import element_zvals, save_model
 from chgtools.training.calibration import FEWEST, Observation, calibrate, observe, rank_correlation
@@ -219,22 +219,13 @@ def _model(
     if settings.occupancies and any(has_records(entry) for entry in data.train):
         model.occupancies = fit_occupancies(known, data.train)
         listener.says(f"occupancies of {len(model.occupancies)} labels: {', '.join(model.occupancies)}")
-    if start is not None:
-        model.trust = start.trust
     aside = [*data.validation, *data.held_out]
-    errors: dict[str, dict[str, float]] = {}
-    if settings.target == "dcd" and len(aside) > 0:
-        observations = observe(known, aside)
-        if len(members) > 1 and len(aside) >= FEWEST:
-            # structures kept aside hold no unseen elements: what is known of these is from elsewhere
-            model.trust = replace(calibrate(observations), unseen=model.trust.unseen)
-            listener.says(
-                f"spread and error of {len(aside)} structures: rank correlation "
-                f"{rank_correlation([o.spread for o in observations], [o.errors[-1] for o in observations]):.2f}"
-            )
-        errors = _errors(model, aside, observations)
-    elif start is not None:
-        errors = dict(start.card.get("validation_eps_mae_percent", {}))  # nothing is aside now: what held before
+    observations = observe(known, aside) if settings.target == "dcd" else []
+    model.trust = _trust(model, observations, data, start, listener)
+    errors = _errors(model, aside, observations) if observations else {}
+    before = start if start is not None and not aside and _goes_on(data, start) else None
+    if before is not None:
+        errors = dict(before.card.get("validation_eps_mae_percent", {}))
     model.card = {
         "description": f"learned {settings.target} of {len(elements)} elements, {len(members)} members",
         "functional": "PBE",
@@ -246,7 +237,45 @@ def _model(
         "training_structures": len(data.train),
         "validation_eps_mae_percent": errors,
     }
+    if before is not None:
+        # nothing is aside now; what the weights were before these last steps is not what they are, and is named so
+        model.card["validation_of"] = f"the weights {before.name!r} that these steps began with"
     return model
+
+
+def _trust(
+    model: DensityModel,
+    observations: Sequence[Observation],
+    data: Data,
+    start: DensityModel | None,
+    listener: Listener,
+) -> Trust:
+    """How far the model is to be trusted: found on what was kept aside, or kept from the weights that it goes on from.
+
+    Of weights trained on other data, and of too few structures, nothing is known.
+    """
+    old = Trust() if start is None else start.trust
+    if len(model.members) > 1 and len(observations) >= FEWEST:
+        # structures kept aside hold no unseen elements: what is known of these is from elsewhere
+        listener.says(
+            f"spread and error of {len(observations)} structures: rank correlation "
+            f"{rank_correlation([o.spread for o in observations], [o.errors[-1] for o in observations]):.2f}"
+        )
+        return replace(calibrate(observations), unseen=old.unseen)
+    if start is not None and _goes_on(data, start):
+        return old
+    if len(model.members) > 1:
+        listener.says(
+            f"{len(observations)} structures were kept aside, fewer than {FEWEST}: the weights expect no error of a "
+            f"prediction"
+        )
+    return replace(old, structures=0)
+
+
+def _goes_on(data: Data, start: DensityModel) -> bool:
+    """Whether all that the weights were trained on is among the data: they learn on, and nothing else."""
+    before = {row["sha256"] for row in start.card.get("data", {}).values()}
+    return bool(before) and before <= {sha for sha, _ in data.sources.values()}
 
 
 def _zvals(data: Data, elements: tuple[str, ...], start: DensityModel | None) -> NDArray[np.float64]:
