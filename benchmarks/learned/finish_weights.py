@@ -1,6 +1,6 @@
 """Put shipped weights together: networks of one file, trust and table of another that was trained likewise.
 
-    python benchmarks/training/finish.py LAST.safetensors ALL.safetensors OUT.safetensors [--unseen U]
+    python benchmarks/learned/finish_weights.py LAST.safetensors ALL.safetensors OUT.safetensors [--unseen U]
 
 LAST and ALL go on from the same weights by the same last steps, ALL with the structures as well that LAST kept aside.
 So what was measured of LAST is the best there is to say of ALL, and its card says whose figures they are. --unseen is
