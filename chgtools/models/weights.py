@@ -3,8 +3,8 @@
 Tensors are named MEMBER.PARAMETER, float32, or float16 for what was trained. The metadata has one key,
 ``chgtools_model``, with JSON: ``format_version``, ``name``, ``target``, ``elements``, ``zvals``, ``properties``,
 ``basis``, ``encoder``, ``members``, ``trust`` and ``card``, and where a magnetisation, CHGCARs' densities or
-occupancies were learned ``spins``, ``labels`` and ``occupancies`` (their tensors are occupancies.LABEL.L). A file with a newer
-version, an unknown key among the settings, or tensors that do not fit is refused.
+occupancies were learned ``spins``, ``labels`` and ``occupancies`` (their tensors are occupancies.LABEL.L). A file
+with a newer version, an unknown key among the settings, or tensors that do not fit is refused.
 """
 
 from __future__ import annotations
