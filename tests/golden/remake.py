@@ -10,13 +10,17 @@ the magnetisation where there are start directions, and the three scalars of an 
 
 from __future__ import annotations
 
+import gzip
 import sys
+import tempfile
+from functools import cache
 from pathlib import Path
 
 import numpy as np
 
 HERE = Path(__file__).resolve().parent
 FILE = HERE / "coefficients.npz"
+UNPACKED = tempfile.TemporaryDirectory(prefix="first_weights")
 SCALARS = ("spread_percent", "error_percent", "damping")
 
 FCC = np.array([[0.0, 2.02, 2.02], [2.02, 0.0, 2.02], [2.02, 2.02, 0.0]])
@@ -30,6 +34,14 @@ DIAMOND = np.array(
 def _rattled(frac: np.ndarray, seed: int) -> np.ndarray:
     """Positions off their sites by up to 1 % of the cell, so that no coefficient is zero by symmetry."""
     return np.asarray(frac, dtype=float) + np.random.default_rng(seed).uniform(-0.01, 0.01, (len(frac), 3))
+
+
+@cache
+def first_weights(name: str) -> Path:
+    """The file of the first weights of a name, unpacked."""
+    path = Path(UNPACKED.name) / f"{name}.safetensors"
+    path.write_bytes(gzip.decompress((HERE / f"{name}.safetensors.gz").read_bytes()))
+    return path
 
 
 def cases() -> dict[str, tuple]:
@@ -63,7 +75,7 @@ def cases() -> dict[str, tuple]:
     metal = Structure(FCC * [[1.0], [1.0], [2.0]], ("Al", "Cu"), (1, 1), _rattled([[0, 0, 0], [0, 0, 0.5]], 1))
     strained = Structure(SILICON @ np.diag([1.02, 0.99, 1.0]) + 0.07, ("Si",), (8,), _rattled(DIAMOND, 5))
     foreign = Structure(SILICON, ("Si", "Ge"), (7, 1), _rattled(DIAMOND, 6))
-    base, si = HERE / "base.safetensors", HERE / "si.safetensors"
+    base, si = first_weights("base"), first_weights("si")
     return {
         "metal": (base, metal, None),
         "oxide": (base, oxide, None),
