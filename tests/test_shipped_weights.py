@@ -17,7 +17,7 @@ from chgtools.cli import main
 from chgtools.formats import chgcar, poscar
 from chgtools.fourier.basis import total_charge
 from chgtools.models.weights import PACKAGED, load_model, read_facts
-from chgtools.start.prediction import saed
+from chgtools.start.prediction import predict, saed
 
 EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
 # Four atoms each: rattled lonsdaleite, and a made-up oxide. The prior's k-points are 4 x 4 x 2 and 2 x 2 x 2
@@ -154,3 +154,18 @@ def test_structures_of_real_runs_are_predicted(folder, tmp_path):
     facts = json.loads(result.stdout)
     assert chgcar.read(output).electrons == pytest.approx(facts["electrons"], rel=1e-7)
     assert facts["model"] == "base"
+
+
+@pytest.mark.parametrize(("metal", "lattice", "notes"), [("La", 5.3, 2), ("Kr", 5.6, 0), ("Mg", 4.2, 0)])
+def test_what_is_said_of_elements_that_no_training_held(metal, lattice, notes):
+    cell = Structure(
+        lattice / 2 * (np.ones((3, 3)) - np.eye(3)), (metal, "O"), (1, 1), np.array([[0, 0, 0], [0.5, 0.5, 0.5]])
+    )
+    made = predict(cell, occupancies="none")
+    said = [text for text in made.assumptions if "seen" in text or "f electrons" in text]
+    assert len(said) == notes
+    assert made.estimate.unseen == (("La",) if notes else ())
+    assert np.linalg.norm(made.estimate.coefficients[0]) > 0
+    if notes:
+        assert "is what tight binding and the other elements say" in said[0]
+        assert "the error expected of La is a guess" in said[1]

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from chgtools.fourier.basis import expand
 from chgtools.start.superposition import superpose
+from chgtools.tightbinding.shells import valence_shells
 
 if TYPE_CHECKING:
     import numpy as np
@@ -66,6 +67,11 @@ def what_the_model_says(model: DensityModel, estimate: Estimate, settings: RunSe
             else f"{count} of {n_atoms} atoms keep their atomic densities"
         )
         sentences.append(f"the weights {model.name!r} have not seen {', '.join(symbols)}: {what}")
+    if untried := [symbol for symbol in guessed if any(shell.ell == 3 for shell in valence_shells(symbol))]:
+        sentences.append(
+            f"no element with f electrons was in any training or trial, so the error expected of "
+            f"{', '.join(untried)} is a guess; compare with --model none"
+        )
     if estimate.damping < LITTLE_DAMPING:
         sentences.append(
             f"the weights {model.name!r} are unsure of this structure: {100 * estimate.damping:.0f} % of the learned "
