@@ -116,6 +116,17 @@ def test_weights_come_back_as_they_were(tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == ["m.safetensors"]
 
 
+def test_half_precision_halves_the_file_and_changes_little(tmp_path):
+    model = small()
+    for name, half in (("full", False), ("half", True)):
+        save_model(model, tmp_path / name, half=half)
+    trained = sum(p.numel() for member in model.members for p in member.parameters())
+    full, half = ((tmp_path / name).stat().st_size for name in ("full", "half"))
+    assert full - half == pytest.approx(2 * trained, abs=4000)  # the head counts tensors' places
+    first, second = (load_model(tmp_path / name).predict(cell()).coefficients for name in ("full", "half"))
+    assert 0 < np.linalg.norm(first - second) < 1e-3 * np.linalg.norm(first)
+
+
 def damaged(path, change):
     from safetensors import safe_open
     from safetensors.numpy import save_file

@@ -22,6 +22,8 @@ READ = {  # by a run, beside the modules: how they are called in the wheel, and 
     "chgtools/potcar_densities/ground_states.h5": "potcar_densities/ground_states.h5",
     "chgtools/potcar_densities/tight_binding.h5": "potcar_densities/tight_binding.h5",
 }
+READ |= {name.replace(".safe", ".without_prior.safe"): READ[name].replace(".safe", ".without_prior.safe") for name in READ
+         if name.endswith(".safetensors")}  # fmt: skip
 WITH_THE_SDIST = {"CHANGELOG.md", "LICENSE", "PKG-INFO", "README.md", "constraints.txt", "pyproject.toml"}
 HIDDEN = {".gitignore"}  # hatchling takes it, so that a build from the sdist leaves out the same
 MOST_BYTES = 16e6  # of the files of the sdist before they are compressed; benchmarks/data alone has 46e6

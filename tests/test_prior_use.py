@@ -230,8 +230,17 @@ def test_weights_without_a_prior_are_asked_for(molecule, trained):
 
 
 def test_weights_that_need_no_prior_do_not_care(molecule):
-    made = chgtools.predict(molecule, model="base", grid=GRID, prior="none")
+    made = chgtools.predict(molecule, model="base.without_prior", grid=GRID, prior="none")
     assert (made.prior, sentences(made)) == ("none", [])
+
+
+@pytest.mark.parametrize("name", ["si", "base"])
+def test_the_packages_weights_have_companions(name):
+    silicon = Structure(2.715 * (np.ones((3, 3)) - np.eye(3)), ("Si",), (2,), [[0, 0, 0], [0.25, 0.25, 0.25]])
+    made = choice.choose_model(silicon, name, "none")
+    assert (made.name, made.prior) == (f"{name}.without_prior", "none")
+    assert made.sentences == (f"weights without the tight-binding prior, {made.name!r} for {name!r}: as asked for",)
+    assert choice.choose_model(silicon, name).prior == "tight-binding-1"
 
 
 def test_a_cell_that_is_too_large_goes_without(molecule, trained, monkeypatch):

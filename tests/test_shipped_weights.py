@@ -20,7 +20,7 @@ from chgtools.models.weights import PACKAGED, load_model, read_facts
 from chgtools.start.prediction import saed
 
 EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
-# Four atoms each: rattled lonsdaleite, and a made-up oxide
+# Four atoms each: rattled lonsdaleite, and a made-up oxide. The prior's k-points are 4 x 4 x 2 and 2 x 2 x 2
 CELLS = {
     "si": Structure(
         np.array([[3.85, 0.0, 0.0], [-1.9, 3.35, 0.1], [0.1, 0.2, 6.36]]),
@@ -29,12 +29,14 @@ CELLS = {
         np.array([[0.34, 0.65, 0.06], [0.66, 0.35, 0.57], [0.32, 0.68, 0.44], [0.68, 0.31, 0.93]]),
     ),
     "base": Structure(
-        np.array([[5.1, 0.2, 0.0], [-0.7, 5.3, 0.4], [0.3, 0.6, 5.6]]),
+        1.2 * np.array([[5.1, 0.2, 0.0], [-0.7, 5.3, 0.4], [0.3, 0.6, 5.6]]),
         ("Mg", "Si", "O"),
         (1, 1, 2),
         np.array([[0.02, 0.11, 0.9], [0.45, 0.52, 0.33], [0.61, 0.05, 0.4], [0.1, 0.65, 0.6]]),
     ),
 }
+# other vectors of the same crystals, in whose cells the k-points are the same ones
+SKEWED = {"si": [[1, 1, 0], [0, 1, 0], [0, -2, 1]], "base": [[1, 1, 0], [0, 1, 0], [0, -1, 1]]}
 
 
 @pytest.fixture(scope="module", params=PACKAGED)
@@ -80,10 +82,20 @@ def test_a_supercell_and_another_cell_have_the_same_density(model):
     double = Structure(plain.lattice * [[1], [2], [1]], plain.species, tuple(2 * n for n in plain.counts), frac)
     two = model.predict(double)
     assert close(two.coefficients, np.repeat(one.coefficients, 2, axis=0), 1e-6)
-    skewed = np.array([[1, 1, 0], [0, 1, 0], [0, -1, 1]]) @ plain.lattice
+    skewed = np.array(SKEWED[model.name]) @ plain.lattice
     other = model.predict(cell(model, skewed, plain.frac @ plain.lattice @ np.linalg.inv(skewed)))
     assert close(other.coefficients, one.coefficients, 1e-6)
     assert two.error_percent == pytest.approx(one.error_percent, rel=1e-6)
+
+
+def test_other_k_points_of_the_prior_change_little(model):
+    """Where a supercell's mesh is not its cell's folded (here 12 Å are three lengths, or two of the double)."""
+    plain = cell(model)
+    plain = plain.with_changes(lattice=plain.lattice * (5.0 / np.linalg.norm(plain.lattice[1])))
+    frac = np.concatenate([(place + [[0, 0, 0], [0, 1, 0]]) / [1, 2, 1] for place in plain.frac])
+    double = Structure(plain.lattice * [[1], [2], [1]], plain.species, tuple(2 * n for n in plain.counts), frac)
+    one, two = model.predict(plain).coefficients, model.predict(double).coefficients
+    assert np.linalg.norm(two - np.repeat(one, 2, axis=0)) < 0.01 * np.linalg.norm(two)
 
 
 @pytest.mark.parametrize("total", [0.0, 1.0])

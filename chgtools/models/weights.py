@@ -1,10 +1,10 @@
 """Weights of a DensityModel: one safetensors file, its metadata a JSON card.
 
-Tensors are named MEMBER.PARAMETER, float32. The metadata has one key, ``chgtools_model``, with JSON:
-``format_version``, ``name``, ``target``, ``elements``, ``zvals``, ``properties``, ``basis``, ``encoder``, ``members``,
-``trust`` and ``card``, and where a magnetisation, CHGCARs' densities or occupancies were learned ``spins``, ``labels``
-and ``occupancies`` (their tensors are occupancies.LABEL.L). A file with a newer version, an unknown key among the
-settings, or tensors that do not fit is refused.
+Tensors are named MEMBER.PARAMETER, float32, or float16 for what was trained. The metadata has one key,
+``chgtools_model``, with JSON: ``format_version``, ``name``, ``target``, ``elements``, ``zvals``, ``properties``,
+``basis``, ``encoder``, ``members``, ``trust`` and ``card``, and where a magnetisation, CHGCARs' densities or occupancies
+were learned ``spins``, ``labels`` and ``occupancies`` (their tensors are occupancies.LABEL.L). A file with a newer
+version, an unknown key among the settings, or tensors that do not fit is refused.
 """
 
 from __future__ import annotations
@@ -38,7 +38,8 @@ _KNOWN = {
 }  # fmt: skip
 _OPTIONAL = {"chgtools_version", "spins", "labels", "occupancies"}
 _READINGS = "occupancies."
-PACKAGED = ("si", "base")
+WITHOUT_PRIOR = ".without_prior"
+PACKAGED = ("si", "base")  # each with its companion that needs no prior, see without_prior
 
 
 def packaged(name: str) -> Path:
@@ -48,12 +49,12 @@ def packaged(name: str) -> Path:
 
 def without_prior(path: Path) -> Path:
     """The weights that stand in for others where these have no prior; they lie beside them, or are not there."""
-    return path.with_name(f"{path.name.removesuffix('.safetensors')}.without_prior.safetensors")
+    return path.with_name(f"{path.name.removesuffix('.safetensors')}{WITHOUT_PRIOR}.safetensors")
 
 
 def find_weights(name: str | Path) -> Path:
     """The file that a name or a path means. Raises ChgtoolsError when there is none."""
-    if str(name) in PACKAGED:
+    if str(name).removesuffix(WITHOUT_PRIOR) in PACKAGED:
         path = packaged(str(name))
         if not path.is_file():
             raise ChgtoolsError(f"this installation has no weights {str(name)!r} ({path} is missing); install it again")
@@ -136,8 +137,12 @@ def load_model(name: str | Path) -> DensityModel:
     )
 
 
-def save_model(model: DensityModel, path: str | Path) -> None:
-    """Write a model; an older file is replaced only when the new one is complete."""
+def save_model(model: DensityModel, path: str | Path, *, half: bool = False) -> None:
+    """Write a model; an older file is replaced only when the new one is complete.
+
+    half : whether trained parameters are written in half precision: the file is half as large, and a prediction differs
+        by some 1e-4 of the difference density
+    """
     from safetensors.torch import save_file
 
     if not model.members:
@@ -172,11 +177,12 @@ def save_model(model: DensityModel, path: str | Path) -> None:
             }
             for label, reading in model.occupancies.items()
         }
-    tensors = {
-        f"{index}.{key}": value.detach().float().contiguous().cpu()
-        for index, member in enumerate(model.members)
-        for key, value in member.state_dict().items()
-    }
+    tensors = {}
+    for index, member in enumerate(model.members):
+        trained = {key for key, _ in member.named_parameters()}
+        for key, value in member.state_dict().items():
+            kept = value.detach().half() if half and key in trained else value.detach().float()
+            tensors[f"{index}.{key}"] = kept.contiguous().cpu()
     for label, reading in model.occupancies.items():
         for big_l, weights in reading.weights.items():
             tensors[f"{_READINGS}{label}.{big_l}"] = torch.tensor(weights, dtype=torch.float32)
