@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 from itertools import product
 from pathlib import Path
@@ -21,6 +21,7 @@ from chgtools.comparison import coulomb_self_energy
 from chgtools.files import replacing
 from chgtools.fourier.half_sphere import take
 from chgtools.fourier.resampling import coefficients
+from chgtools.stores.store import Store, writable, write_entry
 from chgtools.units import BOHR_ANGSTROM
 
 if TYPE_CHECKING:
@@ -120,6 +121,19 @@ def seen(card: Mapping[str, Any], entry: Entry, kind: str | None = None) -> bool
     if kind is not None:
         entry = replace(entry, attributes={**entry.attributes, "kind": kind})
     return split_of(entry, run) == "train"
+
+
+def without_elements(stores: Iterable[Path], elements: Collection[str], kept: Path) -> list[Entry]:
+    """Write the entries of stores that hold none of some elements to a new store; those that hold one are returned."""
+    holding = []
+    with writable(kept) as file:
+        for store in map(Store.open, stores):
+            for name, facts in store.facts():
+                if set(elements) & set(facts["elements"]):
+                    holding.append(store[name])
+                else:
+                    write_entry(file, store[name])
+    return holding
 
 
 def write_json(path: Path, values: Any) -> None:

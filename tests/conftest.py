@@ -24,3 +24,18 @@ def originals(tmp_path_factory):
     from damages import make_originals
 
     return make_originals(tmp_path_factory.mktemp("originals"))
+
+
+@pytest.fixture(scope="module")
+def no_cache_of_the_user(tmp_path_factory):
+    """What is computed for a training goes to a folder of the test's, not to the cache of whoever runs it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
+@pytest.fixture(scope="module")
+def store_of_molecules(tmp_path_factory):
+    from made_molecules import write_store
+
+    return write_store(tmp_path_factory.mktemp("data") / "some.h5")

@@ -7,11 +7,13 @@ import json
 from dataclasses import asdict, replace
 from pathlib import Path
 
+import made_molecules
 import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner
-from small_entries import BASIS, SALT, entry_of, random_coefficients
+from made_molecules import ENCODER, SOME
+from small_entries import SALT, entry_of, random_coefficients
 
 import chgtools
 from chgtools.batch import Batch, BatchOptions
@@ -34,34 +36,18 @@ from chgtools.training.config import TrainSettings, Validation, read_settings
 from chgtools.training.evaluation_run import evaluate_stores
 from chgtools.training.run import Listener, train
 
-DATA = Path(__file__).resolve().parents[1] / "benchmarks" / "data" / "molecules_201.h5"
-SOME = ("H2-H2-s201n22", "C2H2O2-OCHCHO-s201n3", "C2H3N-CH3CN-s201n0", "C3H4-C3H4_C2v-s201n17", "C2H4O-CH3CHO-s201n12")
-ENCODER = EncoderSettings(cutoff=4.0, radial=4, l_max=2, channels=3, hidden=8, state=4, readings=2, prior=PRIOR)
+pytestmark = pytest.mark.usefixtures("no_cache_of_the_user")
+
 GRID = chgtools.GridOptions(ngf=(12, 12, 16))
 
 
-@pytest.fixture(scope="module", autouse=True)
-def no_cache_of_the_user(tmp_path_factory):
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
-        yield
-
-
 @pytest.fixture(scope="module")
-def store(tmp_path_factory):
-    if not DATA.exists():
-        pytest.skip(f"needs {DATA.name} of benchmarks/data, which this checkout lacks")
-    whole, path = Store.open(DATA), tmp_path_factory.mktemp("data") / "some.h5"
-    with writable(path) as file:
-        for name in SOME:
-            write_entry(file, whole[name])
-    return path
+def store(store_of_molecules):
+    return store_of_molecules
 
 
 def settings(store, **changes):
-    values = {"data": (str(store),), "encoder": ENCODER, "basis": BASIS, "steps": 8, "batch": 3, "members": 2,
-              "evaluations": 2, "threads": 1, "waves": 400, "validation": Validation(0.3, "structure")}  # fmt: skip
-    return TrainSettings(**(values | changes))
+    return made_molecules.settings(store, **({"validation": Validation(0.3, "structure")} | changes))
 
 
 @pytest.fixture(scope="module")

@@ -237,7 +237,7 @@ def test_two_processes_train_as_one_does(store, tmp_path):
 def test_too_few_structures_aside_give_no_expected_error(store, tmp_path):
     said = []
     model = train(settings(store, steps=2, members=2), tmp_path, listener=Listener(says=said.append))
-    assert any("fewer than 20: the weights expect no error" in line for line in said)
+    assert any("fewer than 20: predictions will not say" in line for line in said)
     again = load_model(tmp_path / "model.safetensors")
     assert again.trust.structures == model.trust.structures == 0
     kept = Store.open(store)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from pathlib import Path
 
+import made_molecules
 import numpy as np
 import pytest
 import torch
 from made_models import rotation, wigner
 from made_models import small as without_a_prior
+from made_molecules import DATA, SOME
 from small_entries import BASIS
 
 import chgtools
@@ -30,7 +31,7 @@ from chgtools.models.prior import PriorScales
 from chgtools.models.weights import PACKAGED, load_model, packaged, read_facts, save_model
 from chgtools.start.learned import learned_difference
 from chgtools.start.superposition import superpose
-from chgtools.stores.store import Store, writable, write_entry
+from chgtools.stores.store import Store
 from chgtools.tightbinding.features import PRIOR, PriorFeatures, prior_features
 from chgtools.training.calibration import observe
 from chgtools.training.config import TrainSettings, Validation
@@ -39,11 +40,9 @@ from chgtools.training.run import Listener, train
 from chgtools.training.samples import sample_of
 from chgtools.training.trainer import Trainer
 
-DATA = Path(__file__).resolve().parents[1] / "benchmarks" / "data" / "molecules_201.h5"
-SOME = ("H2-H2-s201n22", "C2H2O2-OCHCHO-s201n3", "C2H3N-CH3CN-s201n0", "C3H4-C3H4_C2v-s201n17", "C2H4O-CH3CHO-s201n12")
-ENCODER = EncoderSettings(
-    cutoff=4.0, radial=4, l_max=2, channels=3, hidden=8, state=4, readings=2, prior=PRIOR, unknown=0.5
-)
+ENCODER = replace(made_molecules.ENCODER, unknown=0.5)
+pytestmark = pytest.mark.usefixtures("no_cache_of_the_user")
+
 GRID = chgtools.GridOptions(ngf=(24, 24, 24))
 LATTICE = np.array([[5.0, 0.1, -0.2], [0.3, 4.8, 0.3], [-0.2, 0.4, 5.2]])
 FRAC = np.array([[0.5, 0.52, 0.49], [0.5, 0.7, 0.63], [0.48, 0.31, 0.62]])
@@ -51,28 +50,13 @@ SULPHIDE = Structure(LATTICE, ("S", "H"), (1, 2), FRAC)
 WATER = Structure(LATTICE, ("O", "H"), (1, 2), FRAC)
 
 
-@pytest.fixture(scope="module", autouse=True)
-def no_cache_of_the_user(tmp_path_factory):
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
-        yield
-
-
 @pytest.fixture(scope="module")
-def store(tmp_path_factory):
-    if not DATA.exists():
-        pytest.skip(f"needs {DATA.name} of benchmarks/data, which this checkout lacks")
-    whole, path = Store.open(DATA), tmp_path_factory.mktemp("data") / "some.h5"
-    with writable(path) as file:
-        for name in SOME:
-            write_entry(file, whole[name])
-    return path
+def store(store_of_molecules):
+    return store_of_molecules
 
 
 def settings(store, **changes):
-    values = {"data": (str(store),), "encoder": ENCODER, "basis": BASIS, "steps": 8, "batch": 3, "members": 2,
-              "evaluations": 2, "threads": 1, "waves": 400, "validation": Validation(0.0)}  # fmt: skip
-    return TrainSettings(**(values | changes))
+    return made_molecules.settings(store, **({"encoder": ENCODER, "validation": Validation(0.0)} | changes))
 
 
 @pytest.fixture(scope="module")

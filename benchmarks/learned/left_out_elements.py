@@ -31,7 +31,6 @@ import numpy as np
 
 from chgtools.models.encoder_settings import EncoderSettings
 from chgtools.models.model import DensityModel
-from chgtools.stores.store import Store, writable, write_entry
 from chgtools.tightbinding.features import PRIOR
 from chgtools.training.config import TrainSettings, Validation
 from chgtools.training.evaluation import evaluate
@@ -40,7 +39,7 @@ from chgtools.training.reference import from_ground_state
 from chgtools.training.run import Listener, train
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-from common import write_json
+from common import without_elements, write_json
 
 SAED, LEFT_OUT, NO_ELEMENT = "SAED", "left out", "no element"
 
@@ -102,22 +101,15 @@ def read(path: Path, made_with: dict[str, Any]) -> dict[str, Any]:
 
 def run(element: str, stores: Sequence[Path], settings: TrainSettings, most: int) -> dict[str, dict[str, float]]:
     """Column to entry to ε_mae in percent, of a network that never saw the element."""
-    holding: list[tuple[Store, str]] = []
     with tempfile.TemporaryDirectory(prefix="left_out") as folder:
         kept = Path(folder) / "kept.h5"
-        with writable(kept) as file:
-            for store in map(Store.open, stores):
-                for name, facts in store.facts():
-                    if element in facts["elements"]:
-                        holding.append((store, name))
-                    else:
-                        write_entry(file, store[name])
+        holding = without_elements(stores, [element], kept)
         if not holding:
             sys.exit(f"no structure of the stores holds {element}")
         says = Listener(says=lambda sentence: print(f"{element}: {sentence}", file=sys.stderr, flush=True))
         model = train(replace(settings, data=(str(kept),)), Path(folder) / "run", listener=says)
     picked = np.unique(np.linspace(0, len(holding) - 1, min(most, len(holding))).round().astype(int))
-    entries = [from_ground_state(holding[i][0][holding[i][1]]) for i in picked]
+    entries = [from_ground_state(holding[i]) for i in picked]
     if settings.encoder.prior == PRIOR:
         models = {named(settings.encoder.unknown): replace(model, features_of=RunFeatures())}
     else:

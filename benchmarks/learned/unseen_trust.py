@@ -11,6 +11,7 @@ factor; --weights sets it in files of weights that were trained likewise.
 from __future__ import annotations
 
 import argparse
+import sys
 import tempfile
 from dataclasses import replace
 from pathlib import Path
@@ -19,14 +20,15 @@ import numpy as np
 
 from chgtools.models.encoder_settings import EncoderSettings
 from chgtools.models.weights import load_model, save_model
-from chgtools.stores.entry import Entry
-from chgtools.stores.store import Store, writable, write_entry
 from chgtools.tightbinding.features import PRIOR
 from chgtools.training.calibration import Observation, calibrate_unseen, observe
 from chgtools.training.config import TrainSettings, Validation
 from chgtools.training.prior import RunFeatures
 from chgtools.training.reference import from_ground_state
 from chgtools.training.run import Listener, train
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+from common import without_elements
 
 
 def main() -> None:
@@ -37,16 +39,9 @@ def main() -> None:
     parser.add_argument("--members", type=int, default=3)
     parser.add_argument("--weights", nargs="*", default=[], type=Path, metavar="FILE")
     arguments = parser.parse_args()
-    holding: list[Entry] = []
     with tempfile.TemporaryDirectory(prefix="unseen") as folder:
         kept = Path(folder) / "kept.h5"
-        with writable(kept) as file:
-            for store in map(Store.open, arguments.stores):
-                for name, facts in store.facts():
-                    if set(arguments.elements) & set(facts["elements"]):
-                        holding.append(from_ground_state(store[name]))
-                    else:
-                        write_entry(file, store[name])
+        holding = [from_ground_state(e) for e in without_elements(arguments.stores, arguments.elements, kept)]
         settings = TrainSettings(
             data=(str(kept),), steps=arguments.steps, members=arguments.members, evaluations=1, waves=1500, threads=1,
             learning_rate=5e-3, weight_decay=0.1, occupancies=False, validation=Validation(by="formula", share=0.1),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from chgtools.errors import SettingsError
 from chgtools.fourier.basis import expand
 from chgtools.start.superposition import superpose
 from chgtools.tightbinding.shells import valence_shells
@@ -67,9 +68,10 @@ def what_the_model_says(model: DensityModel, estimate: Estimate, settings: RunSe
             else f"{count} of {n_atoms} atoms keep their atomic densities"
         )
         sentences.append(f"the weights {model.name!r} have not seen {', '.join(symbols)}: {what}")
-    if untried := [symbol for symbol in guessed if any(shell.ell == 3 for shell in valence_shells(symbol))]:
+    untried = [symbol for symbol in guessed if _has_f_shell(symbol)]
+    if untried and not any(map(_has_f_shell, model.elements)):
         sentences.append(
-            f"no element with f electrons was in any training or trial, so the error expected of "
+            f"the weights {model.name!r} have seen no element with f electrons, so the error expected of "
             f"{', '.join(untried)} is a guess; compare with --model none"
         )
     if estimate.damping < LITTLE_DAMPING:
@@ -79,8 +81,8 @@ def what_the_model_says(model: DensityModel, estimate: Estimate, settings: RunSe
         )
     if model.trust.structures == 0 and len(model.members) > 1:
         sentences.append(
-            f"no error can be expected of the weights {model.name!r}: too few structures were kept aside from their "
-            f"training"
+            f"how large the error of the weights {model.name!r} is cannot be said: too few structures were kept aside "
+            f"from their training"
         )
     functional = str(model.card.get("functional", "PBE"))
     used = {density.xc for density in settings.choice.densities}
@@ -89,6 +91,14 @@ def what_the_model_says(model: DensityModel, estimate: Estimate, settings: RunSe
             f"the difference density was learned with {functional}, the atoms are {', '.join(sorted(used))}"
         )
     return tuple(sentences)
+
+
+def _has_f_shell(element: str) -> bool:
+    """In tight binding's basis, as lanthanides and actinides have."""
+    try:
+        return any(shell.ell == 3 for shell in valence_shells(element))
+    except SettingsError:  # beyond plutonium
+        return True
 
 
 def where_the_moments_come_from(model: DensityModel | None, learned: bool) -> tuple[str, ...]:

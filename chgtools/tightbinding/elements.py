@@ -7,7 +7,7 @@ tails in, as neighbours do. A pseudo-atom is a local potential, that of l = 1, a
     V = V_loc + Σ_l |χ_l⟩ E_l ⟨χ_l|,   χ_l = (V_l − V_loc) R_l,   E_l = 1/⟨R_l|V_l − V_loc|R_l⟩.
 
 All of it is in the package, on a uniform mesh: ``python -m chgtools.tightbinding.elements -o FILE.h5`` makes the tables
-again from the Kohn-Sham atoms, in two minutes. Hartree atomic units.
+again from the Kohn-Sham atoms, in a minute. Hartree atomic units.
 """
 
 from __future__ import annotations
@@ -49,14 +49,13 @@ CHARGE_STEP = 0.05  # electrons, for the hardness
 class Element:
     """Radial functions on :func:`mesh` (n_r,), bohr; rows by shell.
 
-    energies : (n_shells,) hartree, of the free atom's states; hardness : hartree, see :func:`hardness_of`
+    hardness : hartree, see :func:`hardness_of`
     orbitals : (n_shells, n_r) R; local : (n_r,) V_loc, hartree; density : (n_r,) all electrons, electrons/bohr³
     projectors : (n_shells, n_r) χ, 0 for the shell of the local potential; strengths : (n_shells,) E, 0 likewise
     """
 
     element: str
     shells: tuple[Shell, ...]
-    energies: Array
     hardness: float
     orbitals: Array
     local: Array
@@ -65,7 +64,7 @@ class Element:
     strengths: Array
 
 
-ARRAYS = ("energies", "orbitals", "local", "density", "projectors", "strengths")
+ARRAYS = ("orbitals", "local", "density", "projectors", "strengths")
 
 
 def mesh() -> Array:
@@ -105,7 +104,6 @@ def made(element: str) -> Element:
     return Element(
         element,
         valence_shells(element),
-        energies=np.array([each.energy for each in atom.shells]),
         hardness=hardness_of(element),
         orbitals=np.array([uniform(confined_orbital(atom, index)) for index in range(len(ells))]),
         local=uniform(local),

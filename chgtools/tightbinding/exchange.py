@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     Tables = dict[tuple[int, int, int], Array]
 
 POINTS = (48, 32)  # along μ, which leads away from both nuclei, and ν, which leads from one to the other
-REACH = 12.0  # bohr from the farther nucleus, where the rule ends
+REACH = 12.0  # bohr beyond the nearer nucleus, where the rule ends
 CLOSEST = 1.0  # bohr; nearer atoms have the integrals of this distance
 NODES = 0.3  # bohr between the distances that are integrated; a spline goes through them
 

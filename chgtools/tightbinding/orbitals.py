@@ -29,7 +29,6 @@ class ElementBasis:
     """Orbitals and potential of an element; rows by shell.
 
     q : (n_q,) 1/bohr; orbitals, local_orbitals : (n_shells, n_q) of R and of V_loc R; local : (n_q,) of V_loc
-    energies : (n_shells,) hartree, of the free atom's states
     projectors : shell to (n_q,) of χ, strengths : shell to E, where l is not that of the local potential
     products : (shell, shell, L) to (n_q,) ∫ r² j_L(qr) R R' dr
     r : (n_r,) bohr; radial : (n_shells, n_r) R; density : (n_r,) of all electrons of the atom, electrons/bohr³
@@ -38,7 +37,6 @@ class ElementBasis:
     element: str
     shells: tuple[Shell, ...]
     q: Array
-    energies: Array
     orbitals: Array
     local: Array
     local_orbitals: Array
@@ -78,7 +76,6 @@ def element_basis(element: str) -> ElementBasis:
         element=element,
         shells=atom.shells,
         q=_wave_numbers(),
-        energies=atom.energies,
         orbitals=np.array([_bessel(ell) @ function for ell, function in zip(ells, atom.orbitals, strict=True)]),
         local=_bessel(0) @ atom.local,
         local_orbitals=np.array(

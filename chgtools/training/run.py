@@ -266,8 +266,8 @@ def _trust(
         return old
     if len(model.members) > 1:
         listener.says(
-            f"{len(observations)} structures were kept aside, fewer than {FEWEST}: the weights expect no error of a "
-            f"prediction"
+            f"{len(observations)} structures were kept aside, fewer than {FEWEST}: predictions will not say how large "
+            f"an error is expected"
         )
     return replace(old, structures=0)
 
