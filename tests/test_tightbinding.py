@@ -310,6 +310,23 @@ def test_valence_bands_of_silicon():
     assert 1.5 < gamma[4] - top < 4.5  # 2.6 in PBE; 7.6 with two-centre integrals of all-electron orbitals
 
 
+@pytest.mark.parametrize(
+    ("lattice", "species", "frac", "grid", "within"),
+    [
+        (4.05, ("Al",), [[0, 0, 0]], [-19.09, 6.31, 6.31, 6.31], 0.5),
+        (5.43, ("Si",), [[0, 0, 0], [0.25] * 3], [-19.88, -7.72, -7.72, -7.72, -4.89], 0.4),
+        (4.21, ("Mg", "O"), [[0, 0, 0], [0.5] * 3], [-33.26, -16.11, -16.11, -16.11], 0.5),
+    ],
+    ids=["Al", "Si", "MgO"],
+)
+def test_bands_at_gamma_are_those_of_integrals_on_a_grid(lattice, species, frac, grid, within):
+    """eV, of the same basis and superposed densities, third atoms and all, on 24 to 28 points along each vector (done
+    once, apart from the package)."""
+    vectors = lattice / 2 * (np.ones((3, 3)) - np.eye(3))
+    made = Structure(vectors, species, (len(frac) // len(species),) * len(species), np.array(frac))
+    np.testing.assert_allclose(bands(hamiltonian(made), [0, 0, 0])[: len(grid)], grid, atol=within)
+
+
 def test_gaps_are_in_order():
     """MgO > NaCl > GaAs, as they should be, and no valence band of oxygen or chlorine lies above its metal's."""
     gaps = {}
