@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -19,12 +20,14 @@ from chgtools.models.encoder import Encoder
 from chgtools.models.encoder_settings import EncoderSettings
 from chgtools.models.graph import graph
 from chgtools.models.model import DensityModel, Trust
-from chgtools.models.prior import INVARIANTS_SCALE, LARGEST, TENSORS_SCALE, PriorInputs, PriorScales
+from chgtools.models.prior import INVARIANTS_SCALE, LARGEST, SPINS_SCALE, TENSORS_SCALE, PriorInputs, PriorScales
 from chgtools.models.weights import load_model, read_facts, save_model
 from chgtools.tightbinding import features_cache
 from chgtools.tightbinding.electrons import filling, solve
 from chgtools.tightbinding.features import (
+    FIRST,
     N_INVARIANTS,
+    N_SPINS,
     N_TENSORS,
     PRIOR,
     PriorFeatures,
@@ -209,9 +212,14 @@ def test_coefficients_turn_with_the_atoms(order, l_max, mirror):
     assert np.abs(nothing - before)[:, :, 1:].max() > 1e-3 * np.abs(before).max()
 
 
+def some_features(rng, n_atoms, components=1):
+    shapes = ((N_INVARIANTS,), (N_TENSORS, 25), (components, N_SPINS, 25))
+    return PriorFeatures(*(rng.normal(size=(n_atoms, *shape)) for shape in shapes))
+
+
 def replaced(model, zeros):
     """The model with the features that a function of the number of atoms gives."""
-    return replace(model, features_of=lambda structure: zeros(structure.n_atoms))
+    return replace(model, features_of=lambda structure, *_: zeros(structure.n_atoms))
 
 
 def test_the_order_of_the_atoms_changes_nothing():
@@ -223,8 +231,8 @@ def test_the_order_of_the_atoms_changes_nothing():
 def test_atoms_beyond_tight_binding_leave_the_graph_with_their_features():
     """Features there are of them where a run puts some in the place of those that it cannot have."""
     rng = np.random.default_rng(4)
-    features = PriorFeatures(rng.normal(size=(4, N_INVARIANTS)), rng.normal(size=(4, N_TENSORS, 25)))
-    model = replace(learned(), features_of=lambda _: features)
+    features = some_features(rng, 4)
+    model = replace(learned(), features_of=lambda *_: features)
     foreign = Structure(LATTICE, ("Na", "Am", "O"), (1, 1, 2), FRAC)
     estimate = model.predict(foreign)
     assert estimate.unseen == ("Am",)
@@ -232,34 +240,63 @@ def test_atoms_beyond_tight_binding_leave_the_graph_with_their_features():
     atoms = model.atoms(foreign)
     np.testing.assert_array_equal(atoms.onsite, features.invariants[[0, 2, 3]])
     np.testing.assert_array_equal(atoms.tensors, features.tensors[[0, 2, 3]])
+    np.testing.assert_array_equal(atoms.spins, features.spins[[0, 2, 3]])
 
 
 def test_inputs_are_of_like_size_and_cut_off_by_length():
     rng = np.random.default_rng(2)
-    features = PriorFeatures(rng.normal(size=(400, N_INVARIANTS)) * 3, rng.normal(size=(400, N_TENSORS, 25)) * 0.2)
-    features.invariants[:, 5], features.tensors[:, 2, 4:9] = 1e-6, 1e-6
-    inputs = PriorInputs(4).double()
+    features = some_features(rng, 400, 3)
+    features = PriorFeatures(3 * features.invariants, 0.2 * features.tensors, 5 * features.spins)
+    features.invariants[:, 5], features.tensors[:, 2, 4:9], features.spins[:, :, 4, 1:4] = 1e-6, 1e-6, 1e-6
+    inputs = PriorInputs(EncoderSettings(prior=PRIOR)).double()
     inputs.set_scales(PriorScales.of([features]))
-    onsite, tensors = (v.numpy() for v in inputs(*(torch.as_tensor(v) for v in vars(features).values())))
+    onsite, tensors, spins = scaled(inputs, features)
     assert onsite.std() / INVARIANTS_SCALE == pytest.approx(np.sqrt(16 / 17), rel=0.02)
     assert not onsite[:, 5].any()
     assert not tensors[:, 2, 4:9].any()
     assert tensors[:, 1, 9:16].std() / TENSORS_SCALE == pytest.approx(1, rel=0.03)
-    large = PriorFeatures(100 * features.invariants, 100 * features.tensors)
-    onsite, cut = (v.numpy() for v in inputs(*(torch.as_tensor(v) for v in vars(large).values())))
+    # the root mean square is that of one component of a tensor, and of all components of the moments
+    assert spins[:, :, 1, 9:16].std() / SPINS_SCALE == pytest.approx(1 / np.sqrt(3), rel=0.03)
+    assert not spins[:, :, 4, 1:4].any()
+    large = PriorFeatures(*(100 * values for values in vars(features).values()))
+    onsite, cut, cut_spins = scaled(inputs, large)
+    lengths = np.sqrt((cut_spins[:, :, 1, 9:16] ** 2).sum(1).mean(1))
+    np.testing.assert_allclose(lengths, LARGEST * SPINS_SCALE)
+    directions = cut_spins[:, :, 1, 9:16] / spins[:, :, 1, 9:16]
+    np.testing.assert_allclose(directions, directions[:, :1, :1] * np.ones((3, 7)), rtol=1e-9)
     assert np.abs(onsite).max() == pytest.approx(LARGEST * INVARIANTS_SCALE)
     np.testing.assert_allclose(np.sqrt((cut[:, 1, 9:16] ** 2).mean(1)), LARGEST * TENSORS_SCALE)
     ratio = cut[:, 1, 9:16] / tensors[:, 1, 9:16]
     np.testing.assert_allclose(ratio, ratio[:, :1] * np.ones(7), rtol=1e-9)
 
 
+def scaled(inputs, features):
+    atoms = SimpleNamespace(
+        **{
+            name: torch.as_tensor(values)
+            for name, values in zip(("onsite", "tensors", "spins"), vars(features).values(), strict=True)
+        }
+    )
+    return [values.numpy() for values in inputs(atoms)]
+
+
 def test_scales_are_those_of_all_atoms():
     rng = np.random.default_rng(3)
-    parts = [PriorFeatures(rng.normal(size=(n, N_INVARIANTS)), rng.normal(size=(n, N_TENSORS, 25))) for n in (3, 5)]
+    parts = [some_features(rng, 3), some_features(rng, 5)]
     scales = PriorScales.of(parts)
     invariants, tensors = (np.concatenate([getattr(p, name) for p in parts]) for name in ("invariants", "tensors"))
     np.testing.assert_allclose(scales.invariants, np.sqrt((invariants**2).mean(0)))
     np.testing.assert_allclose(scales.tensors[:, 3], np.sqrt((tensors[:, :, 9:16] ** 2).mean((0, 2))))
+
+
+def test_scales_of_moments_are_those_of_structures_that_have_any():
+    rng = np.random.default_rng(3)
+    magnetic, spiral = some_features(rng, 3), some_features(rng, 2, 3)
+    without = [replace(some_features(rng, 4), spins=np.zeros((4, 1, N_SPINS, 25))) for _ in range(2)]
+    scales = PriorScales.of([magnetic, *without, spiral])
+    squares = [*(magnetic.spins[:, 0, :, 9:16] ** 2), *(spiral.spins[..., 9:16] ** 2).sum(1)]
+    np.testing.assert_allclose(scales.spins[:, 3], np.sqrt(np.mean(squares, axis=(0, 2))))
+    assert not PriorScales.of(without).spins.any()
 
 
 def test_an_encoder_with_a_prior_refuses_atoms_without():
@@ -279,6 +316,32 @@ def test_weights_with_a_prior_come_back_as_they_were(tmp_path):
     assert np.abs(first - second).max() < 1e-6 * np.abs(first).max()
 
 
+def test_weights_with_the_first_prior_come_back_and_take_its_features(tmp_path):
+    """Levels of an atom move alike there, and directions do not count."""
+    model = learned(prior=FIRST)
+    save_model(model, tmp_path / "m.safetensors")
+    back = load_model(tmp_path / "m.safetensors")
+    assert back.prior == FIRST
+    first = prior_features(crystal(), version=FIRST)
+    np.testing.assert_allclose(back.atoms(crystal()).onsite, first.invariants)
+    assert np.abs(first.invariants - prior_features(crystal()).invariants).max() > 1e-2
+    pointing = np.ones((4, 1))
+    assert np.array_equal(prior_features(crystal(), pointing, FIRST).tensors, first.tensors)
+    assert cache_file(crystal(), version=FIRST).parts[-4] == FIRST
+    assert cached_features(crystal(), version=FIRST).spins.shape == (4, 1, N_SPINS, 25)
+    np.testing.assert_array_equal(cached_features(crystal(), version=FIRST).tensors, first.tensors)
+
+
+def test_moments_have_features_of_their_own_in_the_cache():
+    pointing = np.array([[0.0], [1.0], [0.0], [0.0]])
+    files = {cache_file(crystal(), each) for each in (None, 0 * pointing, pointing, -pointing)}
+    assert len(files) == 3
+    found = cached_features(crystal(), pointing)
+    assert found.spins.any()
+    np.testing.assert_array_equal(cached_features(crystal(), pointing).spins, found.spins)
+    assert not cached_features(crystal()).spins.any()
+
+
 def test_weights_without_a_prior_say_nothing_of_it(tmp_path):
     save_model(learned(prior="none"), tmp_path / "m.safetensors")
     facts = read_facts(tmp_path / "m.safetensors")
@@ -287,16 +350,16 @@ def test_weights_without_a_prior_say_nothing_of_it(tmp_path):
 
 
 def test_a_prior_of_the_future_is_refused(tmp_path):
-    save_model(learned(prior="tight-binding-1"), tmp_path / "m.safetensors")
+    save_model(learned(), tmp_path / "m.safetensors")
     from safetensors import safe_open
     from safetensors.numpy import load_file, save_file
 
     with safe_open(tmp_path / "m.safetensors", framework="numpy") as file:
         facts = json.loads(file.metadata()["chgtools_model"])
-    facts["encoder"]["prior"] = "tight-binding-2"
+    facts["encoder"]["prior"] = "tight-binding-3"
     tensors = load_file(tmp_path / "m.safetensors")
     save_file(tensors, tmp_path / "m.safetensors", metadata={"chgtools_model": json.dumps(facts)})
-    says = "needs the prior 'tight-binding-2', which this chgtools does not know: upgrade it"
+    says = "needs the prior 'tight-binding-3', which this chgtools does not know: upgrade it"
     with pytest.raises(FormatError, match=says):
         load_model(tmp_path / "m.safetensors")
 

@@ -6,6 +6,7 @@ import hashlib
 import json
 from dataclasses import asdict, replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import made_molecules
 import numpy as np
@@ -66,7 +67,7 @@ def trained(store, tmp_path_factory):
 def test_a_training_with_the_prior_makes_weights_that_use_it(store, trained):
     weights = load_model(trained / "model.safetensors")
     structure = Store.open(store)[SOME[1]].structure
-    plain = replace(weights, features_of=lambda made: PriorFeatures.zeros(made.n_atoms))
+    plain = replace(weights, features_of=lambda made, *_: PriorFeatures.zeros(made.n_atoms))
     with_prior, without = (each.predict(structure).coefficients for each in (weights, plain))
     assert np.abs(with_prior - without).max() > 1e-3 * np.abs(with_prior).max()
 
@@ -121,7 +122,7 @@ def test_fine_tuning_counts_as_the_weights_do(trained, tmp_path):
 
 def test_a_yaml_file_names_the_prior(store, tmp_path):
     path = tmp_path / "run.yaml"
-    path.write_text(f"data: [{store}]\nencoder: {{prior: tight-binding-1}}\n")
+    path.write_text(f"data: [{store}]\nencoder: {{prior: tight-binding-2}}\n")
     assert read_settings(path).encoder.prior == PRIOR
     path.write_text(f"data: [{store}]\n")
     assert read_settings(path).encoder.prior == "none"
@@ -144,7 +145,7 @@ def test_runs_without_a_prior_have_the_digest_that_they_had():
     assert digest(hiding, {"x.h5": ("sha", 1)}, "") != wanted
 
 
-def fails(structure):
+def fails(structure, *_, **__):
     raise ChgtoolsError(f"{structure.formula}: charges do not settle")
 
 
@@ -152,7 +153,7 @@ def test_a_structure_without_features_has_zeros_and_is_counted(store, monkeypatc
     real = training_prior.cached_features
     one = Store.open(store)[SOME[2]].structure.formula
     monkeypatch.setattr(
-        training_prior, "cached_features", lambda made: fails(made) if made.formula == one else real(made)
+        training_prior, "cached_features", lambda made, *_: fails(made) if made.formula == one else real(made)
     )
     said = []
     train(settings(store, steps=1, members=1), tmp_path, listener=Listener(said.append))
@@ -162,9 +163,11 @@ def test_a_structure_without_features_has_zeros_and_is_counted(store, monkeypatc
 
 def test_a_long_calculation_says_how_far_it_is(monkeypatch):
     monkeypatch.setattr(training_prior, "SECONDS", -1.0)
-    monkeypatch.setattr(training_prior, "cached_features", lambda made: PriorFeatures.zeros(made.n_atoms))
+    monkeypatch.setattr(training_prior, "cached_features", lambda made, *_: PriorFeatures.zeros(made.n_atoms))
     said = []
-    training_prior.RunFeatures().compute([SALT, SALT], said.append)
+    training_prior.RunFeatures().compute(
+        [SimpleNamespace(structure=SALT)] * 2, EncoderSettings(prior=PRIOR), said.append
+    )
     assert said == ["tight binding: 0 of 2 structures", "tight binding: 1 of 2 structures"]
 
 
@@ -201,7 +204,7 @@ def sentences(made):
 def test_weights_with_a_prior_use_it(molecule, trained, monkeypatch):
     calls, real = [], features.solve
     features._remembered.cache_clear()
-    monkeypatch.setattr(features, "solve", lambda structure: calls.append(1) or real(structure))
+    monkeypatch.setattr(features, "solve", lambda *given, **more: calls.append(1) or real(*given, **more))
     made = chgtools.predict(molecule, model=trained / "model.safetensors", grid=GRID)
     assert (made.model, made.prior, sentences(made), len(calls)) == ("model", PRIOR, [], 1)
 
@@ -268,7 +271,7 @@ def test_the_command_says_which_prior(run, trained):
                  "--ngf", "12", "12", "16", "--force"]  # fmt: skip
     result = CliRunner().invoke(main, arguments)
     assert result.exit_code == 0, result.output
-    assert "model: model with tight-binding-1 (asked for)" in result.stdout
+    assert "model: model with tight-binding-2 (asked for)" in result.stdout
     result = CliRunner().invoke(main, [*arguments, "--prior", "none", "--json"])
     facts = json.loads(result.stdout)
     assert (facts["model"], facts["prior"]) == ("companion", "none")
@@ -290,7 +293,7 @@ def test_records_are_read_with_the_features_too(molecule, trained):
     (spherical,) = features_of(weights.members, weights.atoms(molecule), weights.basis, 0).values()
     reading = LabelReading((0,), np.array([[1.0]]), {0: np.ones((*spherical.shape[:1], spherical.shape[2], 1))}, 1)
     weights.occupancies = {"O": reading}
-    plain = replace(weights, features_of=lambda made: PriorFeatures.zeros(made.n_atoms))
+    plain = replace(weights, features_of=lambda made, *_: PriorFeatures.zeros(made.n_atoms))
     first, second = (predict_records(each, molecule, ["O", "H", "H"]) for each in (weights, plain))
     assert first[1:] == second[1:] == [None, None]
     assert abs(first[0][0] - second[0][0]) > 1e-4

@@ -111,7 +111,7 @@ def test_its_coefficients_turn_with_the_atoms(weights, mirror):
 def test_what_is_said_of_it_follows_from_its_properties_and_from_tight_binding(weights):
     """Selenium in the same place has other features and other properties; features alone make a difference too."""
     selenide = Structure(LATTICE, ("Se", "H"), (1, 2), FRAC)
-    same = replace(weights, features_of=lambda _: prior_features(SULPHIDE))
+    same = replace(weights, features_of=lambda *_: prior_features(SULPHIDE))
     one, other, third = (
         model.coefficients(made) for model, made in ((weights, SULPHIDE), (same, selenide), (weights, selenide))
     )
@@ -121,7 +121,7 @@ def test_what_is_said_of_it_follows_from_its_properties_and_from_tight_binding(w
 
 def test_elements_beyond_the_prior_are_left_out(weights):
     beyond = Structure(LATTICE, ("Am", "H"), (1, 2), FRAC)
-    weights.features_of = lambda made: PriorFeatures.zeros(made.n_atoms)
+    weights.features_of = lambda made, *_: PriorFeatures.zeros(made.n_atoms)
     estimate = weights.predict(beyond)
     assert (estimate.unseen, estimate.unseen_share) == (("Am",), 0.0)
     assert not estimate.coefficients[0].any()

@@ -30,6 +30,7 @@ from chgtools.errors import ChgtoolsError
 from chgtools.formats import chgcar
 from chgtools.libraries.choice import Choice, Source, choose
 from chgtools.models.choice import choose_model
+from chgtools.models.moments import directions
 from chgtools.start.learned import learned_difference
 from chgtools.start.superposition import superpose
 from chgtools.stores.entry import Entry
@@ -67,7 +68,7 @@ def main() -> None:
         show(rows[-1])
     for path, data, atoms, chosen in charges(arguments.data, records):
         qe = stored(store, path.split("/")[0])
-        row = measure(data.structure, atoms, data.total, arguments.model, qe, chosen.densities)
+        row = measure(data.structure, atoms, data.total, arguments.model, qe, chosen.densities, data.moments)
         rows.append({"file": path, "atoms_from": f"built-in {' '.join(chosen.labels)}"} | row)
         show(rows[-1])
     if arguments.json:
@@ -116,18 +117,21 @@ def measure(
     name: str,
     qe: Entry | None,
     densities: Sequence[AtomicDensity] = (),
+    moments: Sequence[np.ndarray] = (),
 ) -> dict[str, Any]:
     """Errors in the three regions; without "predicted" where no weights know an element.
 
     densities : of ``atoms``, one for each group; none for VASP's own, taken to be in the ground state
+    moments : MAGMOM, (n_atoms,) of each component, which VASP writes before each further block
     """
-    regions, choice = Regions(structure, wanted.shape), choose_model(structure, name)
+    pointing = directions(np.stack(moments, 1)) if len(moments) else None
+    regions, choice = Regions(structure, wanted.shape), choose_model(structure, name, directions=pointing)
     row: dict[str, Any] = {"model": choice.name, "atoms": regions.errors(atoms, wanted), "note": ""}
     if qe is not None:
         row["qe"] = regions.errors(atoms + qe.on_grid(wanted.shape), wanted)
     if choice.model is None:
         return row | {"note": choice.reason}
-    estimate = choice.model.predict(structure)
+    estimate = choice.model.predict(structure, directions=pointing)
     predicted = learned_difference(structure, wanted.shape, densities, choice.model, estimate)
     row["predicted"] = regions.errors(atoms + predicted, wanted)
     row["expected"] = None if np.isnan(estimate.error_percent) else estimate.error_percent

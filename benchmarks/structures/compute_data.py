@@ -165,11 +165,14 @@ def write(path: Path, key: str, data: dict, facts: dict) -> None:
 
 
 def rounded(pairs: np.ndarray) -> np.ndarray:
-    """Multiples of a step whose rounding errors, uniform and independent, have ROUNDING of the norm."""
+    """Multiples of a step whose rounding errors, uniform and independent, have at most ROUNDING of the norm.
+
+    The step is a power of two: what it leaves of a number ends in zeros, and takes half of the place when it is packed.
+    """
     size = float(np.sqrt(np.mean(pairs.astype(float) ** 2)))
     if size == 0:
         return pairs
-    step = ROUNDING * size * np.sqrt(12)
+    step = 2.0 ** np.floor(np.log2(ROUNDING * size * np.sqrt(12)))
     return (np.round(pairs / step) * step).astype("f4")
 
 

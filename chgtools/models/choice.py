@@ -22,6 +22,9 @@ from chgtools.models.weights import (
 from chgtools.tightbinding.features import LARGEST_ORBITALS, work_orbitals
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from chgtools.cell import Structure
     from chgtools.models.model import DensityModel
 
@@ -49,7 +52,12 @@ class ModelChoice:
         return NO_PRIOR if self.model is None else self.model.prior
 
 
-def choose_model(structure: Structure, wanted: str | Path | DensityModel = AUTO, prior: str = AUTO) -> ModelChoice:
+def choose_model(
+    structure: Structure,
+    wanted: str | Path | DensityModel = AUTO,
+    prior: str = AUTO,
+    directions: NDArray[np.float64] | None = None,
+) -> ModelChoice:
     """The model for a structure.
 
     wanted : "auto" (the packaged weights that have seen most of the atoms' elements; of two that have seen all, the
@@ -57,6 +65,7 @@ def choose_model(structure: Structure, wanted: str | Path | DensityModel = AUTO,
         weights, the path of a file, or a DensityModel
     prior : "auto", or "none" for weights without one. Where the prior is not wanted, would take too long or has no
         features of the structure, weights that need it are replaced by those that lie beside them for that
+    directions : (n_atoms, 1 or 3) of the start moments, which the prior's features depend on
     Raises SettingsError for another prior, ChgtoolsError, FormatError for weights that are not there or not understood,
     ChgtoolsError where weights need a prior and none lie beside them.
     """
@@ -65,7 +74,7 @@ def choose_model(structure: Structure, wanted: str | Path | DensityModel = AUTO,
     choice, path = _chosen(structure, wanted)
     if choice.model is None or choice.prior == NO_PRIOR:
         return choice
-    hindrance = "as asked for" if prior == NONE else _hindrance(structure, choice.model)
+    hindrance = "as asked for" if prior == NONE else _hindrance(structure, choice.model, directions)
     return _replaced(choice, path, hindrance) if hindrance else choice
 
 
@@ -109,13 +118,14 @@ def _of_file(name: str | Path, reason: str) -> tuple[ModelChoice, Path]:
     return ModelChoice(_loaded(path), reason), path
 
 
-def _hindrance(structure: Structure, model: DensityModel) -> str:
+def _hindrance(structure: Structure, model: DensityModel, directions: NDArray[np.float64] | None) -> str:
     """Why the prior cannot be had, "" where it can; its features are remembered for the prediction."""
     try:
-        work = work_orbitals(structure)
+        pointing = model.pointing(structure, directions)
+        work = work_orbitals(structure, 0 if pointing is None else pointing.shape[1])
         if work > LARGEST_ORBITALS:
             return f"tight binding has the work of {work:.0f} orbitals here, and is done up to {LARGEST_ORBITALS:.0f}"
-        model.features_of(structure)
+        model.features(structure, directions)
     except ChgtoolsError as error:
         return str(error)
     return ""

@@ -9,7 +9,7 @@
 4. Coefficients c_a,lm,n = Σ_c R_l,cn(h_a) A_a,c,lm, with a reading R that the state of the atom mixes from a few.
 
 With a prior, what a tight-binding calculation says of each atom comes in twice: scalars at the start of 2, beside the
-element's vector, and tensors at 3, as more channels of A.
+element's vector, and tensors at 3, as more channels of A. Of its moments the density takes how large they are.
 
 Only even l + l' + L occur, so a mirror image of the atoms has the mirror image of the density. The magnetisation is
 read from the same features by chgtools.models.spin.
@@ -27,9 +27,9 @@ from chgtools.models.encoder_settings import NO_PRIOR, EncoderSettings
 from chgtools.models.graph import FOREIGN, AtomGraph
 from chgtools.models.perceptron import Perceptron
 from chgtools.models.prior import PriorInputs
-from chgtools.models.spin import SpinReading
+from chgtools.models.spin import SpinReading, smooth_size
 from chgtools.paw.angular import gaunt
-from chgtools.tightbinding.features import N_INVARIANTS, N_TENSORS
+from chgtools.tightbinding.features import N_INVARIANTS, N_SPINS, N_TENSORS, PRIOR
 
 
 @dataclass
@@ -37,11 +37,13 @@ class Described:
     """What an encoder knows of atoms before it reads a density from it.
 
     state : (n_atoms, state), invariants : (n_atoms, n_invariants) scalars; features : (n_atoms, n_features, n_lm)
+    spins : (n_atoms, n_components, n_spins, n_lm) of the prior's moments
     """
 
     state: Tensor
     invariants: Tensor
     features: Tensor
+    spins: Tensor
 
 
 class Encoder(nn.Module):
@@ -66,8 +68,10 @@ class Encoder(nn.Module):
         self.register_buffer("degrees", torch.as_tensor(degrees), persistent=False)
         channels = s.channels
         if s.prior != NO_PRIOR:
-            self.prior = PriorInputs(s.l_max)
+            self.prior = PriorInputs(s)
             self.onsite = nn.Linear(N_INVARIANTS, s.state, bias=False)
+            if s.prior == PRIOR:
+                self.moments = nn.Linear(N_SPINS, s.state, bias=False)
             channels += N_TENSORS
         self.channels = features = channels
         if s.order == 2:
@@ -107,16 +111,18 @@ class Encoder(nn.Module):
         if not self.settings.spin_channels or not bool(batch.spin.any()):
             n_atoms, _, n_lm = described.features.shape
             return described.features.new_zeros(batch.spin.shape[1], n_atoms, n_lm, self.n_max)
-        return self.spin(described.state, described.invariants, described.features, batch)
+        return self.spin(described.state, described.invariants, described.features, described.spins, batch)
 
     def describe(self, batch: AtomGraph) -> Described:
         """States, invariants and features of the atoms."""
         s = self.settings
         state = self._elements(batch)
-        tensors = batch.tensors
+        tensors, spins = batch.tensors, batch.spins
         if s.prior != NO_PRIOR:
-            onsite, tensors = self.prior(batch.onsite, tensors)
+            onsite, tensors, spins = self.prior(batch)
             state = state + self.onsite(onsite)
+        if s.prior == PRIOR:
+            state = state + self.moments(smooth_size(spins[..., 0]))
         envelope = batch.envelope[:, None]
         n_atoms = len(state)
         for message, update in zip(self.messages, self.updates, strict=True):
@@ -139,7 +145,7 @@ class Encoder(nn.Module):
             product = pairs.flatten(2) @ self.gaunt.flatten(0, 1)
             features = torch.cat([density, product], 1)
         gates = 1 + self.gates(invariants).view(n_atoms, self.features, s.l_max + 1)
-        return Described(state, invariants, features * gates[:, :, self.degrees])
+        return Described(state, invariants, features * gates[:, :, self.degrees], spins)
 
     def _elements(self, batch: AtomGraph) -> Tensor:
         """(n_atoms, state) what an atom is by its element, whatever is around it."""

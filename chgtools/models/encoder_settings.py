@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from chgtools.tightbinding.features import PRIOR
+from chgtools.tightbinding.features import FIRST, PRIOR
 
 NO_PRIOR = "none"
-PRIORS = (NO_PRIOR, PRIOR)
+PRIORS = (NO_PRIOR, FIRST, PRIOR)
 
 
 @dataclass(frozen=True)

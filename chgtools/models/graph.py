@@ -15,6 +15,7 @@ from chgtools.cell import neighbours
 from chgtools.errors import ChgtoolsError
 from chgtools.models.descriptors import properties
 from chgtools.models.encoder_settings import NO_PRIOR
+from chgtools.tightbinding.features import N_SPINS, PRIOR
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -37,6 +38,7 @@ class AtomGraph:
     radial : (p, radial), envelope : (p,) of the distance; harmonics : (p, n_lm) of the direction
     spin : (n, 1) or (n, 3) direction of each atom's start moment, 0 where it has none
     onsite : (n, n_invariants), tensors : (n, n_tensors, n_lm) of the prior, as it has them; none without a prior
+    spins : (n, 1 or 3, n_spins, n_lm) of a prior that has them, 0 without moments
     """
 
     element: Tensor
@@ -49,6 +51,7 @@ class AtomGraph:
     spin: Tensor
     onsite: Tensor
     tensors: Tensor
+    spins: Tensor
 
     def to(self, device: torch.device | str) -> AtomGraph:
         return AtomGraph(**{name: value.to(device) for name, value in vars(self).items()})
@@ -75,7 +78,8 @@ def graph(
     index = {symbol: i for i, symbol in enumerate(elements)}
     symbols = structure.elements
     foreign = [symbol for symbol in symbols if symbol not in index]
-    onsite, tensors = _prior_inputs(structure.n_atoms, settings, prior)
+    spin = np.zeros((structure.n_atoms, 1)) if spin is None else spin
+    onsite, tensors, spins = _prior_inputs(structure.n_atoms, spin.shape[1], settings, prior)
     return AtomGraph(
         element=to_tensor([index.get(symbol, FOREIGN) for symbol in symbols], torch.int64),
         foreign=to_tensor(_properties(foreign), dtype),
@@ -84,9 +88,10 @@ def graph(
         radial=to_tensor(radial, dtype),
         envelope=to_tensor(envelope, dtype),
         harmonics=to_tensor(harmonics(settings.l_max, np.ascontiguousarray(pairs.direction)).T, dtype),
-        spin=to_tensor(np.zeros((structure.n_atoms, 1)) if spin is None else spin, dtype),
+        spin=to_tensor(spin, dtype),
         onsite=to_tensor(onsite, dtype),
         tensors=to_tensor(tensors, dtype),
+        spins=to_tensor(spins, dtype),
     )
 
 
@@ -105,6 +110,7 @@ def merge(graphs: Sequence[AtomGraph]) -> AtomGraph:
         spin=torch.cat([pad(g.spin, (most - g.spin.shape[1], 0)) for g in graphs]),
         onsite=torch.cat([g.onsite for g in graphs]),
         tensors=torch.cat([g.tensors for g in graphs]),
+        spins=torch.cat([pad(g.spins, (0, 0, 0, 0, most - g.spins.shape[1], 0)) for g in graphs]),
     )
 
 
@@ -123,15 +129,18 @@ def to_tensor(values: Any, dtype: torch.dtype = torch.float32) -> Tensor:
 
 
 def _prior_inputs(
-    n_atoms: int, settings: EncoderSettings, prior: PriorFeatures | None
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """``onsite`` and ``tensors`` of an AtomGraph."""
+    n_atoms: int, components: int, settings: EncoderSettings, prior: PriorFeatures | None
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """``onsite``, ``tensors`` and ``spins`` of an AtomGraph."""
     n_lm = (settings.l_max + 1) ** 2
     if settings.prior == NO_PRIOR:
-        return np.zeros((n_atoms, 0)), np.zeros((n_atoms, 0, n_lm))
+        return np.zeros((n_atoms, 0)), np.zeros((n_atoms, 0, n_lm)), np.zeros((n_atoms, components, 0, n_lm))
     if prior is None:  # zeros would be taken for an answer
         raise ChgtoolsError(f"an encoder with the prior {settings.prior!r} needs the features of the atoms")
-    return prior.invariants, prior.tensors[:, :, :n_lm]
+    spins = np.zeros((n_atoms, components, N_SPINS if settings.prior == PRIOR else 0, n_lm))
+    if spins.size and prior.spins.any():
+        spins[:] = prior.spins[..., :n_lm]
+    return prior.invariants, prior.tensors[:, :, :n_lm], spins
 
 
 def _properties(symbols: Sequence[str]) -> NDArray[np.float64]:

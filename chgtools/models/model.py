@@ -30,7 +30,7 @@ from chgtools.models.encoder import Encoder
 from chgtools.models.encoder_settings import NO_PRIOR
 from chgtools.models.graph import AtomGraph, graph
 from chgtools.models.prior import has_prior
-from chgtools.tightbinding.features import PriorFeatures, prior_features
+from chgtools.tightbinding.features import PRIOR, PriorFeatures, prior_features
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -105,7 +105,8 @@ class DensityModel:
     spins : elements that had start moments in the training data; without any, no magnetisation was learned
     occupancies : POTCAR label to the readings of its augmentation occupancies; {} where none were learned
     labels : POTCAR labels whose CHGCARs the density was trained on: their cores are in it, as that code has them
-    features_of : where the prior's features of a structure come from, for encoders that have a prior
+    features_of : where the prior's features of a structure, directions of its moments and a version of the prior come
+        from, for encoders that have one
     """
 
     name: str
@@ -119,7 +120,7 @@ class DensityModel:
     spins: tuple[str, ...] = ()
     occupancies: Mapping[str, LabelReading] = field(default_factory=dict)
     labels: tuple[str, ...] = ()
-    features_of: Callable[[Structure], PriorFeatures] = prior_features
+    features_of: Callable[[Structure, NDArray[np.float64] | None, str], PriorFeatures] = prior_features
 
     @property
     def prior(self) -> str:
@@ -143,9 +144,6 @@ class DensityModel:
         spread = np.zeros(structure.n_atoms)
         if not known.any():
             return Estimate(coefficients, float("nan"), spread, 0.0, unseen, float("nan"), 0.0)
-        if directions is not None:
-            magnetic = np.array([symbol in self.spins for symbol in symbols])
-            directions = (directions * magnetic[:, None])[known]
         each, spins = self._evaluate(structure, total, directions)
         mean = each.mean(axis=0)
         electrons, share = self._electrons(part.elements)
@@ -188,11 +186,30 @@ class DensityModel:
     def atoms(self, structure: Structure, directions: NDArray[np.float64] | None = None) -> AtomGraph:
         """The atoms of elements that the model knows, as its encoders take them, float64.
 
-        directions : (n_known, 1 or 3) of their start moments. The prior's features are those of the whole structure.
+        directions : (n_atoms, 1 or 3) of the start moments of all, see :meth:`predict`. The prior's features are those
+            of the whole structure.
         """
         part, known = self.known_part(structure)
-        features = None if self.prior == NO_PRIOR else self.features_of(structure).of_atoms(known)
-        return graph(part, self.elements, self.members[0].settings, torch.float64, directions, features)
+        pointing = self.pointing(structure, directions)
+        features = self.features(structure, directions)
+        own = None if pointing is None else pointing[known]
+        features = None if features is None else features.of_atoms(known)
+        return graph(part, self.elements, self.members[0].settings, torch.float64, own, features)
+
+    def features(self, structure: Structure, directions: NDArray[np.float64] | None = None) -> PriorFeatures | None:
+        """The prior's of all atoms; None without a prior. directions : as in :meth:`predict`"""
+        if self.prior == NO_PRIOR:
+            return None
+        pointing = self.pointing(structure, directions) if self.prior == PRIOR else None
+        return self.features_of(structure, pointing, self.prior)
+
+    def pointing(self, structure: Structure, directions: NDArray[np.float64] | None) -> NDArray[np.float64] | None:
+        """(n_atoms, 1 or 3) those of directions that count: of elements that had moments in the training data. None
+        where none does."""
+        if directions is None:
+            return None
+        counts = directions * np.array([[symbol in self.spins] for symbol in structure.elements])
+        return counts if counts.any() else None
 
     def coefficients(self, structure: Structure, total: float = 0.0) -> NDArray[np.float64]:
         """(n_members, n_atoms, n_lm, n_max) of each member, with the charge ``total``; all elements must be known."""
@@ -208,7 +225,7 @@ class DensityModel:
             for member in self.members:
                 described = member.describe(atoms)
                 densities.append(with_charge(member.density(described, atoms).numpy(), self.basis, total))
-                if directions is not None and directions.any():
+                if atoms.spin.any():
                     spins.append(member.magnetisation(described, atoms).numpy())
         return np.stack(densities), np.stack(spins) if spins else None
 

@@ -105,6 +105,22 @@ def perdew_wang(n: Array) -> tuple[Array, Array]:
     return energy, energy - rs / 3.0 * slope
 
 
+def spin_kernel(n: Array) -> Array:
+    """d²e/dm² at m = 0, hartree bohr³, of the energy density of a gas with the magnetisation m, both in 1/bohr³.
+
+    Exchange by its spin scaling, −(4/9) (3/4) (3/π)^⅓ n^-⅔, and the spin stiffness of Perdew and Wang (1992), their
+    table I, over n. Local: a gradient's part in it is left out.
+    """
+    a, a1 = 0.0168869, 0.11125
+    b1, b2, b3, b4 = 10.357, 3.6231, 0.88026, 0.49671
+    rs = np.cbrt(3.0 / (4.0 * np.pi * n))
+    root = np.sqrt(rs)
+    q1 = 2.0 * a * (b1 * root + b2 * rs + b3 * rs * root + b4 * rs * rs)
+    stiffness = 2.0 * a * (1.0 + a1 * rs) * np.log1p(1.0 / q1)
+    exchange, _ = slater_exchange(n)
+    return np.asarray((4.0 / 9.0 * exchange + stiffness) / n)
+
+
 def pbe(n: Array, sigma: Array) -> tuple[Array, Array, Array]:
     """PBE energy density e(n, sigma) in hartree/bohr³, de/dn and de/dsigma, with sigma = |∇n|²."""
     ex, _ = slater_exchange(n)

@@ -90,9 +90,9 @@ def predict(
     from chgtools.models.choice import choose_model
 
     settings = settings_for(structure, source=source, incar=incar, grid=grid, nelect=nelect)
-    chosen = choose_model(settings.structure, model, prior)
-    total, estimate, sentences = _total_density(settings, chosen)
     atoms, densities, magmom = settings.structure, settings.choice.densities, settings.moments.values
+    chosen = choose_model(atoms, model, prior, _pointing(magmom))
+    total, estimate, sentences = _total_density(settings, chosen)
     blocks, lines, atomic_moments = [total], [], magmom
     if magmom is not None:
         start = start_magnetisation(atoms, settings.grid.ngf, densities, magmom, chosen.model, estimate)
@@ -121,15 +121,19 @@ def predict(
     )
 
 
+def _pointing(magmom: NDArray[np.float64] | None) -> NDArray[np.float64] | None:
+    """Directions of start moments; None where there are none."""
+    from chgtools.models.moments import directions
+
+    return None if magmom is None else directions(magmom)
+
+
 def _total_density(
     settings: RunSettings, chosen: ModelChoice
 ) -> tuple[NDArray[np.float64], Estimate | None, tuple[str, ...]]:
     """The first block, what the model says of it, and sentences for the user."""
-    from chgtools.models.moments import directions
-
     atoms, shape, model = settings.structure, settings.grid.ngf, chosen.model
-    magmom, atomic = settings.moments.values, settings.electrons_of_atoms
-    pointing = None if magmom is None else directions(magmom)
+    atomic, pointing = settings.electrons_of_atoms, _pointing(settings.moments.values)
     if model is not None and model.target == "tcd":
         estimate = model.predict(atoms, total=settings.nelect or atomic, directions=pointing)
         density = expand(atoms, estimate.coefficients, model.basis, shape)

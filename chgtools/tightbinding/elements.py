@@ -6,6 +6,11 @@ tails in, as neighbours do. A pseudo-atom is a local potential, that of l = 1, a
 
     V = V_loc + Σ_l |χ_l⟩ E_l ⟨χ_l|,   χ_l = (V_l − V_loc) R_l,   E_l = 1/⟨R_l|V_l − V_loc|R_l⟩.
 
+Electrons of one spin lower each other's levels by Stoner's parameters of pairs of shells (J. F. Janak, Phys. Rev. B 16,
+255 (1977)), with the kernel K = d²e/dm² of the homogeneous gas at the atom's density:
+
+    I_ij = −2 ∫ K(n) R_i² R_j² r² dr / 4π.
+
 All of it is in the package, on a uniform mesh: ``python -m chgtools.tightbinding.elements -o FILE.h5`` makes the tables
 again from the Kohn-Sham atoms, in a minute. Hartree atomic units.
 """
@@ -25,7 +30,8 @@ from chgtools.errors import ChgtoolsError
 from chgtools.formats.hdf5 import Kind, reading, writing
 from chgtools.libraries.library import builtin_path
 from chgtools.radial_atom.configurations import Shell, atomic_number, ground_state
-from chgtools.radial_atom.solver import solve_atom
+from chgtools.radial_atom.solver import KohnShamAtom, solve_atom
+from chgtools.radial_atom.xc import TINY, spin_kernel
 from chgtools.tightbinding.pseudo_atom import PseudoAtom, bound, pseudo_atom
 from chgtools.tightbinding.shells import HEAVIEST, valence_shells
 from chgtools.units import BOHR_ANGSTROM
@@ -52,6 +58,8 @@ class Element:
     hardness : hartree, see :func:`hardness_of`
     orbitals : (n_shells, n_r) R; local : (n_r,) V_loc, hartree; density : (n_r,) all electrons, electrons/bohr³
     projectors : (n_shells, n_r) χ, 0 for the shell of the local potential; strengths : (n_shells,) E, 0 likewise
+    hardnesses : (n_shells, n_shells) hartree, see :func:`hardnesses_of`
+    exchange : (n_shells, n_shells) I, hartree: a moment of 1 μ_B of one shell splits the levels of another by it
     """
 
     element: str
@@ -62,9 +70,11 @@ class Element:
     density: Array
     projectors: Array
     strengths: Array
+    hardnesses: Array
+    exchange: Array
 
 
-ARRAYS = ("orbitals", "local", "density", "projectors", "strengths")
+ARRAYS = ("orbitals", "local", "density", "projectors", "strengths", "hardnesses", "exchange")
 
 
 def mesh() -> Array:
@@ -101,15 +111,18 @@ def made(element: str) -> Element:
     def uniform(function: Array) -> Array:
         return np.asarray(atom.mesh.interpolate(function, mesh()) * (mesh() < END))
 
+    orbitals = [confined_orbital(atom, index) for index in range(len(ells))]
     return Element(
         element,
         valence_shells(element),
         hardness=hardness_of(element),
-        orbitals=np.array([uniform(confined_orbital(atom, index)) for index in range(len(ells))]),
+        orbitals=np.array([uniform(orbital) for orbital in orbitals]),
         local=uniform(local),
         density=uniform(atom.density),
         projectors=np.array([uniform(each) for each in projectors]),
         strengths=np.array(strengths),
+        hardnesses=hardnesses_of(atom, orbitals),
+        exchange=exchange_of(atom, orbitals),
     )
 
 
@@ -126,18 +139,59 @@ def confined_orbital(atom: PseudoAtom, index: int) -> Array:
 
 def hardness_of(element: str) -> float:
     """U in hartree: ∂ε/∂n of the highest occupied s or p shell of the neutral atom, by central differences."""
-    occupied = [shell for shell in valence_shells(element) if shell.electrons > 0 and shell.ell < 2]
-    highest = occupied[-1] if occupied else valence_shells(element)[-1]
+    shells = valence_shells(element)
+    highest = shells[_highest(shells)].name
     levels = []
-    for change in (-CHARGE_STEP, CHARGE_STEP):
-        shells = [
-            replace(shell, electrons=shell.electrons + change) if shell.name == highest.name else shell
-            for shell in ground_state(element)
-        ]
-        atom = solve_atom(atomic_number(element), shells, "PBE", True)
-        place = [shell.name for shell in atom.shells].index(highest.name)
+    for atom in _changed(element, highest):
+        place = [shell.name for shell in atom.shells].index(highest)
         levels.append(float(atom.eigenvalues[place]))
     return (levels[1] - levels[0]) / (2 * CHARGE_STEP)
+
+
+def hardnesses_of(atom: PseudoAtom, orbitals: list[Array]) -> Array:
+    """(n_shells, n_shells) how the levels of orbitals R(r) (n_r,) of a pseudo-atom follow the electrons of its shells.
+
+    To first order, ∫ R_i² ∂V/∂n_j r² dr with the relaxed potential of the neutral atom; where both shells are empty,
+    U_iz U_jz / U_zz with z the highest occupied s or p shell. All are moved alike, to :func:`hardness_of` at zz.
+    """
+    shells, r = valence_shells(atom.element), atom.mesh.r
+    found = np.full((len(shells), len(shells)), np.nan)
+    for j, shell in enumerate(shells):
+        if shell.electrons > 0:
+            less, more = (np.interp(r, each.mesh.r, each.potential) for each in _changed(atom.element, shell.name))
+            slope = (more - less) / (2 * CHARGE_STEP)
+            found[:, j] = [atom.mesh.integrate(slope * (orbital * r) ** 2) for orbital in orbitals]
+    occupied = np.array([shell.electrons > 0 for shell in shells])
+    found[:, ~occupied] = np.where(occupied[:, None], found.T[:, ~occupied], np.nan)
+    z = _highest(shells)
+    found = np.where(np.isnan(found), np.outer(found[:, z], found[:, z]) / found[z, z], found)
+    return np.asarray(0.5 * (found + found.T) - found[z, z] + hardness_of(atom.element))
+
+
+def _highest(shells: tuple[Shell, ...]) -> int:
+    """The highest occupied s or p shell; the last where none is."""
+    return max((i for i, shell in enumerate(shells) if shell.electrons > 0 and shell.ell < 2), default=len(shells) - 1)
+
+
+def _changed(element: str, name: str) -> tuple[KohnShamAtom, KohnShamAtom]:
+    """The neutral atom with CHARGE_STEP electrons less and more in a shell."""
+    less, more = (
+        [
+            replace(shell, electrons=shell.electrons + change) if shell.name == name else shell
+            for shell in ground_state(element)
+        ]
+        for change in (-CHARGE_STEP, CHARGE_STEP)
+    )
+    number = atomic_number(element)
+    return solve_atom(number, less, "PBE", True), solve_atom(number, more, "PBE", True)
+
+
+def exchange_of(atom: PseudoAtom, orbitals: list[Array]) -> Array:
+    """(n_shells, n_shells) I in hartree of orbitals R(r) (n_r,) of a pseudo-atom."""
+    seen = atom.density > TINY
+    kernel = np.where(seen, spin_kernel(np.where(seen, atom.density, TINY)), 0.0)
+    volume = -2 * kernel * atom.mesh.r**2 / (4 * np.pi)
+    return np.array([[atom.mesh.integrate(volume * (one * other) ** 2) for other in orbitals] for one in orbitals])
 
 
 def covalent_radius(element: str) -> float:
@@ -160,7 +214,7 @@ def main(output: Path) -> None:
             for name in ARRAYS:
                 values = getattr(element, name)
                 # functions to seven digits: what is behind them is noise of the atoms' convergence
-                single = values.astype(np.float32) if values.size > len(element.shells) else values
+                single = values.astype(np.float32) if values.shape[-1] == len(mesh()) else values
                 packed = {"compression": "gzip", "compression_opts": 9, "shuffle": True} if single is not values else {}
                 group.create_dataset(name, data=single, **packed)
     click.echo(f"{output}: {HEAVIEST} elements, {output.stat().st_size / 1e6:.2f} MB")

@@ -6,7 +6,8 @@ its parts between two shells, coupled by Gaunt coefficients, turn as harmonics o
     t_LM = Σ_mm' ⟨l m|f|l' m'⟩ G(lm, l'm', LM),   l + l' + L even.
 
 The functions are the filling, of which superposed atoms' is taken off, and three smooth ones that say where the levels
-lie. Hartree atomic units.
+lie. With moments there are the same parts of up less down too, L = 0 among them, of the filling alone: once where the
+moments agree with what the bands hold, and once in the field of the free atoms'. Hartree atomic units.
 """
 
 from __future__ import annotations
@@ -33,7 +34,9 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float64]
 
-PRIOR = "tight-binding-1"  # the version of what follows: weights name the one that they were trained with
+# The versions of what follows: weights name the one that they were trained with. The first knows no moments, and all
+# levels of an atom move alike with its charge.
+FIRST, PRIOR = "tight-binding-1", "tight-binding-2"
 LARGEST_ORBITALS = 4000.0  # beyond, the calculation takes too long, see work_orbitals
 
 
@@ -46,15 +49,23 @@ def _dispersion(width: float) -> Callable[[Array], Array]:
 
 
 FUNCTIONS = (filling, _lorentzian(0.1), _lorentzian(0.4), _dispersion(0.25))  # the filling comes first
+Channels = tuple[tuple[tuple[int, int, int], ...], ...]
 # (l, l', L) of the shells that are coupled to each L; a channel holds one for each L at most
 CHANNELS = (
     ((0, 1, 1), (1, 1, 2), (1, 2, 3), (2, 2, 4)),
     ((1, 2, 1), (0, 2, 2)),
     ((2, 2, 2),),
 )
+SPIN_CHANNELS = (
+    ((0, 0, 0), *CHANNELS[0]),
+    ((1, 1, 0), *CHANNELS[1]),
+    ((2, 2, 0), *CHANNELS[2]),
+    ((3, 3, 0),),
+)
 L_MAX = 4
 N_INVARIANTS = 1 + len(FUNCTIONS) * (HIGHEST + 1)
 N_TENSORS = len(FUNCTIONS) * len(CHANNELS)
+N_SPINS = 2 * len(SPIN_CHANNELS)
 _N_LM = (L_MAX + 1) ** 2
 _N_ORBITALS = (HIGHEST + 1) ** 2
 REMEMBERED = 8  # structures: a prediction asks for one several times
@@ -65,35 +76,59 @@ class PriorFeatures:
     """invariants : (n_atoms, N_INVARIANTS) an atom's charge in electrons, then the traces over s, p, d, f shells of
     each function in turn; 0 for shells that it has not
     tensors : (n_atoms, N_TENSORS, 25) the CHANNELS of each function in turn, in real harmonics up to l = 4
+    spins : (n_atoms, 1 or 3, N_SPINS, 25) likewise the SPIN_CHANNELS of settled and of polarised electrons, for each
+        component of the moments; 0 without moments
     """
 
     invariants: Array
     tensors: Array
+    spins: Array
 
     @classmethod
     def zeros(cls, n_atoms: int) -> PriorFeatures:
-        return cls(np.zeros((n_atoms, N_INVARIANTS)), np.zeros((n_atoms, N_TENSORS, _N_LM)))
+        return cls(np.zeros((n_atoms, N_INVARIANTS)), np.zeros((n_atoms, N_TENSORS, _N_LM)), no_spins(n_atoms))
 
     def of_atoms(self, kept: NDArray[np.bool_]) -> PriorFeatures:
         """Those of some atoms; kept : (n_atoms,)"""
-        return PriorFeatures(self.invariants[kept], self.tensors[kept])
+        return PriorFeatures(self.invariants[kept], self.tensors[kept], self.spins[kept])
 
 
-def prior_features(structure: Structure) -> PriorFeatures:
+def no_spins(n_atoms: int) -> Array:
+    """``spins`` of atoms without moments."""
+    return np.zeros((n_atoms, 1, N_SPINS, _N_LM))
+
+
+def prior_features(structure: Structure, directions: Array | None = None, version: str = PRIOR) -> PriorFeatures:
     """The features of all atoms; those of the last few structures are remembered.
 
-    Raises ChgtoolsError where there is no solution: elements beyond plutonium, charges that do not settle.
+    directions : (n_atoms, 1 or 3) of the atoms' moments, unit vectors or 0; None for none
+    version : PRIOR, or FIRST, for which directions do not count
+    Raises ChgtoolsError where there is no solution: elements beyond plutonium, charges or moments that do not settle.
     """
-    return _remembered(structure.lattice.tobytes(), structure.species, structure.counts, structure.frac.tobytes())
+    pointing = None
+    if directions is not None and directions.any() and version == PRIOR:
+        pointing = np.asarray(directions, dtype=np.float64)
+    return _remembered(
+        structure.lattice.tobytes(), structure.species, structure.counts, structure.frac.tobytes(),
+        None if pointing is None else pointing.tobytes(), version == PRIOR,
+    )  # fmt: skip
 
 
 @lru_cache(maxsize=REMEMBERED)
-def _remembered(lattice: bytes, species: tuple[str, ...], counts: tuple[int, ...], frac: bytes) -> PriorFeatures:
+def _remembered(
+    lattice: bytes,
+    species: tuple[str, ...],
+    counts: tuple[int, ...],
+    frac: bytes,
+    directions: bytes | None,
+    by_shell: bool,
+) -> PriorFeatures:
     from chgtools.cell import Structure
 
     structure = Structure(np.frombuffer(lattice).reshape(3, 3), species, counts, np.frombuffer(frac))
+    pointing = None if directions is None else np.frombuffer(directions).reshape(structure.n_atoms, -1)
     try:
-        return features_of(solve(structure))
+        return features_of(solve(structure, pointing, by_shell=by_shell))
     except np.linalg.LinAlgError as error:
         raise ChgtoolsError(f"{structure.formula}: tight-binding matrices cannot be diagonalised ({error})") from error
 
@@ -108,8 +143,25 @@ def features_of(electrons: Electrons) -> PriorFeatures:
         whole = _by_harmonics(electrons, blocks)
         traces = np.add.reduceat(np.einsum("aii->ai", whole), np.arange(HIGHEST + 1) ** 2, axis=1)
         invariants.append(traces)
-        tensors.append((whole.reshape(len(whole), -1) @ _couplings()).reshape(len(whole), len(CHANNELS), _N_LM))
-    return PriorFeatures(np.concatenate(invariants, 1), np.concatenate(tensors, 1))
+        tensors.append(_coupled(whole, CHANNELS))
+    return PriorFeatures(np.concatenate(invariants, 1), np.concatenate(tensors, 1), _spins(electrons))
+
+
+def _spins(electrons: Electrons) -> Array:
+    """``spins`` of a calculation."""
+    if electrons.polarised is None:
+        return no_spins(len(electrons.charges))
+    parts = []
+    for each in (electrons, electrons.polarised):
+        blocks = each.spin_blocks(filling)
+        components = [_by_harmonics(electrons, [block[k] for block in blocks]) for k in range(len(blocks[0]))]
+        parts.append(np.stack([_coupled(whole, SPIN_CHANNELS) for whole in components], axis=1))
+    return np.concatenate(parts, axis=2)
+
+
+def _coupled(whole: Array, channels: Channels) -> Array:
+    """(n_atoms, n_channels, 25) of blocks by harmonics (n_atoms, 16, 16)."""
+    return np.asarray((whole.reshape(len(whole), -1) @ _couplings(channels)).reshape(len(whole), len(channels), _N_LM))
 
 
 def _by_harmonics(electrons: Electrons, blocks: list[Array]) -> Array:
@@ -122,20 +174,23 @@ def _by_harmonics(electrons: Electrons, blocks: list[Array]) -> Array:
 
 
 @cache
-def _couplings() -> Array:
-    """(16 · 16, channels · 25) from an atom's block to its tensors."""
+def _couplings(channels: Channels) -> Array:
+    """(16 · 16, n_channels · 25) from an atom's block to its tensors."""
     table, of_l = gaunt(HIGHEST, HIGHEST, L_MAX), [slice(ell**2, (ell + 1) ** 2) for ell in range(L_MAX + 1)]
-    kept = np.zeros((_N_ORBITALS, _N_ORBITALS, len(CHANNELS), _N_LM))
-    for channel, couplings in enumerate(CHANNELS):
+    kept = np.zeros((_N_ORBITALS, _N_ORBITALS, len(channels), _N_LM))
+    for channel, couplings in enumerate(channels):
         for first, second, out in couplings:
             place = (of_l[first], of_l[second], of_l[out])
             kept[place[0], place[1], channel, place[2]] = table[place]
     return kept.reshape(_N_ORBITALS**2, -1)
 
 
-def work_orbitals(structure: Structure) -> float:
+def work_orbitals(structure: Structure, components: int = 0) -> float:
     """How many orbitals a cell with one k-point has whose calculation takes as long: n n_k^⅓, to compare with
-    LARGEST_ORBITALS. Raises SettingsError beyond plutonium."""
+    LARGEST_ORBITALS. Raises SettingsError beyond plutonium.
+
+    components : of the moments, 0, 1 (two sets of bands) or 3 (one of twice as many)
+    """
     own = {element: sum(2 * shell.ell + 1 for shell in valence_shells(element)) for element in set(structure.elements)}
     orbitals = sum(own[element] for element in structure.elements)
-    return float(orbitals * len(k_mesh(structure.lattice).points) ** (1 / 3))
+    return float(orbitals * (len(k_mesh(structure.lattice).points) * {0: 1, 1: 2, 3: 8}[components]) ** (1 / 3))

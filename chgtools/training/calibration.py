@@ -19,6 +19,7 @@ import numpy as np
 
 from chgtools.errors import SettingsError
 from chgtools.models.model import Trust
+from chgtools.training.spins import start_directions
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -58,7 +59,7 @@ def observe(model: DensityModel, entries: Iterable[Entry]) -> list[Observation]:
     plain = replace_trust(model, Trust(damping=0.0))
     observations = []
     for entry in entries:
-        estimate = plain.predict(entry.structure, entry.dcd_0)
+        estimate = plain.predict(entry.structure, entry.dcd_0, start_directions(entry))
         shape = entry.shape
         wanted = entry.on_grid(shape)
         predicted = expand(entry.structure, estimate.coefficients, model.basis, shape)

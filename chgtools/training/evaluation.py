@@ -94,7 +94,7 @@ def evaluate_entry(model: Predictor, entry: Entry) -> Row:
     wanted = entry.on_grid()
     if model.target == "tcd":
         zvals = sum(d.zval * n for d, n in zip(densities, structure.counts, strict=True))
-        estimate = model.predict(structure, zvals + entry.dcd_0)
+        estimate = model.predict(structure, zvals + entry.dcd_0, start_directions(entry))
         predicted = expand(structure, estimate.coefficients, model.basis, shape) - atoms
     else:
         estimate = model.predict(structure, entry.dcd_0, start_directions(entry))

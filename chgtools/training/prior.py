@@ -7,11 +7,19 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from chgtools.errors import ChgtoolsError
-from chgtools.tightbinding.features import PriorFeatures
+from chgtools.tightbinding.features import PRIOR, PriorFeatures
 from chgtools.tightbinding.features_cache import cached_features, structure_key
+from chgtools.training.spins import start_directions
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from chgtools.cell import Structure
+    from chgtools.models.encoder_settings import EncoderSettings
+    from chgtools.stores.entry import Entry
+
+    Array = NDArray[np.float64]
 
 SECONDS = 30.0  # between two sentences on how far it is
 
@@ -24,22 +32,27 @@ class RunFeatures:
 
     def __init__(self) -> None:
         self.failed: list[str] = []
-        self._known: dict[str, PriorFeatures] = {}
+        self._known: dict[tuple[str, str], PriorFeatures] = {}
 
-    def __call__(self, structure: Structure) -> PriorFeatures:
-        key = structure_key(structure)
+    def __call__(self, structure: Structure, directions: Array | None = None, version: str = PRIOR) -> PriorFeatures:
+        key = (version, structure_key(structure, directions))
         if key not in self._known:
-            self._known[key] = self._found(structure)
+            self._known[key] = self._found(structure, directions, version)
         return self._known[key]
 
-    def compute(self, structures: Sequence[Structure], says: Callable[[str], None]) -> None:
-        """Have those of all structures ready. says : is told how far it is, and what has failed"""
+    def of(self, entry: Entry, encoder: EncoderSettings) -> PriorFeatures:
+        """Those of an entry, with its start moments where encoders with these settings know of moments."""
+        with_spin = encoder.prior == PRIOR and encoder.spin_channels > 0
+        return self(entry.structure, start_directions(entry) if with_spin else None, encoder.prior)
+
+    def compute(self, entries: Sequence[Entry], encoder: EncoderSettings, says: Callable[[str], None]) -> None:
+        """Have those of all entries ready. says : is told how far it is, and what has failed"""
         said = time.monotonic()
-        for done, structure in enumerate(structures):
+        for done, entry in enumerate(entries):
             if time.monotonic() - said > SECONDS:
                 said = time.monotonic()
-                says(f"tight binding: {done} of {len(structures)} structures")
-            self(structure)
+                says(f"tight binding: {done} of {len(entries)} structures")
+            self.of(entry, encoder)
         if self.failed:
             says(self.sentence)
 
@@ -50,9 +63,9 @@ class RunFeatures:
             return ""
         return f"tight binding fails for {len(self.failed)} structures, whose features are 0; first {self.failed[0]}"
 
-    def _found(self, structure: Structure) -> PriorFeatures:
+    def _found(self, structure: Structure, directions: Array | None, version: str) -> PriorFeatures:
         try:
-            return cached_features(structure)
+            return cached_features(structure, directions, version)
         except ChgtoolsError as error:
             self.failed.append(str(error))
             return PriorFeatures.zeros(structure.n_atoms)

@@ -168,13 +168,10 @@ def _prior(
     if encoder.prior == NO_PRIOR:
         return None, None
     features = RunFeatures()
-    features.compute(
-        [entry.structure for entry in (*data.train, *data.validation, *data.held_out)],
-        listener.says,
-    )
+    features.compute((*data.train, *data.validation, *data.held_out), encoder, listener.says)
     if start is not None:
         return features, None
-    return features, PriorScales.of([features(entry.structure) for entry in data.train])
+    return features, PriorScales.of([features.of(entry, encoder) for entry in data.train])
 
 
 def _samples(
@@ -188,7 +185,7 @@ def _samples(
     device, total = device_of(settings.device), settings.target == "tcd"
     samples = []
     for entry in entries:
-        prior = None if features is None else features(entry.structure)
+        prior = None if features is None else features.of(entry, encoder)
         sample = sample_of(entry, elements, encoder, basis, settings.waves, total=total, prior=prior)
         samples.append(sample.to(device))
     return samples
