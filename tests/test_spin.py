@@ -18,7 +18,7 @@ from chgtools.models.encoder import Encoder
 from chgtools.models.encoder_settings import EncoderSettings
 from chgtools.models.graph import merge
 from chgtools.models.model import DensityModel
-from chgtools.models.prior import PriorScales
+from chgtools.models.prior import PriorScales, has_open_shell
 from chgtools.models.weights import load_model, save_model
 from chgtools.start.magnetisation import start_magnetisation
 from chgtools.stores.entry import Entry
@@ -96,6 +96,28 @@ def test_it_turns_with_the_atoms(mirror, prior):
     turn = rotation() * (-1 if mirror else 1)
     before, after = learned(UP, prior=prior), learned(UP, cell(LATTICE @ turn.T), prior)
     assert np.abs(after - np.einsum("ij,kajn->kain", wigner(turn), before)).max() < 1e-5 * np.abs(before).max()
+
+
+def test_the_prior_has_moments_of_elements_that_were_never_seen():
+    """Cobalt's open shell has some, gallium's has none; what was learned says nothing of either."""
+    model = magnetic(prior=PRIOR)
+    strangers, along = cell(species=("Co", "O", "Ga", "Si")), np.array([[1.0], [1.0], [1.0], [1.0]])
+    assert np.array_equal(model.prior_pointing(strangers, along), [[1.0], [0.0], [0.0], [0.0]])
+    assert model.pointing(strangers, along) is None
+    assert np.array_equal(
+        model.features(strangers, along).spins, prior_features(strangers, along * UP**2 * (UP > 0)).spins
+    )
+    estimate = model.predict(strangers, 0.0, along)
+    assert estimate.magnetisation is None
+    assert np.abs(estimate.coefficients - model.predict(strangers).coefficients).max() > 1e-4
+    assert magnetic(prior=FIRST).prior_pointing(strangers, along) is None
+
+
+@pytest.mark.parametrize(
+    ("element", "has"), [("Fe", True), ("Gd", True), ("Cu", False), ("Zn", False), ("O", False), ("Am", False)]
+)
+def test_open_shells(element, has):
+    assert has_open_shell(element) == has
 
 
 def test_moments_of_the_prior_count():

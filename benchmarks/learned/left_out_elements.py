@@ -85,7 +85,7 @@ def settings_of(steps: int, unknown: float | None = None) -> TrainSettings:
     }  # fmt: skip
     if unknown is None:
         return TrainSettings(**common, weight_decay=0.7)
-    encoder = EncoderSettings(prior=PRIOR, state=48, unknown=unknown)
+    encoder = EncoderSettings(prior=PRIOR, state=48, unknown=unknown, spin_channels=4)
     return TrainSettings(**common, encoder=encoder, learning_rate=5e-3, weight_decay=0.1)
 
 

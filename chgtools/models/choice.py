@@ -121,7 +121,7 @@ def _of_file(name: str | Path, reason: str) -> tuple[ModelChoice, Path]:
 def _hindrance(structure: Structure, model: DensityModel, directions: NDArray[np.float64] | None) -> str:
     """Why the prior cannot be had, "" where it can; its features are remembered for the prediction."""
     try:
-        pointing = model.pointing(structure, directions)
+        pointing = model.prior_pointing(structure, directions)
         work = work_orbitals(structure, 0 if pointing is None else pointing.shape[1])
         if work > LARGEST_ORBITALS:
             return f"tight binding has the work of {work:.0f} orbitals here, and is done up to {LARGEST_ORBITALS:.0f}"

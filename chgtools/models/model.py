@@ -29,7 +29,7 @@ from chgtools.fourier.basis import RadialBasis, expand, with_charge
 from chgtools.models.encoder import Encoder
 from chgtools.models.encoder_settings import NO_PRIOR
 from chgtools.models.graph import AtomGraph, graph
-from chgtools.models.prior import has_prior
+from chgtools.models.prior import has_open_shell, has_prior
 from chgtools.tightbinding.features import PRIOR, PriorFeatures, prior_features
 
 if TYPE_CHECKING:
@@ -200,16 +200,29 @@ class DensityModel:
         """The prior's of all atoms; None without a prior. directions : as in :meth:`predict`"""
         if self.prior == NO_PRIOR:
             return None
-        pointing = self.pointing(structure, directions) if self.prior == PRIOR else None
-        return self.features_of(structure, pointing, self.prior)
+        return self.features_of(structure, self.prior_pointing(structure, directions), self.prior)
 
     def pointing(self, structure: Structure, directions: NDArray[np.float64] | None) -> NDArray[np.float64] | None:
-        """(n_atoms, 1 or 3) those of directions that count: of elements that had moments in the training data. None
-        where none does."""
-        if directions is None:
+        """(n_atoms, 1 or 3) those of directions that count for what was learned of moments.
+
+        Of elements that had some in the training data; None where none does.
+        """
+        return _some(directions, [symbol in self.spins for symbol in structure.elements])
+
+    def prior_pointing(
+        self, structure: Structure, directions: NDArray[np.float64] | None
+    ) -> NDArray[np.float64] | None:
+        """The same for the prior, which knows of moments by itself.
+
+        Also of elements with an open d or f shell that the training data did not have at all; None for a prior without.
+        """
+        if self.prior != PRIOR or not self.spins:
             return None
-        counts = directions * np.array([[symbol in self.spins] for symbol in structure.elements])
-        return counts if counts.any() else None
+        magnetic = {
+            symbol: symbol in self.spins or (symbol not in self.elements and has_open_shell(symbol))
+            for symbol in structure.species
+        }
+        return _some(directions, [magnetic[symbol] for symbol in structure.elements])
 
     def coefficients(self, structure: Structure, total: float = 0.0) -> NDArray[np.float64]:
         """(n_members, n_atoms, n_lm, n_max) of each member, with the charge ``total``; all elements must be known."""
@@ -232,6 +245,14 @@ class DensityModel:
     def density(self, structure: Structure, shape: Sequence[int], total: float = 0.0) -> NDArray[np.float64]:
         """The density (difference density) on a grid: (nx, ny, nz) Fortran order, electrons/Å³."""
         return expand(structure, self.predict(structure, total).coefficients, self.basis, shape)
+
+
+def _some(directions: NDArray[np.float64] | None, counts: Sequence[bool]) -> NDArray[np.float64] | None:
+    """Directions (n_atoms, 1 or 3), those of atoms that do not count 0; None where none is left."""
+    if directions is None:
+        return None
+    left = directions * np.asarray(counts)[:, None]
+    return left if left.any() else None
 
 
 def _default_zval(element: str) -> float:

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from chgtools.elements import SYMBOLS
 from chgtools.models.encoder_settings import EncoderSettings
 from chgtools.tightbinding.features import L_MAX, N_INVARIANTS, N_SPINS, N_TENSORS, PRIOR
-from chgtools.tightbinding.shells import HEAVIEST
+from chgtools.tightbinding.shells import HEAVIEST, valence_shells
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -63,6 +63,12 @@ class PriorScales:
 def has_prior(element: str) -> bool:
     """Whether tight binding has orbitals for an element: from H to Pu."""
     return element in SYMBOLS[:HEAVIEST]
+
+
+def has_open_shell(element: str) -> bool:
+    """Whether an element has a d or f shell that is filled in part, in its free atom; not beyond plutonium."""
+    shells = valence_shells(element) if has_prior(element) else ()
+    return any(shell.ell >= 2 and 0 < shell.electrons < 4 * shell.ell + 2 for shell in shells)
 
 
 class PriorInputs(nn.Module):

@@ -46,7 +46,7 @@ MOMENT_TOLERANCE = 5e-3  # μ_B, of a shell's moment
 MOST_STEPS, MOST_STEPS_WITH_SPIN = 40, 120
 MIXING = (0.3, 10, 1e-4)  # see Anderson
 MIXING_BY_ATOM = (0.2, 5, 1e-6)  # of weights of the first prior, which give the numbers that they gave
-ENHANCEMENT = 1.1  # of the local kernel's I: of 1, 1.1, 1.2, 1.4 nearest to the moments of 49 crystals, in the median
+ENHANCEMENT = 1.1  # of the local kernel's I: of 0.9, 1, 1.1 and 1.2 nearest to the moments of 49 crystals, in the mean
 PARALLEL = 1e-6  # how far directions may be from one axis
 
 SPINOR = 2

@@ -12,7 +12,7 @@ Electrons of one spin lower each other's levels by Stoner's parameters of pairs 
     I_ij = −2 ∫ K(n) R_i² R_j² r² dr / 4π.
 
 All of it is in the package, on a uniform mesh: ``python -m chgtools.tightbinding.elements -o FILE.h5`` makes the tables
-again from the Kohn-Sham atoms, in a minute. Hartree atomic units.
+again from the Kohn-Sham atoms, in three minutes. Hartree atomic units.
 """
 
 from __future__ import annotations
