@@ -71,13 +71,20 @@ def test_the_summary_of_rows_is_counted_by_hand():
 def test_the_summary_of_moments_adds_sizes_of_errors():
     """Moments off by +0.4 and -0.2: 0.3 on average, not 0.1."""
     rows = [
-        row(1.0, magnetisation=2.0, magnetisation_none=10.0, moment=2.4, moment_ref=2.0),
-        row(1.0, magnetisation=4.0, magnetisation_none=20.0, moment=0.8, moment_ref=1.0),
+        row(1.0, magnetisation=2.0, magnetisation_none=10.0, moment=2.4, moment_ref=2.0, moment_error=0.4),
+        row(1.0, magnetisation=4.0, magnetisation_none=20.0, moment=0.8, moment_ref=1.0, moment_error=0.2),
         row(1.0),
     ]
     found = magnetic_summary(rows)
     assert found == pytest.approx(
-        {"structures": 2, "mean": 3.0, "none_mean": 15.0, "moment_mae": 0.3, "moment_mean": 1.5}
+        {
+            "structures": 2,
+            "mean": 3.0,
+            "none_mean": 15.0,
+            "moment_mae": 0.3,
+            "moment_near_percent": 50.0,
+            "moment_mean": 1.5,
+        }
     )
     assert magnetic_summary(rows[2:]) is None
     known = [
@@ -108,6 +115,7 @@ def test_the_error_of_a_non_collinear_magnetisation_is_the_length_of_the_vector(
     assert found.magnetisation == pytest.approx(percent / 2, rel=2e-3)
     assert found.moment_ref == pytest.approx(abs(along.mean()) * SALT.volume, rel=1e-6)
     assert found.moment == pytest.approx(found.moment_ref / 2, rel=1e-9)
+    assert found.moment_error == pytest.approx(found.moment_ref / 2, rel=1e-9)
 
 
 def test_damping_is_the_largest_that_costs_no_more_than_a_hundredth():

@@ -85,11 +85,13 @@ def _print_summary(evaluation: Evaluation) -> None:
     better, count = evaluation.better, len(evaluation.rows)
     click.echo(f"\nbetter than SAED on {better} of {count} ({100 * better / count:.1f} %)")
     if evaluation.magnetisation is not None:
+        from chgtools.training.evaluation import NEAR
+
         magnetic = evaluation.magnetisation
         click.echo(
             f"magnetisation of {magnetic['structures']:.0f}: ∫|Δm| {magnetic['mean']:.3f} % of the electrons "
             f"(∫|m| {magnetic['none_mean']:.3f} %), moment off by {magnetic['moment_mae']:.3f} μ_B "
-            f"(mean {magnetic['moment_mean']:.3f})"
+            f"(mean {magnetic['moment_mean']:.3f}), within {NEAR} on {magnetic['moment_near_percent']:.0f} %"
         )
     if evaluation.occupancies is not None:
         occupancies = evaluation.occupancies

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from chgtools.models.model import Estimate
     from chgtools.stores.entry import Entry
 
+NEAR = 0.3  # μ_B
+
 
 class Predictor(Protocol):
     """What is evaluated: a DensityModel or the like."""
@@ -47,8 +49,8 @@ class Row:
     eps_mae, eps_rms : percent; coulomb : Coulomb self-energy of the error, meV/atom; each for the model and the SAED
     expected : the model's own estimate of eps_mae, percent (NaN without an ensemble)
     minimum : smallest value of the predicted density, electrons/Å³
-    magnetisation, magnetisation_none : ∫|m - m_ref| and ∫|m_ref|, percent of the electrons; moment, moment_ref :
-        |∫m| and |∫m_ref|, μ_B; NaN where the entry or the model has no magnetisation
+    magnetisation, magnetisation_none : ∫|m - m_ref| and ∫|m_ref|, percent of the electrons; moment, moment_ref,
+        moment_error : |∫m|, |∫m_ref| and |∫m - ∫m_ref|, μ_B; NaN where the entry or the model has no magnetisation
     occupancies, occupancies_mean : root of Σ|ΔR|² over Σ|R|² of the atoms' records, percent, learned and with the
         mean of their labels; NaN where the entry has no records or the model no readings of their labels
     """
@@ -72,6 +74,7 @@ class Row:
     magnetisation_none: float = float("nan")
     moment: float = float("nan")
     moment_ref: float = float("nan")
+    moment_error: float = float("nan")
     occupancies: float = float("nan")
     occupancies_mean: float = float("nan")
 
@@ -137,6 +140,7 @@ def _magnetic(model: Predictor, entry: Entry, estimate: Estimate, per_percent: f
         "magnetisation_none": per_percent * float(np.linalg.norm(wanted, axis=0).sum()),
         "moment": float(np.linalg.norm(moment)),
         "moment_ref": float(np.linalg.norm(entry.magnetisation_0)),
+        "moment_error": float(np.linalg.norm(np.subtract(moment, entry.magnetisation_0))),
     }
 
 
@@ -179,7 +183,7 @@ def summary(rows: Sequence[Row]) -> dict[str, list[dict[str, Any]]]:
 def magnetic_summary(rows: Sequence[Row]) -> dict[str, float] | None:
     """Number of structures with a magnetisation, means of its error and of what there was, of the moments' errors.
 
-    None where there are none.
+    moment_near_percent : of structures whose moment is within NEAR of the true one. None where there are none.
     """
     chosen = [row for row in rows if row.magnetisation == row.magnetisation]
     if not chosen:
@@ -188,7 +192,8 @@ def magnetic_summary(rows: Sequence[Row]) -> dict[str, float] | None:
         "structures": len(chosen),
         "mean": float(np.mean([row.magnetisation for row in chosen])),
         "none_mean": float(np.mean([row.magnetisation_none for row in chosen])),
-        "moment_mae": float(np.mean([abs(row.moment - row.moment_ref) for row in chosen])),
+        "moment_mae": float(np.mean([row.moment_error for row in chosen])),
+        "moment_near_percent": 100 * float(np.mean([row.moment_error <= NEAR for row in chosen])),
         "moment_mean": float(np.mean([row.moment_ref for row in chosen])),
     }
 
