@@ -6,7 +6,8 @@
 SET: si, compounds, crystals, molecules (the generators of ``--tools``), silicon-beyond (silicon_structures.py: defects,
 surfaces, networks, liquids), molecules-beyond (molecule_structures.py: substituted molecules), compounds-beyond
 (compound_structures.py: vacancies, surfaces, mixed and random cells), materials (materials.py: families of materials
-that people run, with all 70 elements). ``tools`` holds density.py, structures.py and run_qe.py, whose method this is:
+that people run, with all 70 elements), spinless (the spin-polarised structures of --stores once more, as with
+ISPIN = 1). ``tools`` holds density.py, structures.py and run_qe.py, whose method this is:
 PBE, norm-conserving, the cutoffs and k-meshes given there. Every SCF starts from the density that ``--start`` predicts
 (predicted_start.py), or from superposed atoms with ``--start atoms``; how good the prediction was stays with the
 structure (learning_log.py). Needs pw.x on the PATH and chgnet beside what chgtools needs. Coefficients are rounded to a
@@ -25,6 +26,8 @@ from pathlib import Path
 
 import h5py
 import numpy as np
+
+from chgtools.stores.store import Store
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from common import ROUNDING
@@ -53,6 +56,7 @@ def main() -> None:
     parser.add_argument("--limit", type=float, default=400, help="seconds after which pw.x is stopped")
     parser.add_argument("--seconds", type=float, default=1e9, help="end after this time")
     parser.add_argument("--count", type=int, default=10**6, help="end when the store holds so many of this seed")
+    parser.add_argument("--stores", nargs="+", default=[], type=Path, metavar="STORE.h5", help="of the set spinless")
     parser.add_argument("--start", default="base", help="weights to start from, atoms for none")
     arguments = parser.parse_args()
     if not (arguments.tools / "run_qe.py").is_file():
@@ -102,6 +106,8 @@ def main() -> None:
 def generator(arguments: argparse.Namespace) -> Iterator:
     import structures
 
+    if arguments.set == "spinless":
+        return spinless(arguments.stores)
     if arguments.set == "silicon-beyond":
         from silicon_structures import silicon
 
@@ -140,6 +146,18 @@ def told(facts: dict) -> str:
     if "base_eps_mae_percent" in facts:
         line += f", predicted {facts['base_eps_mae_percent']:.2f} %"
     return line + f", {facts['scf_iterations']} iterations"
+
+
+def spinless(stores: list[Path]) -> Iterator:
+    """The spin-polarised structures of stores without their moments, small ones first."""
+    from pymatgen.core import Lattice, Structure
+
+    entries = [store[name] for store in map(Store.open, stores) for name, _ in store.facts()]
+    for entry in sorted(entries, key=lambda each: each.structure.n_atoms):
+        if entry.magnetisation is not None:
+            atoms, facts = entry.structure, entry.attributes
+            made = Structure(Lattice(atoms.lattice), atoms.elements, atoms.frac)
+            yield entry.name.rsplit("-s", 1)[0], str(facts["kind"]), str(facts.get("source", "")), made, 1
 
 
 def held(path: Path, key: str) -> bool:

@@ -74,7 +74,8 @@ class Element:
     exchange: Array
 
 
-ARRAYS = ("orbitals", "local", "density", "projectors", "strengths", "hardnesses", "exchange")
+ARRAYS = ("orbitals", "local", "density", "projectors", "strengths")
+MATRICES = ("hardnesses", "exchange")  # attributes of a group: small ones take less place there
 
 
 def mesh() -> Array:
@@ -89,6 +90,7 @@ def element_of(element: str) -> Element:
     with reading(table_path(), KIND) as file:
         group = file[element]
         arrays = {name: np.array(group[name], dtype=np.float64) for name in ARRAYS}
+        arrays |= {name: np.array(group.attrs[name], dtype=np.float64) for name in MATRICES}
         return Element(element, shells, hardness=float(group.attrs["hardness"]), **arrays)
 
 
@@ -214,9 +216,11 @@ def main(output: Path) -> None:
             for name in ARRAYS:
                 values = getattr(element, name)
                 # functions to seven digits: what is behind them is noise of the atoms' convergence
-                single = values.astype(np.float32) if values.shape[-1] == len(mesh()) else values
+                single = values.astype(np.float32) if values.size > len(element.shells) else values
                 packed = {"compression": "gzip", "compression_opts": 9, "shuffle": True} if single is not values else {}
                 group.create_dataset(name, data=single, **packed)
+            for name in MATRICES:
+                group.attrs[name] = getattr(element, name)
     click.echo(f"{output}: {HEAVIEST} elements, {output.stat().st_size / 1e6:.2f} MB")
 
 
