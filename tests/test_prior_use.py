@@ -229,7 +229,7 @@ def test_the_packages_weights_have_companions(name):
     made = choice.choose_model(silicon, name, "none")
     assert (made.name, made.prior) == (f"{name}.without_prior", "none")
     assert made.sentences == (f"weights without the tight-binding prior, {made.name!r} for {name!r}: as asked for",)
-    assert choice.choose_model(silicon, name).prior == "tight-binding-1"
+    assert choice.choose_model(silicon, name).prior == "tight-binding-2"
 
 
 def test_a_cell_that_is_too_large_goes_without(molecule, trained, monkeypatch):

@@ -72,7 +72,7 @@ def what_the_model_says(model: DensityModel, estimate: Estimate, settings: RunSe
     if untried and not any(map(_has_f_shell, model.elements)):
         sentences.append(
             f"the weights {model.name!r} have seen no element with f electrons, so the error expected of "
-            f"{', '.join(untried)} is a guess; compare with --model none"
+            f"{', '.join(untried)} is a guess, and may be several times too small; compare with --model none"
         )
     if estimate.damping < LITTLE_DAMPING:
         sentences.append(
