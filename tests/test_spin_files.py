@@ -75,6 +75,8 @@ def test_the_file_has_the_sections_of_the_real_one(name, blocks, sets, model, tm
     learned = any("magnetisation: learned" in sentence for sentence in made.assumptions)
     if not learned:
         assert np.allclose(net, moments.sum(axis=1), atol=1e-5)
+    elif np.linalg.norm(net) < 0.02 * np.abs(moments).sum():  # AlCr2 loses its moment, as in VASP's own run
+        assert np.abs(net - [real.integral(i) for i in range(1, blocks)]).max() < 0.3
     elif moments.any():  # the size is learned, the direction is MAGMOM's
         assert net @ moments.sum(axis=1) > 0.99 * np.linalg.norm(net) * np.linalg.norm(moments.sum(axis=1))
     assert back.electrons == pytest.approx(sum(z * n for (_, z, _), n in zip(sets, real.structure.counts, strict=True)))
