@@ -195,19 +195,25 @@ def test_each_column_of_evaluate_has_its_number(evaluated):
     assert better == 100 * (by_model.eps_mae_percent < by_saed.eps_mae_percent)
 
 
+class Share:
+    """What is evaluated: a share of a magnetisation (1, n_atoms, n_lm, n_max), with the first moment's sign."""
+
+    basis, target = BASIS, "dcd"
+
+    def __init__(self, spins, share):
+        self.spins, self.share = spins, share
+
+    def predict(self, structure, total=0.0, directions=None):
+        known = self.share * directions[0, 0] * self.spins
+        return Estimate(0 * self.spins[0], 1.0, np.zeros(2), 1.0, (), 1.0, 1.0, known)
+
+
 def test_moments_and_magnetisation_are_in_bohr_magnetons_and_percent_of_the_electrons():
     """A model that knows seven tenths of the magnetisation misses three tenths of ∫|m|, and of the moment."""
     spins = np.zeros((1, 2, BASIS.n_lm, BASIS.n_max))
     spins[0, 0, 0, 0] = 0.8
     entry = entry_of(SALT, random_coefficients(1), 18.0, spins=spins, facts={"start_moments": np.array([[3.0, 0.0]])})
-
-    class Most:
-        basis, target, name = BASIS, "dcd", "most"
-
-        def predict(self, structure, total=0.0, directions=None):
-            return Estimate(0 * spins[0], 1.0, np.zeros(2), 1.0, (), 1.0, 1.0, 0.7 * directions[0, 0] * spins)
-
-    row = evaluate_entry(Most(), entry)
+    row = evaluate_entry(Share(spins, 0.7), entry)
     whole = expand(SALT, spins[0], BASIS, entry.shape)
     percent = 100 * np.abs(whole).mean() * entry.structure.volume / 14.0
     assert row.magnetisation_none == pytest.approx(percent, rel=1e-3)
@@ -222,14 +228,7 @@ def test_a_moment_that_points_the_other_way_is_wrong():
     spins = np.zeros((1, 2, BASIS.n_lm, BASIS.n_max))
     spins[0, 0, 0, 0] = 0.4
     entry = entry_of(SALT, random_coefficients(1), 18.7, spins=spins, facts={"start_moments": np.array([[0.6, 0.0]])})
-
-    class Opposite:
-        basis, target, name = BASIS, "dcd", "opposite"
-
-        def predict(self, structure, total=0.0, directions=None):
-            return Estimate(0 * spins[0], 1.0, np.zeros(2), 1.0, (), 1.0, 1.0, -spins)
-
-    row = evaluate_entry(Opposite(), entry)
+    row = evaluate_entry(Share(spins, -1.0), entry)
     assert row.moment_ref > 0.1
     assert row.moment == pytest.approx(row.moment_ref, rel=1e-6)
     assert row.moment_error == pytest.approx(2 * row.moment_ref, rel=1e-6)

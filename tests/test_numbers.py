@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from chgtools.kernels import parse as parsing
@@ -79,8 +79,20 @@ def parse(text: str, count: int, width: int | None = None, columns: int = 5, int
     return out, result
 
 
+@given(st.integers(10**11, 10**12 - 1), st.integers(-315, 290))
+@settings(max_examples=1500, deadline=None)
+@example(407678294510, 35)
+@example(123456789012, -318)
+def test_numbers_next_to_a_half_of_the_last_digit_are_rounded_exactly(digits, exponent):
+    """Twelve digits and a 5, of any size: the float64 nearest to it lies a little above or below, or on it."""
+    value = float(f"{digits}5e{exponent}")
+    for near in (np.nextafter(value, 0), value, np.nextafter(value, np.inf)):
+        assert print_e([near], 0, 20, 12)[:-1] == plain_e(near, 20, 12)
+
+
 @given(FINITE)
 @settings(max_examples=1500, deadline=None)
+@example(4.076782945105e47)
 def test_e_fields_are_those_of_exact_decimal_arithmetic(value):
     assert print_e([value])[1:-1] == plain_e(value, 17, 11)
     assert print_e17([value]) == print_e([value])

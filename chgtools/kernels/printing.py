@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from numba import njit
 
@@ -18,6 +20,8 @@ from chgtools.kernels.fields import (
 )
 from chgtools.kernels.words import U, digits_of, store8
 
+LIMBS, WORD = 40, 2**31 - 1  # 1240 bits: the largest float64, and ten to the power that makes the smallest a number
+
 # The four bytes E+dd or +ddd of each exponent as a little-endian word, in its upper half
 EXPONENTS = np.array(
     [
@@ -26,6 +30,35 @@ EXPONENTS = np.array(
     ],
     dtype=np.uint64,
 )
+
+
+@njit(cache=True, nogil=True)
+def _against_half(magnitude, whole, shift):
+    """Sign of magnitude · 10**shift - (whole + ½), in whole numbers of LIMBS words of 31 bits, least first."""
+    fraction, exponent = math.frexp(magnitude)
+    exponent -= 53
+    left, right = np.zeros(LIMBS, np.int64), np.zeros(LIMBS, np.int64)
+    for number, limbs in ((2 * np.int64(fraction * 2.0**53), left), (2 * whole + 1, right)):
+        for k in range(3):
+            limbs[k] = number & WORD
+            number >>= 31
+    for _ in range(abs(exponent)):
+        _multiply(left if exponent > 0 else right, 2)
+    for _ in range(abs(shift)):
+        _multiply(left if shift > 0 else right, 10)
+    for k in range(LIMBS - 1, -1, -1):
+        if left[k] != right[k]:
+            return 1 if left[k] > right[k] else -1
+    return 0
+
+
+@njit(cache=True, nogil=True)
+def _multiply(limbs, factor):
+    carry = np.int64(0)
+    for k in range(LIMBS):
+        product = limbs[k] * factor + carry
+        limbs[k] = product & WORD
+        carry = product >> 31
 
 
 @njit(cache=True, nogil=True)
@@ -47,8 +80,9 @@ def _digits(magnitude, decimal, digits, powers):
         scaled = magnitude / powers[POWER_OFFSET - shift]
     whole = np.floor(scaled)
     rest = scaled - whole
-    # The product carries a relative error of 1e-16, so close to a half the true product must decide.
-    if abs(rest - 0.5) < 4e-16 * scaled + 1e-9 and 0 <= shift <= EXACT:
+    # The product carries a relative error of some 1e-16, so close to a half the true product must decide.
+    near = abs(rest - 0.5) < 8e-16 * scaled + 1e-9
+    if near and 0 <= shift <= EXACT:
         power = powers[POWER_OFFSET + shift]
         split = 134217729.0  # 2**27 + 1, Dekker's product
         a = split * magnitude
@@ -59,6 +93,8 @@ def _digits(magnitude, decimal, digits, powers):
         b_low = power - b_high
         error = ((a_high * b_high - scaled) + a_high * b_low + a_low * b_high) + a_low * b_low
         rest += error
+    elif near:
+        rest = 0.5 + 0.25 * _against_half(magnitude, np.int64(whole), shift)
     mantissa = np.int64(whole)
     if rest > 0.5 or (rest == 0.5 and mantissa % 2 == 1):
         mantissa += 1
