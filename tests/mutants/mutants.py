@@ -256,6 +256,10 @@ MUTANTS = [
            "a file is called not ready because of the INCAR's ICHARG", "start_writing"),
     Mutant("start/writing.py", "icharg=FIXED", "icharg=1", "LMAXMIX is judged as for ICHARG = 1", "start_writing"),
     Mutant("run/tags.py", "values.reshape(-1, 3)", "values.reshape(3, -1).T", "MAGMOM of a non-collinear run: axes", "settings"),
+    Mutant("kernels/printing.py", "0.5 + 0.25 * _against_half", "0.5 - 0.25 * _against_half",
+           "huge numbers next to a half are rounded the wrong way", "numbers"),
+    Mutant("kernels/printing.py", "left if shift > 0 else right", "left if shift < 0 else right",
+           "a power of ten on the wrong side", "numbers"),
     # charges of shells, and moments, in tight binding
     Mutant("radial_atom/xc.py", "4.0 / 9.0 * exchange", "2.0 / 9.0 * exchange", "half of exchange in Stoner's parameters",
            "tightbinding_spin"),
