@@ -6,7 +6,8 @@
 SET: si, compounds, crystals, molecules (the generators of ``--tools``), silicon-beyond (silicon_structures.py: defects,
 surfaces, networks, liquids), molecules-beyond (molecule_structures.py: substituted molecules), compounds-beyond
 (compound_structures.py: vacancies, surfaces, mixed and random cells), materials (materials.py: families of materials
-that people run, with all 70 elements), spinless (the spin-polarised structures of --stores once more, as with
+that people run, with all 70 elements), ordinary (ordinary.py: small cells of the commonest compounds, first of the
+pairs of elements that --stores lack), spinless (the spin-polarised structures of --stores once more, as with
 ISPIN = 1). ``tools`` holds density.py, structures.py and run_qe.py, whose method this is:
 PBE, norm-conserving, the cutoffs and k-meshes given there. Every SCF starts from the density that ``--start`` predicts
 (predicted_start.py), or from superposed atoms with ``--start atoms``; how good the prediction was stays with the
@@ -56,7 +57,7 @@ def main() -> None:
     parser.add_argument("--limit", type=float, default=400, help="seconds after which pw.x is stopped")
     parser.add_argument("--seconds", type=float, default=1e9, help="end after this time")
     parser.add_argument("--count", type=int, default=10**6, help="end when the store holds so many of this seed")
-    parser.add_argument("--stores", nargs="+", default=[], type=Path, metavar="STORE.h5", help="of the set spinless")
+    parser.add_argument("--stores", nargs="+", default=[], type=Path, metavar="STORE.h5", help="of ordinary and spinless")
     parser.add_argument("--start", default="base", help="weights to start from, atoms for none")
     arguments = parser.parse_args()
     if not (arguments.tools / "run_qe.py").is_file():
@@ -133,6 +134,10 @@ def generator(arguments: argparse.Namespace) -> Iterator:
         from materials import materials
 
         return materials(arguments.seed)
+    if arguments.set == "ordinary":
+        from ordinary import ordinary
+
+        return ordinary(arguments.seed, arguments.stores)
     if arguments.set == "compounds":
         return structures.compounds(arguments.seed, elements=elements, symmetric_share=arguments.symmetric)
     if arguments.set not in structures.SETS:
