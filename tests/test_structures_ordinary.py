@@ -10,14 +10,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-BENCHMARKS = Path(__file__).resolve().parents[1] / "benchmarks"
-sys.path.insert(0, str(BENCHMARKS / "structures"))
+from chgtools.stores.store import Store
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "benchmarks" / "structures"))
 import materials
 import ordinary
 
-from chgtools.stores.store import Store
-
-STORE = BENCHMARKS / "data" / "compounds_402.h5"
+STORE = Path(__file__).resolve().parents[1] / "benchmarks" / "data" / "compounds_402.h5"
 
 
 @pytest.fixture(scope="module")

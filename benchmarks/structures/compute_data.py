@@ -57,7 +57,9 @@ def main() -> None:
     parser.add_argument("--limit", type=float, default=400, help="seconds after which pw.x is stopped")
     parser.add_argument("--seconds", type=float, default=1e9, help="end after this time")
     parser.add_argument("--count", type=int, default=10**6, help="end when the store holds so many of this seed")
-    parser.add_argument("--stores", nargs="+", default=[], type=Path, metavar="STORE.h5", help="of ordinary and spinless")
+    parser.add_argument(
+        "--stores", nargs="+", default=[], type=Path, metavar="STORE.h5", help="of ordinary and spinless"
+    )
     parser.add_argument("--start", default="base", help="weights to start from, atoms for none")
     arguments = parser.parse_args()
     if not (arguments.tools / "run_qe.py").is_file():

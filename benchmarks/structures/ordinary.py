@@ -101,7 +101,7 @@ def wanted(pair: tuple[str, str], ions: float, count: int) -> float:
 def drawn(
     rng: np.random.Generator, choices: Sequence[Choice], pair: tuple[str, str], held: Counter
 ) -> tuple[Choice, list[str]]:
-    """A prototype that has both elements and, for its other roles, elements that are popular and lacking beside them."""
+    """A prototype that has both elements and, for its other roles, popular elements that are lacking beside them."""
     fitting, weights = [], []
     for choice in choices:
         for i, j in combinations(range(len(choice.sites)), 2):
