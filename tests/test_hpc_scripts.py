@@ -159,6 +159,66 @@ def test_a_fixed_density(tmp_path, cluster):
     assert (done.returncode, icharg(folder)) == (0, "11"), done.stderr
 
 
+LINE_MODE = "bands\n10\nLine-mode\nreciprocal\n0 0 0 G\n0.5 0 0.5 X\n"
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    ("incar", "kpoints"),
+    [
+        (INCAR.replace("ICHARG = 2", "ICHARG = 11"), None),
+        (INCAR, LINE_MODE),
+        (INCAR, LINE_MODE.replace("Line", "  line")),
+    ],
+)
+def test_bands_keep_a_fixed_density_or_are_not_run(kind, incar, kpoints, tmp_path, cluster):
+    """Self-consistency on a line of k-points ends well and means nothing."""
+    folder = run_folder(tmp_path / "run")
+    (folder / "INCAR").write_text(incar)
+    if kpoints:
+        (folder / "KPOINTS").write_text(kpoints)
+    for _ in range(2):  # also when it is submitted again
+        done = submit(kind, folder, cluster)
+        assert (done.returncode, icharg(folder)) == (0, "11"), done.stderr
+    (folder / "CHGCAR").unlink()
+    (folder / "vasp.out").unlink()
+    (folder / "POTCAR").write_text("no POTCAR\n")
+    done = submit(kind, folder, cluster)
+    assert done.returncode == 1
+    assert "ICHARG = 11 needs one: nothing is run" in done.stderr
+    assert not (folder / "vasp.out").exists()
+    assert read_incar(folder / "INCAR")["ICHARG"] == "11"
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("task", [2, 3, 4])
+def test_a_task_without_a_folder_runs_nothing(kind, task, tmp_path, cluster):
+    """A blank line, a folder that is not there, a task beyond the list; the folder of submission looks like a run."""
+    work = run_folder(tmp_path / "work")
+    (work / "folders.txt").write_text("run1\n\nrun3\n")
+    done = submit(kind, work, cluster, task)
+    assert done.returncode == 1
+    assert f"line {task} of folders.txt names no folder" in done.stderr
+    assert not (work / "vasp.out").exists()
+    assert (work / "INCAR").read_text() == INCAR
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [("ICHARG=11\n", 11), ("ENCUT = 3; icharg = 12 bands\n", 12), ("", 2), ("# ICHARG = 11\nNICHARG = 4\n", 2),
+     ("ICHARG = 1 ! ICHARG = 11\n", 1), ("ICHARG = 0\nICHARG = 11\n", 0)],
+)  # fmt: skip
+def test_the_icharg_that_there_was(text, value, tmp_path):
+    def get():
+        command = ["sh", str(SCRIPTS / "set_icharg.sh"), "get", str(tmp_path / "INCAR")]
+        return int(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+
+    (tmp_path / "INCAR").write_text(text)
+    assert get() == value
+    _set(text, tmp_path, 1)  # that which a job has set is not the user's
+    assert get() == value
+
+
 @pytest.mark.timeout(SECONDS + 100)
 def test_16_at_once_with_one_empty_cache_of_kernels(tmp_path, cluster):
     """An array that starts all at once on one node: every task gets its density, and all get the same."""
