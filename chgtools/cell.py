@@ -153,8 +153,44 @@ class Neighbours:
 SHORTEST_ANGSTROM = 0.3
 
 
+def require_right_handed(structure: Structure) -> None:
+    """Raise ChgtoolsError for a cell that VASP does not take: its triple product is negative."""
+    product = float(np.linalg.det(structure.lattice))
+    if product < 0:
+        raise ChgtoolsError(
+            f"{structure.source or 'the structure'}: the lattice vectors are left-handed (triple product {product:.6g} "
+            "Å³), and VASP stops on them; exchange two of them, and the same two coordinates of each atom"
+        )
+
+
+def require_apart(structure: Structure) -> None:
+    """Raise MismatchError where an atom is closer than 0.3 Å to another one or to its own image.
+
+    Takes no longer in a cell that is far too small: the lattice alone is looked at first.
+    """
+    where = structure.source or "the structure"
+    shortest = _shortest_lattice_vector(structure.lattice)
+    if shortest < SHORTEST_ANGSTROM:
+        raise MismatchError(
+            f"{where}: an atom is {shortest:.3g} Å from its own image; check the lattice vectors and their scale (Å)"
+        )
+    pairs = _pairs(structure, SHORTEST_ANGSTROM)
+    if len(pairs.distance):
+        nearest = int(np.argmin(pairs.distance))
+        raise MismatchError(
+            f"{where}: atoms {pairs.centre[nearest] + 1} and {pairs.other[nearest] + 1} are "
+            f"{pairs.distance[nearest]:.3f} Å apart; check the positions"
+        )
+
+
 def neighbours(structure: Structure, cutoff: float) -> Neighbours:
-    """Pairs within ``cutoff`` (Å). Raises MismatchError where two atoms are on one place (closer than 0.3 Å)."""
+    """Pairs within ``cutoff`` (Å). Raises MismatchError as :func:`require_apart`."""
+    require_apart(structure)
+    return _pairs(structure, cutoff)
+
+
+def _pairs(structure: Structure, cutoff: float) -> Neighbours:
+    """Pairs within ``cutoff`` (Å); of atoms on one place the direction is 0."""
     from pymatgen.optimization.neighbors import find_points_in_spheres
 
     lattice = np.ascontiguousarray(structure.lattice, dtype=float)
@@ -162,14 +198,23 @@ def neighbours(structure: Structure, cutoff: float) -> Neighbours:
     periodic = np.array([1, 1, 1], dtype=np.int64)
     centre, other, images, distance = find_points_in_spheres(positions, positions, float(cutoff), periodic, lattice)
     itself = (centre == other) & (images == 0).all(axis=1)
-    close = ~itself & (distance < SHORTEST_ANGSTROM)
-    if close.any():
-        pair = int(np.argmax(close))
-        raise MismatchError(
-            f"atoms {centre[pair] + 1} and {other[pair] + 1} are {distance[pair]:.3f} Å apart; check the positions"
-        )
     keep = ~itself & (distance < cutoff)
     centre, other, images, distance = centre[keep], other[keep], images[keep], distance[keep]
     image = np.round(images).astype(np.int64)
-    direction = (positions[other] + images @ lattice - positions[centre]) / distance[:, None]
+    apart = positions[other] + images @ lattice - positions[centre]
+    direction = apart / np.where(distance > 0, distance, 1.0)[:, None]
     return Neighbours(centre, other, image, distance, direction)
+
+
+def _shortest_lattice_vector(lattice: NDArray[np.float64]) -> float:
+    """Length in Å of the shortest one; where all are longer than SHORTEST_ANGSTROM a lower bound of it."""
+    if np.linalg.det(lattice) == 0:
+        return 0.0
+    bound = float(plane_spacings(lattice).min())  # every lattice vector crosses at least one pair of planes
+    if bound >= SHORTEST_ANGSTROM:
+        return bound
+    from pymatgen.core import Lattice
+
+    reduced = Lattice(lattice).get_lll_reduced_lattice().matrix
+    steps = np.array([step for step in np.ndindex(5, 5, 5) if step != (2, 2, 2)]) - 2
+    return float(np.linalg.norm(steps @ reduced, axis=1).min())

@@ -24,13 +24,22 @@ def check(result: Scan, inputs: Inputs, not_checked: list[str]) -> list[Finding]
     ours, theirs = result.structure, inputs.structure
     assert ours is not None
     if theirs is None:
-        return []
+        return _handed(f"{result.path}:{FIRST_LATTICE_LINE}", ours)
     if ours.n_atoms != theirs.n_atoms:
         found = f"the header has {ours.n_atoms} atoms, {theirs.source} has {theirs.n_atoms}"
         return [finding("atom-count", f"{result.path}:1", found, icharg=inputs.icharg)]
     findings = _species(result, ours, theirs)
-    lattice = _lattice(result, ours, theirs)
+    lattice = _handed(theirs.source, theirs) + _lattice(result, ours, theirs)
     return findings + lattice + _positions(result, inputs, ours, theirs)
+
+
+def _handed(place: str, structure: Structure) -> list[Finding]:
+    product = float(np.linalg.det(structure.lattice))
+    return (
+        [finding("left-handed", place, f"the lattice vectors' triple product is {product:.6g} Å³")]
+        if product < 0
+        else []
+    )
 
 
 def _species(result: Scan, ours: Structure, theirs: Structure) -> list[Finding]:

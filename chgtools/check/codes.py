@@ -100,6 +100,12 @@ RULES: dict[str, Rule] = {
     ),
     # against the inputs
     "atom-count": Rule(DENSITY, f"All that follows in the file is read at the wrong place. {STOPS}", _PAIR),
+    "left-handed": Rule(
+        REFUSED,
+        "VASP stops: 'the triple product of the basis vectors is negative'",
+        "Exchange two lattice vectors of the POSCAR and the same two coordinates of each atom, and make the density of "
+        "the new POSCAR",
+    ),
     "species": Rule(MISREAD, "VASP is not known to compare species: it puts the density of one atom on another", _PAIR),
     "lattice": Rule(
         MISREAD, "VASP is not known to compare lattices: it stretches the density into the new cell", _PAIR

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from chgtools.cell import require_apart, require_right_handed
 from chgtools.formats.structures import as_structure
 from chgtools.libraries.choice import Choice, choose
 from chgtools.run.folder import RunFolder
@@ -54,9 +55,15 @@ def settings_for(
     grid: GridOptions | None = None,
     nelect: float | None = None,
 ) -> RunSettings:
-    """Settings of a run; the arguments are those of :func:`chgtools.predict`."""
+    """Settings of a run; the arguments are those of :func:`chgtools.predict`.
+
+    Raises MismatchError for atoms on one place, ChgtoolsError for a left-handed cell and whatever contradicts itself.
+    """
     run = RunFolder.around(structure, incar=incar)
-    choice = choose(as_structure(structure), run.source(source))
+    given = as_structure(structure)
+    require_right_handed(given)
+    require_apart(given)
+    choice = choose(given, run.source(source))
     atoms = choice.structure
     grids = grid_settings(atoms, choice.densities, run.incar, grid or GridOptions())
     moments = start_moments(atoms, run.tags)
