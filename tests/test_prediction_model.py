@@ -35,7 +35,8 @@ def test_the_density_is_saed_plus_the_model(run):
     assert np.allclose(made.data.total - saed.data.total, model.density(cell(), GRID.ngf), atol=1e-12)
     assert made.data.electrons == pytest.approx(saed.data.electrons, abs=1e-8)
     assert (made.model, made.model_reason, saed.model) == ("test", "given", "none")
-    assert made.estimate.error_percent > 0
+    assert made.error_percent == made.estimate.error_percent > 0
+    assert saed.error_percent is None
 
 
 def test_a_charged_cell_keeps_nelect(run):

@@ -168,4 +168,5 @@ def test_what_is_said_of_elements_that_no_training_held(metal, lattice, notes):
     assert np.linalg.norm(made.estimate.coefficients[0]) > 0
     if notes:
         assert "is what tight binding and the other elements say" in said[0]
-        assert "the error expected of La is a guess" in said[1]
+        assert "no element with f electrons such as La" in said[1]
+    assert (made.error_percent is None) == bool(notes)

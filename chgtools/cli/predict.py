@@ -122,7 +122,7 @@ def _one(poscar: Path, output: Path, force: bool, as_json: bool, options: dict[s
     prior = "" if prediction.prior == "none" else f" with {prediction.prior}"
     learned = f"model: {prediction.model}{prior} ({prediction.model_reason})"
     if facts["expected_eps_mae_percent"] is not None:
-        learned += f", expected error {facts['expected_eps_mae_percent']:.2g} %"
+        learned += f", expected error {facts['expected_eps_mae_percent']:.2g} % (outside the cores)"
     click.echo(
         f"{output}: {prediction.settings.structure.formula}, grid {n}, blocks {len(prediction.data.blocks)}, "
         f"{prediction.data.electrons:.6f} electrons (atoms: {prediction.electrons_of_atoms:g}), "

@@ -96,7 +96,9 @@ def choose(structure: Structure, source: Source) -> Choice:
         labels = _labels_in_library(structure, labels, library, source, assumptions)
     else:
         library = DensityLibrary.builtin(source.xc)
-        assumptions[f"atomic densities: chgtools' built-in library ({source.xc})"] = None
+        assumptions[
+            f"atomic densities: chgtools' built-in library ({source.xc}); within the cores it is not the POTCAR's"
+        ] = None
     return Choice(structure, tuple(library[label] for label in labels), tuple(assumptions))
 
 

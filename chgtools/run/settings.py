@@ -41,6 +41,11 @@ class RunSettings:
         return self.run.tags.lmaxmix
 
     @property
+    def charged(self) -> bool:
+        """Whether NELECT is not ΣZVAL."""
+        return self.nelect is not None and abs(self.nelect - self.electrons_of_atoms) > 1e-9 * self.electrons_of_atoms
+
+    @property
     def electrons_of_atoms(self) -> float:
         """ΣZVAL."""
         pairs = zip(self.choice.densities, self.structure.counts, strict=True)

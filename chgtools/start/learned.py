@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from chgtools.errors import SettingsError
 from chgtools.fourier.basis import expand
 from chgtools.start.superposition import superpose
-from chgtools.tightbinding.shells import valence_shells
 
 if TYPE_CHECKING:
     import numpy as np
@@ -55,7 +53,7 @@ def learned_difference(
 
 
 def what_the_model_says(model: DensityModel, estimate: Estimate, settings: RunSettings) -> tuple[str, ...]:
-    """Sentences on atoms without training data, on a damped DCD and on what the weights were not trained for."""
+    """Sentences on atoms without training data, on a damped DCD and on a functional that is not the training's."""
     sentences = []
     guessed = [symbol for symbol in estimate.unseen if model.knows(symbol)]
     left_out = [symbol for symbol in estimate.unseen if not model.knows(symbol)]
@@ -68,21 +66,10 @@ def what_the_model_says(model: DensityModel, estimate: Estimate, settings: RunSe
             else f"{count} of {n_atoms} atoms keep their atomic densities"
         )
         sentences.append(f"the weights {model.name!r} have not seen {', '.join(symbols)}: {what}")
-    untried = [symbol for symbol in guessed if _has_f_shell(symbol)]
-    if untried and not any(map(_has_f_shell, model.elements)):
-        sentences.append(
-            f"the weights {model.name!r} have seen no element with f electrons, so the error expected of "
-            f"{', '.join(untried)} is a guess, and may be several times too small; compare with --model none"
-        )
     if estimate.damping < LITTLE_DAMPING:
         sentences.append(
             f"the weights {model.name!r} are unsure of this structure: {100 * estimate.damping:.0f} % of the learned "
             f"difference density was added to the SAED"
-        )
-    if model.trust.structures == 0 and len(model.members) > 1:
-        sentences.append(
-            f"how large the error of the weights {model.name!r} is cannot be said: too few structures were kept aside "
-            f"from their training"
         )
     functional = str(model.card.get("functional", "PBE"))
     used = {density.xc for density in settings.choice.densities}
@@ -91,14 +78,6 @@ def what_the_model_says(model: DensityModel, estimate: Estimate, settings: RunSe
             f"the difference density was learned with {functional}, the atoms are {', '.join(sorted(used))}"
         )
     return tuple(sentences)
-
-
-def _has_f_shell(element: str) -> bool:
-    """In tight binding's basis, as lanthanides and actinides have."""
-    try:
-        return any(shell.ell == 3 for shell in valence_shells(element))
-    except SettingsError:  # beyond plutonium
-        return True
 
 
 def where_the_moments_come_from(model: DensityModel | None, learned: bool) -> tuple[str, ...]:

@@ -18,6 +18,7 @@ from chgtools.libraries.choice import Source, choose
 from chgtools.run.folder import RunFolder
 from chgtools.run.grid import GridOptions, grid_settings
 from chgtools.run.settings import RunSettings, settings_for
+from chgtools.start.expected_error import expected_error
 from chgtools.start.learned import learned_difference, what_the_model_says, where_the_moments_come_from
 from chgtools.start.magnetisation import start_magnetisation
 from chgtools.start.occupancies import start_occupancies
@@ -44,6 +45,7 @@ class Prediction:
     occupancies : where the augmentation occupancies come from, or "none"
     model : name of the weights that the DCD comes from, "none" for the SAED alone; model_reason : why these
     estimate : what the model says of its own prediction; None without one
+    error_percent : expected ε_mae of the difference density, percent of the electrons; None where it was not calibrated
     prior : name of the tight-binding prior that the weights took features of, "none" without
     """
 
@@ -56,6 +58,7 @@ class Prediction:
     model: str = "none"
     model_reason: str = "asked for"
     estimate: Estimate | None = None
+    error_percent: float | None = None
     prior: str = "none"
 
 
@@ -104,6 +107,10 @@ def predict(
     records = start_occupancies(
         atoms, densities, wanted=occupancies, model=chosen.model, moments=atomic_moments, lmaxmix=settings.lmaxmix
     )
+    error = None
+    if chosen.model is not None and estimate is not None:
+        error, why_not = expected_error(chosen.model, estimate, settings)
+        sentences += (why_not,) if why_not else ()
     data = VolumetricData(
         "CHGCAR", atoms, [block.astype(dtype, copy=False) for block in blocks], records.blocks or [], lines
     )
@@ -117,6 +124,7 @@ def predict(
         model=chosen.name,
         model_reason=chosen.reason,
         estimate=estimate,
+        error_percent=error,
         prior=chosen.prior,
     )
 
@@ -140,7 +148,7 @@ def _total_density(
         return density, estimate, what_the_model_says(model, estimate, settings)
     sentences: tuple[str, ...] = ()
     density = superpose(atoms, shape, settings.choice.densities)
-    if settings.nelect is not None and abs(settings.nelect - atomic) > 1e-9 * atomic:
+    if settings.nelect is not None and settings.charged:
         density *= settings.nelect / atomic
         sentences = (f"SAED scaled from the atoms' {atomic:g} to NELECT = {settings.nelect:g} electrons",)
     if model is None:

@@ -164,7 +164,7 @@ def facts_of(prediction: Prediction) -> dict[str, Any]:
         "model": prediction.model,
         "model_reason": prediction.model_reason,
         "prior": prediction.prior,
-        "expected_eps_mae_percent": None if estimate is None else _number(estimate.error_percent),
+        "expected_eps_mae_percent": None if prediction.error_percent is None else round(prediction.error_percent, 4),
         "atom_spread_electrons": None if estimate is None else [round(float(x), 6) for x in estimate.atom_spread],
         "damping": None if estimate is None else estimate.damping,
         "elements_not_seen": [] if estimate is None else list(estimate.unseen),
@@ -177,8 +177,3 @@ def facts_of(prediction: Prediction) -> dict[str, Any]:
         "augmentation_occupancies": prediction.occupancies,
         "assumptions": prediction.assumptions,
     }
-
-
-def _number(value: float) -> float | None:
-    """None for NaN, which JSON has not."""
-    return round(value, 4) if value == value else None

@@ -1,0 +1,86 @@
+"""How large the error of a learned difference density is expected to be, where that was calibrated.
+
+The figure is ε_mae among calculations with one code and one set of cores: PBE, neutral cells, atoms no nearer than in
+the training. Of a run that is none of these it would say nothing true, so there it is not told.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from chgtools.cell import neighbours
+from chgtools.elements import COVALENT_RADII_ANGSTROM, SYMBOLS
+from chgtools.errors import SettingsError
+from chgtools.tightbinding.shells import valence_shells
+
+if TYPE_CHECKING:
+    from chgtools.cell import Structure
+    from chgtools.formats.incar import Incar
+    from chgtools.models.model import DensityModel, Estimate
+    from chgtools.run.settings import RunSettings
+
+NEAREST = 0.6  # of the sum of two covalent radii; the nearest atoms of 1400 training structures are 0.63 of it apart
+PBE = ("PE", "--")
+
+
+def expected_error(model: DensityModel, estimate: Estimate, settings: RunSettings) -> tuple[float | None, str]:
+    """ε_mae in percent of the electrons, None where none can be told; and the sentence that says why, "" for none."""
+    if estimate.error_percent != estimate.error_percent:
+        if model.trust.structures == 0 and len(model.members) > 1:
+            return None, (
+                f"how large the error of the weights {model.name!r} is cannot be said: too few structures were kept "
+                "aside from their training"
+            )
+        return None, ""
+    if reasons := _not_calibrated(model, estimate, settings):
+        return None, f"how large the error of the weights {model.name!r} is cannot be said: {'; '.join(reasons)}"
+    return estimate.error_percent, ""
+
+
+def _not_calibrated(model: DensityModel, estimate: Estimate, settings: RunSettings) -> list[str]:
+    functional = str(model.card.get("functional", "PBE"))
+    used = {density.xc for density in settings.choice.densities} - {functional, ""}
+    reasons = [f"it was found with {functional}, the atoms are {', '.join(sorted(used))}"] if used else []
+    if settings.run.incar is not None and (tags := _other_functional(settings.run.incar)):
+        reasons.append(f"it was found with {functional}, and {settings.run.incar.path} has {', '.join(tags)}")
+    if settings.charged:
+        reasons.append("it was found on neutral cells")
+    untried = [symbol for symbol in estimate.unseen if model.knows(symbol) and _has_f_shell(symbol)]
+    if untried and not any(map(_has_f_shell, model.elements)):
+        reasons.append(
+            f"they have seen no element with f electrons such as {', '.join(untried)}; compare with --model none"
+        )
+    if near := _nearer_than_in_training(settings.structure):
+        reasons.append(near)
+    return reasons
+
+
+def _other_functional(incar: Incar) -> list[str]:
+    """Tags by which a run is not plain PBE, as TAG = VALUE."""
+    switched = [tag for tag in ("LHFCALC", "LDAU", "LUSE_VDW") if incar.logical(tag)]
+    named = [tag for tag in ("METAGGA",) if (incar.text(tag) or "--").split()[0].upper() not in ("--", "NONE")]
+    gradient = [tag for tag in ("GGA",) if (incar.text(tag) or "--").split()[0].upper() not in PBE]
+    return [f"{tag} = {incar.text(tag)}" for tag in (*switched, *named, *gradient)]
+
+
+def _nearer_than_in_training(structure: Structure) -> str:
+    """A sentence on the pair that is nearest by its radii, "" where all are as far apart as in the training."""
+    radius = dict(zip(SYMBOLS, COVALENT_RADII_ANGSTROM, strict=False))
+    own = np.array([radius.get(symbol, 0.0) for symbol in structure.elements])
+    pairs = neighbours(structure, NEAREST * 2 * float(own.max()) + 1e-6)
+    near = pairs.distance / np.maximum(own[pairs.centre] + own[pairs.other], 1e-6)
+    if not len(near) or near.min() >= NEAREST:
+        return ""
+    worst = int(near.argmin())
+    first, second = structure.elements[pairs.centre[worst]], structure.elements[pairs.other[worst]]
+    return f"{first} and {second} are {pairs.distance[worst]:.2f} Å apart, nearer than such atoms in the training"
+
+
+def _has_f_shell(element: str) -> bool:
+    """In tight binding's basis, as lanthanides and actinides have."""
+    try:
+        return any(shell.ell == 3 for shell in valence_shells(element))
+    except SettingsError:  # beyond plutonium
+        return True
