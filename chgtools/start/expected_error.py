@@ -25,18 +25,17 @@ NEAREST = 0.6  # of the sum of two covalent radii; the nearest atoms of 1400 tra
 PBE = ("PE", "--")
 
 
-def expected_error(model: DensityModel, estimate: Estimate, settings: RunSettings) -> tuple[float | None, str]:
-    """ε_mae in percent of the electrons, None where none can be told; and the sentence that says why, "" for none."""
-    if estimate.error_percent != estimate.error_percent:
-        if model.trust.structures == 0 and len(model.members) > 1:
-            return None, (
-                f"how large the error of the weights {model.name!r} is cannot be said: too few structures were kept "
-                "aside from their training"
-            )
-        return None, ""
-    if reasons := _not_calibrated(model, estimate, settings):
-        return None, f"how large the error of the weights {model.name!r} is cannot be said: {'; '.join(reasons)}"
-    return estimate.error_percent, ""
+def expected_error(
+    model: DensityModel, estimate: Estimate, settings: RunSettings
+) -> tuple[float | None, tuple[str, ...]]:
+    """ε_mae in percent of the electrons, None where none can be told; and a sentence that says why there is none."""
+    reasons = _not_calibrated(model, estimate, settings)
+    if model.trust.structures == 0 and len(model.members) > 1:
+        reasons = ["too few structures were kept aside from their training"]
+    if reasons:
+        return None, (f"how large the error of the weights {model.name!r} is cannot be said: {'; '.join(reasons)}",)
+    known = estimate.error_percent == estimate.error_percent  # a single member has no spread to tell it by
+    return (estimate.error_percent if known else None), ()
 
 
 def _not_calibrated(model: DensityModel, estimate: Estimate, settings: RunSettings) -> list[str]:

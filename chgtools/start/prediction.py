@@ -85,8 +85,7 @@ def predict(
     model : weights of the learned DCD: "auto" (packaged ones by the elements), "none", "si", "base", the path of a
         file, or a DensityModel
     prior : "auto" (that of the weights, where it can be had) or "none" (weights without); see chgtools.models.choice
-    occupancies : "auto" (those that belong to the grid), "learned", "mean", "atoms" or "none"; see
-        chgtools.start.occupancies
+    occupancies : "auto" (those of the grid), "learned", "mean", "atoms" or "none"; see chgtools.start.occupancies
     dtype : of the blocks, np.float64 or np.float32
     Raises ChgtoolsError (see chgtools.libraries.choice and chgtools.run) when the input contradicts itself.
     """
@@ -95,7 +94,7 @@ def predict(
     settings = settings_for(structure, source=source, incar=incar, grid=grid, nelect=nelect)
     atoms, densities, magmom = settings.structure, settings.choice.densities, settings.moments.values
     chosen = choose_model(atoms, model, prior, _pointing(magmom))
-    total, estimate, sentences = _total_density(settings, chosen)
+    total, estimate, error, sentences = _total_density(settings, chosen)
     blocks, lines, atomic_moments = [total], [], magmom
     if magmom is not None:
         start = start_magnetisation(atoms, settings.grid.ngf, densities, magmom, chosen.model, estimate)
@@ -107,10 +106,6 @@ def predict(
     records = start_occupancies(
         atoms, densities, wanted=occupancies, model=chosen.model, moments=atomic_moments, lmaxmix=settings.lmaxmix
     )
-    error = None
-    if chosen.model is not None and estimate is not None:
-        error, why_not = expected_error(chosen.model, estimate, settings)
-        sentences += (why_not,) if why_not else ()
     data = VolumetricData(
         "CHGCAR", atoms, [block.astype(dtype, copy=False) for block in blocks], records.blocks or [], lines
     )
@@ -138,25 +133,27 @@ def _pointing(magmom: NDArray[np.float64] | None) -> NDArray[np.float64] | None:
 
 def _total_density(
     settings: RunSettings, chosen: ModelChoice
-) -> tuple[NDArray[np.float64], Estimate | None, tuple[str, ...]]:
-    """The first block, what the model says of it, and sentences for the user."""
+) -> tuple[NDArray[np.float64], Estimate | None, float | None, tuple[str, ...]]:
+    """The first block, what the model says of it, its expected error in percent, and sentences for the user."""
     atoms, shape, model = settings.structure, settings.grid.ngf, chosen.model
     atomic, pointing = settings.electrons_of_atoms, _pointing(settings.moments.values)
     if model is not None and model.target == "tcd":
         estimate = model.predict(atoms, total=settings.nelect or atomic, directions=pointing)
         density = expand(atoms, estimate.coefficients, model.basis, shape)
-        return density, estimate, what_the_model_says(model, estimate, settings)
+        error, why_not = expected_error(model, estimate, settings)
+        return density, estimate, error, what_the_model_says(model, estimate, settings) + why_not
     sentences: tuple[str, ...] = ()
     density = superpose(atoms, shape, settings.choice.densities)
     if settings.nelect is not None and settings.charged:
         density *= settings.nelect / atomic
         sentences = (f"SAED scaled from the atoms' {atomic:g} to NELECT = {settings.nelect:g} electrons",)
     if model is None:
-        return density, None, sentences
+        return density, None, None, sentences
     estimate = model.predict(atoms, directions=pointing)
     if estimate.coefficients.any():
         density += learned_difference(atoms, shape, settings.choice.densities, model, estimate)
-    return density, estimate, sentences + what_the_model_says(model, estimate, settings)
+    error, why_not = expected_error(model, estimate, settings)
+    return density, estimate, error, sentences + what_the_model_says(model, estimate, settings) + why_not
 
 
 def saed(
