@@ -187,7 +187,7 @@ def _sentence(error: Exception) -> str:
     if isinstance(error, ChgtoolsError):
         return str(error)
     if isinstance(error, MemoryError):
-        return "not enough memory for this grid; --float32 halves it"
+        return "not enough memory; a coarser grid needs less (ENCUT, PREC, NGXF)"
     if isinstance(error, OSError):
         return f"{error.filename}: {error.strerror}" if error.filename else str(error)
     return f"an error that chgtools did not foresee: {type(error).__name__}: {' '.join(str(error).split())}"

@@ -63,7 +63,7 @@ class LazyGroup(click.Group):
             click.echo("Stopped.", err=True)
             ctx.exit(INTERRUPTED)
         except MemoryError as error:
-            raise click.ClickException("not enough memory for this grid; --float32 halves it where offered") from error
+            raise click.ClickException("not enough memory; a coarser grid needs less (ENCUT, PREC, NGXF)") from error
         except OSError as error:
             if error.errno == errno.EPIPE:  # the reader of our output has gone: click ends quietly
                 raise

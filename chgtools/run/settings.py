@@ -10,6 +10,7 @@ from chgtools.formats.structures import as_structure
 from chgtools.libraries.choice import Choice, choose
 from chgtools.run.folder import RunFolder
 from chgtools.run.grid import GridOptions, GridSettings, grid_settings
+from chgtools.run.memory import require_memory
 from chgtools.run.tags import StartMoments, electrons, start_moments
 
 if TYPE_CHECKING:
@@ -71,6 +72,7 @@ def settings_for(
     choice = choose(given, run.source(source))
     atoms = choice.structure
     grids = grid_settings(atoms, choice.densities, run.incar, grid or GridOptions())
+    require_memory(grids.ngf, run.tags.blocks)
     moments = start_moments(atoms, run.tags)
     nelect = electrons(run.tags, nelect)
     assumed = (*run.assumptions, *choice.assumptions, *grids.assumptions, *moments.assumptions)
