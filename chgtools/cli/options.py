@@ -91,7 +91,7 @@ grid_options = _combined(
 )
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON on stdout.")
-float32_option = click.option("--float32", is_flag=True, help="Single precision: half the memory and disk.")
+float32_option = click.option("--float32", is_flag=True, help="Single precision: a file half as large.")
 force_option = click.option("--force", is_flag=True, help="Replace the output file if it exists.")
 
 

@@ -14,7 +14,6 @@ import click
 from chgtools.cli.options import (
     PATH,
     density_options,
-    float32_option,
     force_option,
     grid_options,
     incar_option,
@@ -60,7 +59,6 @@ def _shard(ctx: click.Context, parameter: click.Parameter, value: str | None) ->
 @click.option("--nelect", type=click.FloatRange(min=0, min_open=True), metavar="N", help="Electrons of a charged cell.")
 @grid_options
 @density_options
-@float32_option
 @force_option
 @json_option
 @click.pass_context
@@ -135,7 +133,7 @@ def _start_options(options: dict[str, Any]) -> dict[str, Any]:
     """The fields of chgtools.start.writing.StartOptions."""
     from chgtools.cli.run_options import grid_of, source_of
 
-    names = ("incar", "nelect", "model", "prior", "occupancies", "float32")
+    names = ("incar", "nelect", "model", "prior", "occupancies")
     return {"source": source_of(options), "grid": grid_of(options), **{name: options[name] for name in names}}
 
 

@@ -11,7 +11,6 @@ import click
 from chgtools.cli.options import (
     PATH,
     density_options,
-    float32_option,
     force_option,
     grid_options,
     incar_option,
@@ -29,7 +28,6 @@ from chgtools.cli.options import (
 @density_options
 @click.option("--method", type=click.Choice(["auto", "reciprocal", "real"]), default="auto", show_default=True,
               help="Sum in reciprocal space (VASP's way) or in real space.")  # fmt: skip
-@float32_option
 @force_option
 @json_option
 def saed(
@@ -37,14 +35,12 @@ def saed(
     output: Path,
     incar: Path | None,
     method: str,
-    float32: bool,
     force: bool,
     as_json: bool,
     **options: Any,
 ) -> None:
     """Write the superposition of atomic electron densities of POSCAR: the density alone, without occupancies."""
     refuse_to_replace(output, force)
-    import numpy as np
 
     from chgtools.cli.run_options import grid_of, print_notes, source_of
     from chgtools.formats import write
@@ -55,8 +51,6 @@ def saed(
     settings = settings_for(poscar, source=source_of(options), incar=incar, grid=grid_of(options))
     print_notes(settings.assumptions)
     density = superpose(settings.structure, settings.grid.ngf, settings.choice.densities, method=method)
-    if float32:
-        density = density.astype(np.float32)
     data = VolumetricData("CHGCAR", settings.structure, [density])
     write(data, output)
     facts = {

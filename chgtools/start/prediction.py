@@ -72,7 +72,6 @@ def predict(
     model: str | Path | DensityModel = "auto",
     prior: str = "auto",
     occupancies: str = "auto",
-    dtype: Any = np.float64,
 ) -> Prediction:
     """The start density of a VASP run, ready to be written as its CHGCAR.
 
@@ -86,7 +85,6 @@ def predict(
         file, or a DensityModel
     prior : "auto" (that of the weights, where it can be had) or "none" (weights without); see chgtools.models.choice
     occupancies : "auto" (those of the grid), "learned", "mean", "atoms" or "none"; see chgtools.start.occupancies
-    dtype : of the blocks, np.float64 or np.float32
     Raises ChgtoolsError (see chgtools.libraries.choice and chgtools.run) when the input contradicts itself.
     """
     from chgtools.models.choice import choose_model
@@ -95,7 +93,8 @@ def predict(
     atoms, densities, magmom = settings.structure, settings.choice.densities, settings.moments.values
     chosen = choose_model(atoms, model, prior, _pointing(magmom))
     total, estimate, error, sentences = _total_density(settings, chosen)
-    blocks, lines, atomic_moments = [total], [], magmom
+    blocks: list[NDArray[np.floating[Any]]] = [total]
+    lines, atomic_moments = [], magmom
     if magmom is not None:
         start = start_magnetisation(atoms, settings.grid.ngf, densities, magmom, chosen.model, estimate)
         blocks += start.blocks
@@ -106,9 +105,7 @@ def predict(
     records = start_occupancies(
         atoms, densities, wanted=occupancies, model=chosen.model, moments=atomic_moments, lmaxmix=settings.lmaxmix
     )
-    data = VolumetricData(
-        "CHGCAR", atoms, [block.astype(dtype, copy=False) for block in blocks], records.blocks or [], lines
-    )
+    data = VolumetricData("CHGCAR", atoms, blocks, records.blocks or [], lines)
     return Prediction(
         data=data,
         settings=settings,

@@ -12,8 +12,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from chgtools.check import against_incar, against_potcar
 from chgtools.check.charge_file import examine
 from chgtools.check.findings import NOTE
@@ -42,10 +40,7 @@ class FaultError(ChgtoolsError):
 
 @dataclass(frozen=True)
 class StartOptions:
-    """What can be asked of a start density: the arguments of chgtools.predict.
-
-    float32 : single precision, half the memory
-    """
+    """What can be asked of a start density: the arguments of chgtools.predict."""
 
     source: Source | None = None
     incar: Path | None = None
@@ -54,7 +49,6 @@ class StartOptions:
     model: str | Path | DensityModel = "auto"
     prior: str = "auto"
     occupancies: str = "auto"
-    float32: bool = False
 
 
 @dataclass(frozen=True)
@@ -105,7 +99,6 @@ def write_under(structure: Any, path: Path, name: Path, options: StartOptions | 
         model=options.model,
         prior=options.prior,
         occupancies=options.occupancies,
-        dtype=np.float32 if options.float32 else np.float64,
     )
     chgcar.write(prediction.data, path, kind="CHGCAR")
     findings, fixed = (
