@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import os
 
 import pytest
@@ -83,6 +84,15 @@ def test_runs(name, tmp_path):
 def test_names_of_standard_output(name, tmp_path):
     (tmp_path / name).write_text(HEAD + READ)
     assert check_run(str(tmp_path)).read is True
+
+
+def test_compressed_output_is_read_as_plain_one(tmp_path):
+    """A finished job of custodian: everything in the folder is gzipped."""
+    (tmp_path / "vasp.out.gz").write_bytes(gzip.compress((HEAD + LOOP).encode()))
+    (tmp_path / "OUTCAR.gz").write_bytes(gzip.compress((OUTCAR.format(icharg=2) + OF_ATOMS).encode()))
+    report = check_run(tmp_path)
+    assert report.read is False
+    assert f"{tmp_path}/OUTCAR.gz:4: 'charge density of overlapping atoms calculated'" in report.reason
 
 
 def test_the_newest_output_of_vasp_counts(tmp_path):

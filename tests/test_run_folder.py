@@ -73,9 +73,41 @@ def test_plain_goes_before_compressed_and_named_before_both(run):
     assert RunFolder.around(run).incar.number("ENCUT") == 420
     named = RunFolder.around(run, incar=run / "other")
     assert named.incar.number("ENCUT") == 200
-    assert (named.assumptions, RunFolder.around(run).assumptions) == ((), (f"INCAR: {run / 'INCAR'}",))
+    both = f"INCAR: {run / 'INCAR'} (INCAR.gz beside it is not read)"
+    assert (named.assumptions, RunFolder.around(run).assumptions) == ((), (both,))
     (run / "INCAR").unlink()
     assert RunFolder.around(run).incar.number("ENCUT") == 100
+
+
+def test_a_note_names_the_copies_that_are_not_read(run):
+    for name in ("INCAR", "POTCAR", "POSCAR"):
+        (run / f"{name}.gz").write_bytes(gzip.compress((run / name).read_bytes()))
+    (run / "INCAR.xz").write_bytes(lzma.compress(b"ENCUT = 100\n"))
+    folder = RunFolder.around(run)
+    assert folder.assumptions == (
+        f"INCAR: {run / 'INCAR'} (INCAR.gz, INCAR.xz beside it are not read)",
+        f"{run / 'POTCAR.gz'} is not read: {run / 'POTCAR'} goes first",
+    )
+    chgcar.write(charge(), run / "CHGCAR", kind="CHGCAR")
+    report = check_file(run / "CHGCAR")
+    assert f"POSCAR: {run / 'POSCAR'} (POSCAR.gz beside it is not read) (beside the file)" in report.inputs
+
+
+def test_the_inputs_of_a_step_go_before_those_of_the_folder(run):
+    """custodian's double relaxation leaves POSCAR.relax2.gz, INCAR.relax2.gz, and perhaps an INCAR."""
+    (run / "INCAR.relax2.gz").write_bytes(gzip.compress(b"ENCUT = 333\n"))
+    (run / "INCAR.relax1").write_text("ENCUT = 222\n")
+    for start, encut, name in (
+        ("POSCAR.relax2.gz", 333, "INCAR.relax2.gz"),
+        ("CHGCAR.relax1.gz", 222, "INCAR.relax1"),
+        ("POSCAR", 420, "INCAR"),
+        ("POSCAR.orig", 420, "INCAR"),
+        ("notes.relax2", 420, "INCAR"),
+    ):
+        folder = RunFolder.around(run / start)
+        assert (folder.incar.number("ENCUT"), folder.path("INCAR")) == (encut, run / name)
+    assert RunFolder.around(run / "POSCAR.relax2.gz").path("POTCAR") == run / "POTCAR"
+    assert RunFolder.around(run).incar.number("ENCUT") == 420
 
 
 def test_a_named_input_that_is_not_there_is_no_other(run):

@@ -20,6 +20,8 @@ from pathlib import Path
 from chgtools.check.codes import finding
 from chgtools.check.findings import REFUSED, Finding, RunReport
 from chgtools.errors import ChgtoolsError
+from chgtools.formats import streams
+from chgtools.run.folder import RunFolder
 from chgtools.run.tags import READS_CHGCAR
 
 STDOUT_NAMES = ("vasp.out", "stdout*", "*.out", "slurm-*.out")
@@ -61,14 +63,15 @@ class _Printed:
 def check_run(folder: Path | str) -> RunReport:
     """Whether the job in a folder read the density of its CHGCAR, and its magnetisation.
 
-    Reads standard output (vasp.out, stdout*, *.out, slurm-*.out; the newest that is VASP's) and OUTCAR, as far as
-    they are there; the job may still run. Raises ChgtoolsError when there is no such folder.
+    Reads standard output (vasp.out, stdout*, *.out, slurm-*.out; the newest that is VASP's) and OUTCAR, plain or
+    compressed, as far as they are there; the job may still run. Raises ChgtoolsError when there is no such folder.
     """
     folder = Path(folder)
     if not folder.is_dir():
         raise ChgtoolsError(f"{folder}: no such folder; wanted the folder of a VASP run")
     stdout = _stdout(folder)
-    outcar = _look(folder / "OUTCAR") if (folder / "OUTCAR").is_file() else None
+    path = RunFolder.around(folder).path("OUTCAR")
+    outcar = None if path is None else _look(path)
     if stdout is None and outcar is None:
         return RunReport(None, f"{folder}: no output that tells of the density yet ({', '.join(STDOUT_NAMES)}, OUTCAR)")
     said = {**(outcar.said if outcar else {}), **(stdout.said if stdout else {})}
@@ -78,7 +81,8 @@ def check_run(folder: Path | str) -> RunReport:
 
 def _stdout(folder: Path) -> _Printed | None:
     """The newest standard output in which VASP says anything that is looked for."""
-    names = {path for pattern in STDOUT_NAMES for path in folder.glob(pattern) if path.is_file()}
+    patterns = [name + suffix for name in STDOUT_NAMES for suffix in ("", *streams.SUFFIXES)]
+    names = {path for pattern in patterns for path in folder.glob(pattern) if path.is_file()}
     for path in sorted(names, key=lambda path: (path.stat().st_mtime, path.name), reverse=True):
         printed = _look(path)
         if printed.said or printed.started:
@@ -112,11 +116,8 @@ def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
 
 
 def _raw_lines(path: Path) -> Iterator[bytes]:
-    try:
-        with open(path, "rb") as file:
-            yield from file
-    except OSError as error:
-        raise ChgtoolsError(f"{path}: cannot be read ({error.strerror})") from error
+    with streams.reading(path) as file:
+        yield from file
 
 
 def _judge(
@@ -146,8 +147,8 @@ def _judge(
 def _judge_silence(folder: Path, stdout: _Printed | None, outcar: _Printed | None) -> tuple[bool | None, str]:
     """Nothing was printed on the density."""
     icharg = outcar.icharg if outcar is not None else None
-    if icharg is not None and icharg not in READS_CHGCAR:
-        return False, f"VASP ran with ICHARG = {icharg}, which does not read the CHGCAR ({folder / 'OUTCAR'})"
+    if outcar is not None and icharg is not None and icharg not in READS_CHGCAR:
+        return False, f"VASP ran with ICHARG = {icharg}, which does not read the CHGCAR ({outcar.path})"
     if stdout is not None and stdout.started:
         return False, f"VASP came to its main loop without 'charge-density read from file' ({stdout.path})"
     if outcar is not None and outcar.started:

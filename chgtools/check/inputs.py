@@ -60,9 +60,10 @@ def find_inputs(path: Path, run: RunFolder) -> Inputs:
 def _read(inputs: Inputs, run: RunFolder, name: str, read: Callable[[], Any], what: str) -> Any:
     """One input, None where it is not there; ``what`` cannot be checked without it."""
     path, named = run.path(name), name in run.named
+    if name == POSCAR and run.atoms is not None:
+        inputs.used.append(f"the structure {run.atoms.source or 'in memory'}")
+        return run.atoms
     if path is None:
-        if name == POSCAR and run.atoms is not None:
-            return run.atoms
         if name != POTCAR:  # labels may stand in for it: the checks that want it say what they lack
             inputs.not_checked.append(f"no {name} beside the file: {what} were not held against it")
         return None
@@ -73,7 +74,7 @@ def _read(inputs: Inputs, run: RunFolder, name: str, read: Callable[[], Any], wh
             raise
         inputs.not_checked.append(f"{what} were not held against the {name} beside the file: {error}")
         return None
-    inputs.used.append(f"{name}: {path}" + ("" if named else " (beside the file)"))
+    inputs.used.append(f"{name}: {path}" if named else f"{name}: {run.found(name)} (beside the file)")
     return value
 
 

@@ -81,7 +81,8 @@ def _settle_structure(data: VolumetricData, structure: Any) -> tuple[Structure, 
         require_same(atoms, data.structure)
         return _with_labels(atoms, data.structure), ()
     run = RunFolder.around(data.source or None)
-    for path in (run.path("POSCAR"), run.path("CONTCAR")):
+    for name in ("POSCAR", "CONTCAR"):
+        path = run.path(name)
         if path is None:
             continue
         try:
@@ -89,7 +90,7 @@ def _settle_structure(data: VolumetricData, structure: Any) -> tuple[Structure, 
             require_same(atoms, data.structure)
         except ChgtoolsError:
             continue
-        return _with_labels(atoms, data.structure), (f"positions of {path}",)
+        return _with_labels(atoms, data.structure), (f"positions of {run.found(name)}",)
     return data.structure, ("no POSCAR: positions are those of the header, with 6 decimals",)
 
 

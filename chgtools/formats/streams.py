@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import bz2
 import gzip
+import io
 import lzma
 import os
 import queue
@@ -78,14 +79,21 @@ def compression_of(path: str | Path) -> str | None:
     return None
 
 
-def read_bytes(path: str | Path) -> bytes:
-    """The whole decompressed content. Raises FormatError as :class:`LineReader` does."""
+@contextmanager
+def reading(path: str | Path) -> Iterator[IO[bytes]]:
+    """The decompressed content as a file. Raises FormatError as :class:`LineReader` does."""
     compression = compression_of(path)
     try:
-        with _open(path, "rb", compression) as file:
-            return file.read()
+        with io.BufferedReader(_open(path, "rb", compression), CHUNK) as file:
+            yield file
     except Exception as error:
         raise _reading_error(error, path, compression) from error
+
+
+def read_bytes(path: str | Path) -> bytes:
+    """The whole decompressed content. Raises FormatError as :class:`LineReader` does."""
+    with reading(path) as file:
+        return file.read()
 
 
 def _reading_error(error: Exception, path: str | Path, compression: str | None) -> Exception:

@@ -1,18 +1,20 @@
 """The folder of a VASP run: POSCAR, INCAR, POTCAR and KPOINTS, each found once and read once, whatever its compression.
 
 run = RunFolder.around("run/POSCAR.gz")         # any file of the run, or the folder
+run = RunFolder.around("run/CHGCAR.relax2.gz")  # a step of a run: INCAR.relax2.gz goes before INCAR
 run.incar.number("ENCUT"), run.tags.blocks, run.structure, run.potcar[0].label
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from chgtools.formats.streams import SUFFIXES
+from chgtools.formats.streams import SUFFIXES, stem
 from chgtools.run.tags import Tags
 
 if TYPE_CHECKING:
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
     from chgtools.libraries.choice import Source
 
 POSCAR, INCAR, POTCAR, KPOINTS = INPUTS = ("POSCAR", "INCAR", "POTCAR", "KPOINTS")
+# custodian and atomate keep the files of each step of a run as INCAR.relax1, CHGCAR.relax2, POSCAR.orig
+_OF_A_STEP = re.compile(r"(?:POSCAR|INCAR|POTCAR|KPOINTS|CONTCAR|CHGCAR|CHG|AECCAR[012]|PARCHG|LOCPOT|ELFCAR)(\..+)")
 
 
 @dataclass(frozen=True)
@@ -29,6 +33,7 @@ class RunFolder:
     """Where the inputs of a run are.
 
     folder : None for a run without one (a structure in memory)
+    step : how names of its files end where the folder keeps several steps, such as ".relax2"; "" for one
     named : input to the path that a caller gave for it; those go before the files of the folder
     atoms : the structure, where it is in memory; it goes before any POSCAR
     """
@@ -36,6 +41,7 @@ class RunFolder:
     folder: Path | None
     named: Mapping[str, Path] = field(default_factory=dict)
     atoms: Structure | None = None
+    step: str = ""
 
     @classmethod
     def around(cls, start: Any = None, **named: Path | str | None) -> RunFolder:
@@ -44,23 +50,35 @@ class RunFolder:
         start : a folder, or any file in it; anything else, such as a structure in memory, has no folder
         named : poscar, incar, potcar or kpoints, in place of those in the folder; None for one that is to be looked for
         """
-        folder = None
+        folder, step = None, ""
         if isinstance(start, (str, Path)):
             folder = Path(start) if Path(start).is_dir() else Path(start).parent
-        return cls(folder, {name.upper(): Path(path) for name, path in named.items() if path is not None})
+            of_a_step = _OF_A_STEP.fullmatch(stem(start))
+            step = of_a_step[1] if of_a_step and folder != Path(start) else ""
+        named_paths = {name.upper(): Path(path) for name, path in named.items() if path is not None}
+        return cls(folder, named_paths, step=step)
 
     def path(self, name: str) -> Path | None:
         """Where an input is, such as "INCAR": the path named, else NAME in the folder, plain before compressed."""
-        if name in self.named:
-            return self.named[name]
-        if self.folder is None:
-            return None
-        candidates = (self.folder / f"{name}{suffix}" for suffix in ("", *SUFFIXES))
-        return next((path for path in candidates if path.is_file()), None)
+        return next(iter(self._copies(name)), None)
 
-    def has(self, name: str) -> bool:
-        """Whether a file such as WAVECAR lies in the folder."""
-        return self.folder is not None and (self.folder / name).is_file()
+    def found(self, name: str) -> str:
+        """Where an input that is there is, for a note; with its compressed copies, which are not read."""
+        first, *others = self._copies(name)
+        unread = ", ".join(path.name for path in others)
+        return f"{first} ({unread} beside it {'is' if len(others) == 1 else 'are'} not read)" if others else str(first)
+
+    def _copies(self, name: str) -> list[Path]:
+        """The files that are an input, the one that counts first; [] for one that is not there."""
+        if name in self.named:
+            return [self.named[name]]
+        if self.folder is None:
+            return []
+        for base in dict.fromkeys((f"{name}{self.step}", name)):
+            copies = [self.folder / f"{base}{suffix}" for suffix in ("", *SUFFIXES)]
+            if there := [path for path in copies if path.is_file()]:
+                return there
+        return []
 
     def with_named(self, paths: Mapping[str, Path | None]) -> RunFolder:
         """The same run with these inputs counted as named. What was read stays read."""
@@ -109,11 +127,11 @@ class RunFolder:
 
     @property
     def assumptions(self) -> tuple[str, ...]:
-        """Which INCAR was found, or that there is none; nothing on one that was named."""
-        path = self.path(INCAR)
-        if path is None:
+        """Which INCAR was found, or that there is none; nothing on one that was named. Copies of the POTCAR too."""
+        if self.path(INCAR) is None:
             return ("no INCAR: VASP's defaults, no spin polarisation",)
-        return () if INCAR in self.named else (f"INCAR: {path}",)
+        copies = tuple(f"{path} is not read: {self.path(POTCAR)} goes first" for path in self._copies(POTCAR)[1:])
+        return copies if INCAR in self.named else (f"INCAR: {self.found(INCAR)}", *copies)
 
     def source(self, source: Source | None = None) -> Source:
         """``source``, with the POTCAR of the run where it names no origin of the atomic densities itself."""
