@@ -280,12 +280,15 @@ def test_weights_that_are_not_there_stop_the_batch_before_it_begins(here):
 
 def test_the_command(here):
     done = command("--batch", "list")
-    assert done.exit_code == 0, done.output
+    assert done.exit_code == 3, done.output  # written, and VASP would not take them
     assert done.stdout == (
         "list: 3 done, 0 there already, 0 failed, 3 not ready for ICHARG = 11; "
         "list.manifest.jsonl says what each was made with\n"
     )
-    assert done.stderr == ""  # no terminal, no bar
+    assert done.stderr == (  # no terminal, no bar
+        "Error: 3 of 3 files are such that VASP refuses or drops them (record-missing: 3); a POTCAR beside each "
+        "POSCAR, or --potcar, has the occupancies\n"
+    )
     Path("c/CHGCAR").unlink()
     Path("c/POSCAR").unlink()
     done = command("--batch", "list", "--json")
@@ -297,6 +300,8 @@ def test_the_command(here):
     done = command("--batch", "list")
     assert done.exit_code == 1
     assert "1 of them in an earlier call (--retry-failed tries them again)" in done.stderr
+    Path("all").write_text("c\n")
+    assert "Error: 1 of 1 structures failed\n" in command("--batch", "all").stderr
 
 
 @pytest.mark.parametrize(
@@ -351,7 +356,7 @@ def test_200_structures_killed_half_way_lose_and_repeat_nothing(tmp_path):
     done = subprocess.run(
         BATCH, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=400, check=False
     )
-    assert done.returncode == 0, done.stderr
+    assert done.returncode == 3, done.stderr  # no POTCARs
     assert f"{COUNT - len(first)} done, {len(first)} there already, 0 failed" in done.stdout
     names = [line["structure"] for line in records(manifest)]
     lost = {f"run{index:03d}" for index in range(COUNT)} - set(names)

@@ -230,3 +230,51 @@ def test_electrons_given_go_before_those_of_the_incar():
     assert [electrons(tags, None), electrons(tags, 10.0), electrons(Tags(), None)] == [12, 10, None]
     with pytest.raises(SettingsError, match="NELECT = -1"):
         electrons(Tags.of(parse_incar("NELECT = -1")), None)
+
+
+@pytest.fixture
+def band(run):
+    """A nudged elastic band: POSCARs in 00 to 02, all else one folder up."""
+    (run / "INCAR").write_text(TEXT + "IMAGES = 1\n")
+    for image in ("00", "01", "02"):
+        (run / image).mkdir()
+        poscar.write(structure(), run / image / "POSCAR")
+    (run / "POSCAR").unlink()
+    return run
+
+
+def test_images_take_the_inputs_of_their_band(band, monkeypatch):
+    """VASP reads INCAR, POTCAR and KPOINTS one folder above the images."""
+    alone = chgtools.predict(band / "01" / "POSCAR", model="none")
+    assert alone.data.augmentation
+    assert len(alone.data.blocks) == 2
+    assert alone.settings.grid.encut == 420
+    assert f"INCAR: {band / 'INCAR'} (the folder is an image of the run one folder up)" in alone.assumptions
+    assert RunFolder.around(band / "01").path("POSCAR") == band / "01" / "POSCAR"
+    monkeypatch.chdir(band / "01")
+    for start in ("POSCAR", "."):
+        assert RunFolder.around(start).incar.number("ENCUT") == 420
+        assert RunFolder.around(start).potcar[0].label == "Si"
+
+
+def test_what_is_no_image_takes_nothing_from_above(band):
+    other = band / "relax"
+    (band / "02").rename(other)
+    assert RunFolder.around(other).path("INCAR") is None
+    (band / "INCAR").write_text(TEXT)  # no IMAGES: 00 is a folder like others
+    assert RunFolder.around(band / "00").path("INCAR") is None
+    (band / "INCAR").write_text(TEXT + "IMAGES = 1\n")
+    assert RunFolder.around(band / "00").path("POSCAR") == band / "00" / "POSCAR"
+    (band / "00" / "POSCAR").unlink()
+    poscar.write(structure(), band / "POSCAR")
+    assert RunFolder.around(band / "00").path("POSCAR") is None
+    (band / "01" / "INCAR").write_text("ENCUT = 300\n")  # its own goes first
+    assert RunFolder.around(band / "01").path("INCAR") == band / "01" / "INCAR"
+    assert RunFolder.around(band / "01").path("POTCAR") is None
+
+
+def test_a_batch_over_a_band_is_ready(band):
+    (band / "list").write_text("".join(f"{band / image}\n" for image in ("00", "01", "02")))
+    result = CliRunner().invoke(main, ["predict", "--batch", str(band / "list"), "--model", "none"])
+    assert result.exit_code == 0, result.output
+    assert "3 done, 0 there already, 0 failed;" in result.output

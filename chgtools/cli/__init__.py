@@ -104,5 +104,6 @@ def _assumptions_on_stderr() -> Iterator[None]:
 def main() -> None:
     """Charge densities for VASP: POSCAR to CHGCAR, CHGCAR to training target.
 
-    Results go to stdout, notes to stderr. Exit codes: 0 done, 1 bad input or failure, 2 wrong usage.
+    Results go to stdout, notes to stderr. Exit codes: 0 done, 1 bad input or failure, 2 wrong usage,
+    3 a file that VASP would refuse, drop or misread (check, predict --batch), 130 stopped by Ctrl-C.
     """

@@ -23,7 +23,10 @@ from chgtools.cli.options import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from chgtools.batch.files import Shard
+    from chgtools.batch.run import Outcome
 
 
 def _shard(ctx: click.Context, parameter: click.Parameter, value: str | None) -> Shard | None:
@@ -37,6 +40,9 @@ def _shard(ctx: click.Context, parameter: click.Parameter, value: str | None) ->
         return Shard.parse(value)
     except SettingsError as error:
         raise click.BadParameter(str(error)) from error
+
+
+USELESS = 3  # exit code of a batch that wrote files which VASP refuses or drops, as that of `check`
 
 
 @click.command()
@@ -80,7 +86,8 @@ def predict(
     occupancies too. The file is checked as `chgtools check` does it; what that finds is printed on stderr.
 
     With --batch LIST in place of POSCAR: a CHGCAR beside each POSCAR of the list (or, with -o, in that folder). A
-    batch that was stopped goes on when it is called again; a structure that fails stops no other.
+    batch that was stopped goes on when it is called again; a structure that fails stops no other. Exit code 3 with
+    --batch: all are written, and VASP would refuse or drop some.
     """
     if structures is not None:
         if poscar is not None:
@@ -150,7 +157,7 @@ def _many(
     if output is not None and output.exists() and not output.is_dir():
         raise click.UsageError(f"{output} is a file; with --batch, -o names a folder")
     from chgtools.batch.files import Shard
-    from chgtools.batch.run import DONE, FAILED, FAILED_BEFORE, PRESENT, Batch, BatchOptions
+    from chgtools.batch.run import FAILED, Batch, BatchOptions
 
     batch = Batch(
         structures,
@@ -163,15 +170,13 @@ def _many(
             **_start_options(options),
         ),
     )
-    counts: Counter[str] = Counter()
-    not_ready = 0
+    outcomes = []
     bar: Any = nullcontext()
     if shown := sys.stderr.isatty():
         bar = click.progressbar(length=len(batch.items), label=str(structures), file=sys.stderr)
     with bar:
         for outcome in batch.run():
-            counts[outcome.status] += 1
-            not_ready += outcome.record.get("ready_for_icharg_11") is False
+            outcomes.append(outcome)
             if outcome.status == FAILED:
                 # off the line of the bar
                 click.echo(("\n" if shown else "") + f"Error: {outcome.error}", err=True)
@@ -180,14 +185,39 @@ def _many(
             if shown:
                 bar.update(1)
     if not as_json:
-        unready = f", {not_ready} not ready for ICHARG = 11" if not_ready else ""
+        click.echo(f"{structures}: {_counted(outcomes)}; {batch.manifest.path} says what each was made with")
+    if exit_code := _faults(outcomes):
+        sys.exit(exit_code)
+
+
+def _counted(outcomes: Sequence[Outcome]) -> str:
+    from chgtools.batch.run import DONE, FAILED, FAILED_BEFORE, PRESENT
+
+    counts = Counter(outcome.status for outcome in outcomes)
+    not_ready = sum(outcome.record.get("ready_for_icharg_11") is False for outcome in outcomes)
+    return f"{counts[DONE]} done, {counts[PRESENT]} there already, {counts[FAILED] + counts[FAILED_BEFORE]} failed" + (
+        f", {not_ready} not ready for ICHARG = 11" if not_ready else ""
+    )
+
+
+def _faults(outcomes: Sequence[Outcome]) -> int:
+    """Say what failed and what VASP would not take; the exit code."""
+    from chgtools.batch.run import FAILED, FAILED_BEFORE
+    from chgtools.start.writing import NO_RECORDS
+
+    codes = [outcome.record.get("refused_or_dropped", []) for outcome in outcomes]
+    if useless := sum(map(bool, codes)):
+        counts = Counter(code for each in codes for code in each)
+        why = ", ".join(f"{code}: {count}" for code, count in counts.items())
+        potcar = "; a POTCAR beside each POSCAR, or --potcar, has the occupancies" if counts[NO_RECORDS] else ""
         click.echo(
-            f"{structures}: {counts[DONE]} done, {counts[PRESENT]} there already, "
-            f"{counts[FAILED] + counts[FAILED_BEFORE]} failed{unready}; "
-            f"{batch.manifest.path} says what each was made with"
+            f"Error: {useless} of {len(outcomes)} files are such that VASP refuses or drops them ({why}){potcar}",
+            err=True,
         )
-    if failed := counts[FAILED] + counts[FAILED_BEFORE]:
-        before = counts[FAILED_BEFORE]
+    counts = Counter(outcome.status for outcome in outcomes)
+    before, failed = counts[FAILED_BEFORE], counts[FAILED] + counts[FAILED_BEFORE]
+    if failed:
         earlier = f", {before} of them in an earlier call (--retry-failed tries them again)" if before else ""
-        click.echo(f"Error: {failed} of {len(batch.items)} structures failed{earlier}; the others are done", err=True)
-        sys.exit(1)
+        others = "; the others are done" if failed < len(outcomes) else ""
+        click.echo(f"Error: {failed} of {len(outcomes)} structures failed{earlier}{others}", err=True)
+    return 1 if failed else USELESS if useless else 0

@@ -65,6 +65,8 @@ class RunFolder:
     def found(self, name: str) -> str:
         """Where an input that is there is, for a note; with its compressed copies, which are not read."""
         first, *others = self._copies(name)
+        if first.parent == self.band:
+            return f"{first} (the folder is an image of the run one folder up)"
         unread = ", ".join(path.name for path in others)
         return f"{first} ({unread} beside it {'is' if len(others) == 1 else 'are'} not read)" if others else str(first)
 
@@ -75,10 +77,22 @@ class RunFolder:
         if self.folder is None:
             return []
         for base in dict.fromkeys((f"{name}{self.step}", name)):
-            copies = [self.folder / f"{base}{suffix}" for suffix in ("", *SUFFIXES)]
-            if there := [path for path in copies if path.is_file()]:
+            if there := _there(self.folder, base):
                 return there
-        return []
+        return _there(self.band, name) if name != POSCAR and self.band is not None else []
+
+    @cached_property
+    def band(self) -> Path | None:
+        """The folder above, where this one (00, 01, ...) holds an image of its run; None where it does not.
+
+        VASP takes INCAR, POTCAR and KPOINTS of a nudged elastic band from there (IMAGES on the VASP wiki).
+        """
+        from chgtools.formats.incar import read_incar
+
+        if self.folder is None or not re.fullmatch(r"\d\d", self.folder.resolve().name) or _there(self.folder, INCAR):
+            return None
+        above = self.folder.parent if self.folder.name else self.folder.resolve().parent
+        return above if any("IMAGES" in read_incar(path) for path in _there(above, INCAR)[:1]) else None
 
     def with_named(self, paths: Mapping[str, Path | None]) -> RunFolder:
         """The same run with these inputs counted as named. What was read stays read."""
@@ -141,3 +155,9 @@ class RunFolder:
         if source.potcar is None and source.library is None and source.upf is None:
             return replace(source, potcar=self.path(POTCAR))
         return source
+
+
+def _there(folder: Path, base: str) -> list[Path]:
+    """Files of that name in a folder, plain before compressed."""
+    copies = [folder / f"{base}{suffix}" for suffix in ("", *SUFFIXES)]
+    return [path for path in copies if path.is_file()]

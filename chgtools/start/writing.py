@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from chgtools.check import against_incar, against_potcar
 from chgtools.check.charge_file import examine
-from chgtools.check.findings import NOTE
+from chgtools.check.findings import DROPPED, NOTE, REFUSED
 from chgtools.errors import ChgtoolsError
 from chgtools.files import replacing
 from chgtools.formats import chgcar
@@ -66,12 +66,19 @@ class Start:
     findings: tuple[Finding, ...]
     not_ready: tuple[str, ...]
 
+    @property
+    def useless(self) -> tuple[str, ...]:
+        """Codes of the findings by which VASP refuses the file or drops a part of it, whatever ICHARG the INCAR has."""
+        codes = (each.code for each in self.findings if each.severity in (REFUSED, DROPPED) and each.code != "icharg")
+        return tuple(dict.fromkeys(codes))
+
     def facts(self) -> dict[str, Any]:
         """What there is to say of it, for JSON."""
         return {
             **facts_of(self.prediction),
             "ready_for_icharg_11": not self.not_ready,
             "not_ready": list(self.not_ready),
+            "refused_or_dropped": list(self.useless),
         }
 
 
