@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from chgtools.errors import SettingsError
 from chgtools.fourier.basis import expand
+from chgtools.run.remarks import untrained
 from chgtools.start.superposition import superpose
 from chgtools.tightbinding.shells import valence_shells
 
@@ -85,6 +86,7 @@ def what_the_model_says(model: DensityModel, estimate: Estimate, settings: RunSe
             f"from their training"
         )
     functional = str(model.card.get("functional", "PBE"))
+    sentences += untrained(settings.run.incar, functional)
     used = {density.xc for density in settings.choice.densities}
     if used - {functional, ""}:
         sentences.append(
