@@ -163,9 +163,10 @@ def require_right_handed(structure: Structure) -> None:
         )
 
 
-def require_apart(structure: Structure) -> None:
+def require_apart(structure: Structure, mixed: bool = False) -> None:
     """Raise MismatchError where an atom is closer than 0.3 Å to another one or to its own image.
 
+    mixed : whether atoms of different groups may be on one place, as VCA has them
     Takes no longer in a cell that is far too small: the lattice alone is looked at first.
     """
     where = structure.source or "the structure"
@@ -175,11 +176,19 @@ def require_apart(structure: Structure) -> None:
             f"{where}: an atom is {shortest:.3g} Å from its own image; check the lattice vectors and their scale (Å)"
         )
     pairs = _pairs(structure, SHORTEST_ANGSTROM)
-    if len(pairs.distance):
-        nearest = int(np.argmin(pairs.distance))
+    distance = pairs.distance
+    if mixed:
+        group = structure.group_of_atom
+        apart = (group[pairs.centre] == group[pairs.other]) | (distance > POSITION_TOLERANCE_ANGSTROM)
+        distance = np.where(apart, distance, np.inf)
+    if np.isfinite(distance).any():
+        nearest = int(np.argmin(distance))
+        one, other = (structure.elements[atom] for atom in (pairs.centre[nearest], pairs.other[nearest]))
+        shared = distance[nearest] <= POSITION_TOLERANCE_ANGSTROM and one != other
         raise MismatchError(
             f"{where}: atoms {pairs.centre[nearest] + 1} and {pairs.other[nearest] + 1} are "
             f"{pairs.distance[nearest]:.3f} Å apart; check the positions"
+            + (" (species that share a place are weighted by VCA in the INCAR)" if shared else "")
         )
 
 

@@ -146,6 +146,18 @@ def both(*changes):
     return change
 
 
+def appended(line):
+    def change(folder):
+        with open(folder / "INCAR", "a") as file:
+            file.write(f"{line}\n")
+
+    return change
+
+
+def kpoints(mode):
+    return lambda folder: (folder / "KPOINTS").write_text(f"bands\n 20\n {mode}\nrec\n 0 0 0\n 0 0 0.5\n")
+
+
 def touch(name):
     return lambda folder: (folder / name).write_text("")
 
@@ -190,6 +202,17 @@ CASES = {
     ),
     "METAGGA": (changed(METAGGA="R2SCAN"), "taucar", "misread"),
     "METAGGA, ICHARG = 1": (changed(METAGGA="R2SCAN", ICHARG="1"), "taucar", "note"),
+    "too few moments": (changed(MAGMOM="2.0 2.0"), "incar-value", "refused"),
+    "a hybrid functional": (changed(LHFCALC=".TRUE."), "hybrid", "misread"),
+    "ions that move": (changed(NSW="20"), "fixed-ions", "misread"),
+    "a line of k-points, ICHARG = 1": (both(changed(ICHARG="1"), kpoints("Line-mode")), "line-mode", "misread"),
+    "a tag that VASP does not know": (changed(FOO="400"), "incar-statement", "note"),
+    "a tag misspelt": (changed(NELECTT="400"), "incar-statement", "misread"),
+    "a tag without =": (appended("NUPDOWN 2"), "incar-statement", "misread"),
+    "a tag again": (appended("LMAXMIX = 2"), "incar-statement", "note"),
+    "a PREC misspelt": (changed(PREC="Nromal"), "incar-statement", "note"),
+    "a weight too many": (changed(VCA="1.0 0.9 0.1"), "incar-value", "refused"),
+    "atoms that are weighted": (changed(VCA="1.0 0.9"), "electrons", "misread"),
 }  # fmt: skip
 ALSO = {"other counts": {"electrons", "record-length"}, "potentials exchanged": {"electrons"}}
 
@@ -215,6 +238,14 @@ QUIET = {
     "ICHARG = 1 with a WAVECAR": both(changed(ICHARG="1"), touch("WAVECAR")),
     "LCHARG": changed(LCHARG=".FALSE."),
     "the grid of the file": both(changed(ENCUT="500"), own_grid),
+    "a hybrid functional, ICHARG = 1": changed(LHFCALC=".TRUE.", ICHARG="1"),
+    "no hybrid functional": changed(LHFCALC=".FALSE."),
+    "ions that move, ICHARG = 1": changed(NSW="20", ICHARG="1"),
+    "a line of k-points, ICHARG = 11": kpoints("line-mode"),
+    "a mesh of k-points, ICHARG = 1": both(changed(ICHARG="1"), kpoints("Gamma")),
+    "NUPDOWN = 0 and no moment": both(edited(zero_magnetisation), changed(MAGMOM=None, NUPDOWN="0")),
+    "weights of 1": changed(VCA="1.0 1.0"),
+    "ZVAL of the POTCAR": changed(ZVAL="8.0 6.0"),
     "non-collinear": both(changed(LSORBIT="T", ISPIN=None, MAGMOM="9*1"), edited(four_blocks)),
     "a negative minimum": edited(lambda data: data.blocks[0].__setitem__((0, 0, 0), -5.0)),
 }
@@ -228,6 +259,39 @@ def test_what_goes_together_has_no_finding(name, folder):
         data.blocks[0] *= 22 / data.electrons
         chgcar.write(data, folder / "CHGCAR")
         assert data.blocks[0].min() < -1
+    assert found(folder) == {}
+
+
+# what is in the INCAR: what the finding says
+VALUES = {
+    "ICHARG = eleven": "found ICHARG = 'eleven'; wanted a whole number",
+    "ISPIN = 3": "found ISPIN = 3; wanted 1 or 2",
+    "PREC = Xact": "found PREC = 'Xact'; wanted Normal",
+    "ENCUT = high": "found ENCUT = 'high'; wanted a number",
+}
+
+
+@pytest.mark.parametrize("line", VALUES)
+@pytest.mark.parametrize("named", [True, False])
+def test_a_value_that_vasp_cannot_use_is_found(folder, line, named):
+    (folder / "INCAR").write_text(f"NSW = 0\n{line}\n")
+    report = check_file(folder / "CHGCAR", incar=folder / "INCAR" if named else None)
+    (only,) = report.findings
+    assert (only.code, only.severity, only.place) == ("incar-value", "refused", f"{folder / 'INCAR'}:2")
+    assert VALUES[line] in only.found
+    assert any("because a value of the INCAR is wrong" in sentence for sentence in report.not_checked)
+
+
+def test_a_tag_set_elsewhere_is_no_loss(folder):
+    """xISPIN is how a tag is put aside."""
+    write_incar(folder, xISPIN="1")
+    assert found(folder) == {"incar-statement": "note"}
+
+
+def test_a_weighted_file_with_its_vca_is_in_order(folder):
+    edited(times((2 * 8 + 0.9 * 6) / 22))(folder)
+    assert found(folder) == {"electrons": "misread"}
+    write_incar(folder, VCA="1.0 0.9")
     assert found(folder) == {}
 
 
@@ -325,7 +389,7 @@ def test_inputs_elsewhere(folder, tmp_path):
 
 def test_a_broken_input_beside_the_file_does_not_stop_the_check(folder):
     (folder / "POTCAR").write_text("no POTCAR\n")
-    (folder / "INCAR").write_text("ICHARG = eleven\n")
+    (folder / "INCAR").write_text("}\n")
     report = check_file(folder / "CHGCAR")
     assert report.findings == ()
     assert sum("beside the file:" in sentence for sentence in report.not_checked) == 2

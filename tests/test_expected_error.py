@@ -40,13 +40,13 @@ def test_plain_pbe_has_one(incar, tmp_path):
 def test_other_functionals_have_none(incar, tmp_path):
     error, why = said(tmp_path, incar)
     assert error is None
-    assert f"it was found with PBE, and {tmp_path / 'INCAR'} has {incar.split('!')[0].strip()}" in why
+    assert why == "how large the error of the weights 'test' is cannot be said: it was found with plain PBE"
 
 
 def test_atoms_of_another_functional_have_none(tmp_path):
     error, why = said(tmp_path, source=chgtools.Source(xc="LDA"))
     assert error is None
-    assert "the atoms are LDA" in why
+    assert "it was found with plain PBE" in why
 
 
 def test_charged_cells_have_none(tmp_path):

@@ -54,9 +54,73 @@ def test_lines_are_those_of_the_file(incar):
 
 
 def test_what_vasp_passes_over_is_told(incar):
-    assert [sentence.split()[0] for sentence in incar.ignored] == ["run/INCAR:8:", "run/INCAR:9:"]
-    assert "NSW again" in incar.ignored[0]
-    assert "line 3" in incar.ignored[0]
+    assert [each.place for each in incar.ignored] == ["run/INCAR:8", "run/INCAR:9", "run/INCAR:14", "run/INCAR:15"]
+    assert str(incar.ignored[0]) == "run/INCAR:8: NSW again; VASP takes the first, in line 3"
+    assert [each.found.partition(" and")[0] for each in incar.ignored[2:]] == [
+        "VASP knows no tag EMPTY",
+        "VASP knows no tag TITLE",
+    ]
+    assert not any(each.meant for each in incar.ignored)
+
+
+# statement: the tag that was meant
+MEANT = {
+    "ENCUTT = 400": "ENCUT",
+    "encut 400": "ENCUT",
+    "ENCUT 400 eV": "ENCUT",
+    "ENCUT eV = 400": "ENCUT",
+    "PREC Accurate": "PREC",
+    "LSORBIT .TRUE.": "LSORBIT",
+    "MAGMOM 2*1.0 -1": "MAGMOM",
+    "ISPN = 2": "ISPIN",
+    "MAGMON = 2*1": "MAGMOM",
+    "ICHARGE = 11": "ICHARG",
+    "NELECTR = 8": "NELECT",
+    "LNONCOLINEAR = T": "LNONCOLLINEAR",
+    "KERNEL_TRUNCATION { LTRUNCAT = T }": "KERNEL_TRUNCATION/LTRUNCATE",
+}
+
+
+@pytest.mark.parametrize("statement", MEANT)
+def test_the_tag_that_was_meant_is_named(statement):
+    (ignored,) = parse_incar(f"NSW = 1\n{statement}\n").ignored
+    assert (ignored.place, ignored.meant) == ("INCAR:2", MEANT[statement])
+    assert ("has no =" in ignored.found) == ("=" not in statement)
+
+
+@pytest.mark.parametrize(
+    "heading",
+    ["Electronic minimization", "DOS related values", "Time step", "NSW and friends:", "ICHARG", "# ENCUT 400"],
+)
+def test_headings_and_comments_say_nothing(heading):
+    assert parse_incar(f"{heading}\nIMAGE_2/ENCUT = 300").ignored == ()
+
+
+def test_a_quote_that_is_never_closed_is_a_character():
+    """VASP 5 knows no quotes; one stray quote is no reason to lose the rest."""
+    incar = parse_incar('SYSTEM = 3" wafer ; ISPIN = 2\nENCUT = 400 ! eV\nMAGMOM = 1 \\\n 2')
+    assert incar["SYSTEM"] == '3" wafer'
+    assert (incar.integer("ISPIN"), incar.number("ENCUT"), incar.numbers("MAGMOM")) == (2, 400.0, [1.0, 2.0])
+    (ignored,) = incar.ignored
+    assert str(ignored).startswith('INCAR:1: a " is never closed, and is taken as VASP 5 takes it')
+    again = parse_incar('ALGO = "Fast"\nSYSTEM = 3" wafer\nENCUT = 400')
+    assert (again["ALGO"], again.number("ENCUT"), len(again.ignored)) == ("Fast", 400.0, 1)
+
+
+def test_tags_within_quotes_are_told():
+    """Two stray quotes hold what is between them together, as VASP 6 reads them; VASP 5 does not."""
+    incar = parse_incar('SYSTEM = 3" wafer\nENCUT = 400\n and 5" more\nISPIN = 2')
+    assert incar.number("ENCUT") is None
+    assert incar.integer("ISPIN") == 2
+    assert [str(each) for each in incar.ignored] == [
+        "INCAR:1: ENCUT lies within the quotes of SYSTEM: a text to VASP 6, a tag to VASP 5"
+    ]
+    assert parse_incar('WANNIER90_WIN = "\nnum_wann = 4\n"\nMAGMOM = "1\n2"').ignored == ()
+
+
+def test_the_real_runs_have_no_tag_that_vasp_does_not_know():
+    said = [str(each) for path in real_incars() for each in read_incar(path).ignored]
+    assert [sentence for sentence in said if "knows no tag" in sentence or "has no =" in sentence] == []
 
 
 @pytest.mark.parametrize("tag", ["NELECT", "EMPTY"])
@@ -114,11 +178,10 @@ def test_values_of_the_wrong_kind_are_refused(text, read, message):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ('NSW = 1\nSYSTEM = "abc\ndef', r'INCAR:2: a " is never closed'),
         ("NSW = 1\n\nGROUP {\nA = 1", "INCAR:3: GROUP { is never closed"),
         ("A = 1\n}", "INCAR:2: found a }"),
     ],
-    ids=["quote", "brace", "stray"],
+    ids=["brace", "stray"],
 )
 def test_what_is_not_closed_is_refused(text, message):
     with pytest.raises(FormatError, match=message):

@@ -7,12 +7,12 @@ import pytest
 from synthetic_chgcar import charge, structure
 
 from chgtools.atoms.density import AtomicDensity
-from chgtools.errors import MismatchError, SettingsError
+from chgtools.errors import ChgtoolsError, MismatchError, SettingsError
 from chgtools.formats import chgcar
 from chgtools.formats.incar import parse_incar
 from chgtools.fourier.grids import fft_grid
 from chgtools.run.grid import GridOptions, grid_settings
-from chgtools.run.tags import Tags, start_moments
+from chgtools.run.tags import Tags, require_zval, start_moments
 
 
 def atom(label: str, zval: float, enmax: float | None = None, eaug: float | None = None) -> AtomicDensity:
@@ -82,6 +82,11 @@ def test_explicit_grids_win(tmp_path):
         ("ISPIN = 2\nMAGMOM = 2*0.6 -5 7", [0.6, 0.6, -5]),
         ("LSORBIT = T\nMAGMOM = 0 0 1 6*0", [[0, 0, 1], [0, 0, 0], [0, 0, 0]]),
         ("LNONCOLLINEAR = .TRUE.", [[1, 1, 1]] * 3),
+        ("ISPIN = 2\nNUPDOWN = 0", [0, 0, 0]),
+        ("ISPIN = 2\nNUPDOWN = 2", [2 / 3, 2 / 3, 2 / 3]),
+        ("ISPIN = 2\nNUPDOWN = -1", [1, 1, 1]),
+        ("ISPIN = 1\nNUPDOWN = 2", None),
+        ("LSORBIT = T\nNUPDOWN = 2", [[1, 1, 1]] * 3),
     ],
 )
 def test_moments(text, moments):
@@ -91,6 +96,44 @@ def test_moments(text, moments):
     else:
         np.testing.assert_array_equal(found.values, moments)
     assert bool(found.assumptions) == (moments is not None and ("MAGMOM" not in text or " 7" in text))
+
+
+def test_moments_of_nupdown_are_said_as_they_are():
+    def said(text):
+        return start_moments(structure(), Tags.of(parse_incar(f"ISPIN = 2\n{text}"))).assumptions
+
+    assert said("NUPDOWN = 0") == ("MAGMOM = 0 for every atom (VASP's default, NUPDOWN/NIONS)",)
+    assert said("NUPDOWN = 3") == ("MAGMOM = 1 for every atom (VASP's default, NUPDOWN/NIONS)",)
+    assert said("MAGMOM = 1 2 -1\nNUPDOWN = 2") == ()
+    (sentence,) = said("MAGMOM = 1 2 1\nNUPDOWN = 2")
+    assert sentence.startswith("NUPDOWN = 2, MAGMOM adds up to 4: the moments are MAGMOM's")
+    noncollinear = start_moments(structure(), Tags.of(parse_incar("LSORBIT = T\nNUPDOWN = 2"))).assumptions
+    assert noncollinear[0].endswith("what VASP makes of NUPDOWN in a non-collinear run is not known")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("ISPIN = 3", "INCAR:1: found ISPIN = 3; wanted 1 or 2"),
+        ("NSW = 0\nPREC = Xact", "INCAR:2: found PREC = 'Xact'; wanted Normal"),
+        ("ICHARG = eleven", "INCAR:1: found ICHARG = 'eleven'; wanted a whole number"),
+        ("NSW = many", "INCAR:1: found NSW = 'many'"),
+        ("LHFCALC = 1", "INCAR:1: found LHFCALC = '1'; wanted .TRUE. or .FALSE."),
+        ("NGXF = big", "INCAR:1: found NGXF = 'big'"),
+        ("VCA = half", "INCAR:1: found VCA = 'half'"),
+    ],
+    ids=str,
+)
+def test_values_that_vasp_does_not_know_are_refused(text, message):
+    with pytest.raises(ChgtoolsError, match=message):
+        Tags.of(parse_incar(text))
+
+
+def test_a_zval_that_is_not_the_potentials():
+    tags = Tags.of(parse_incar("ZVAL = 4 6"))
+    require_zval(ATOMS, tags)
+    with pytest.raises(MismatchError, match="INCAR:1: found ZVAL = 4 6, the atomic densities have 4 7"):
+        require_zval([atom("Si", 4), atom("F", 7)], tags)
 
 
 def test_too_few_moments_are_refused():

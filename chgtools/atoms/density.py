@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -87,6 +87,11 @@ class AtomicDensity:
         for array in (self.q, self.form):
             digest.update(np.ascontiguousarray(array, dtype="<f8").tobytes())
         return digest.hexdigest()
+
+    def weighted(self, weight: float) -> AtomicDensity:
+        """This many of the atom, as VCA has it: density, ZVAL and electrons; occupancies stay those of a whole one."""
+        source = f"{self.source}, weighted by {weight:g} (VCA)"
+        return replace(self, zval=weight * self.zval, form=weight * self.form, source=source)
 
     @cached_property
     def second_derivatives(self) -> NDArray[np.float64]:

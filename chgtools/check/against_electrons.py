@@ -6,10 +6,14 @@ from typing import TYPE_CHECKING
 
 from chgtools.check.codes import finding
 from chgtools.check.findings import NOTE, Finding
+from chgtools.errors import SettingsError
+from chgtools.run.tags import weights
 
 if TYPE_CHECKING:
+    from chgtools.cell import Structure
     from chgtools.check.inputs import Inputs
     from chgtools.check.scan import Scan
+    from chgtools.run.tags import Tags
 
 # The largest deviation in 33 real files is 1.4e-4 of 76 electrons, 1.8e-6 of them
 TOLERANCE_ELECTRONS, TOLERANCE_SHARE = 1e-3, 3e-5
@@ -20,7 +24,11 @@ def check(result: Scan, inputs: Inputs, not_checked: list[str]) -> list[Finding]
     if not result.blocks or not result.blocks[0].complete or result.blocks[0].mean != result.blocks[0].mean:
         not_checked.append("the number of electrons, because the total density is damaged")
         return []
-    wanted, origin, certain = _wanted(result, inputs)
+    try:
+        wanted, origin, certain = _wanted(result, inputs)
+    except SettingsError as error:
+        not_checked.append(f"the number of electrons: {error}")
+        return []
     if wanted is None:
         not_checked.append("the number of electrons: no NELECT, no POTCAR and no label for each species")
         return []
@@ -41,10 +49,15 @@ def _wanted(result: Scan, inputs: Inputs) -> tuple[float | None, str, bool]:
     assert structure is not None
     if inputs.potcar is not None and len(inputs.potcar) == len(structure.counts):
         zvals = [density.zval for density in inputs.potcar]
-        total = sum(z * count for z, count in zip(zvals, structure.counts, strict=True))
-        return total, f"the sum of ZVAL ({inputs.potcar_path})", True
+        return _total(zvals, structure, tags), f"the sum of ZVAL ({inputs.potcar_path})", True
     if inputs.labels and None not in inputs.labels:
         known = [facts.zval for facts in inputs.labels if facts is not None]
-        total = sum(z * count for z, count in zip(known, structure.counts, strict=True))
-        return total, "the sum of ZVAL of the labels", False
+        return _total(known, structure, tags), "the sum of ZVAL of the labels", False
     return None, "", False
+
+
+def _total(zvals: list[float], structure: Structure, tags: Tags | None) -> float:
+    """ΣZVAL of all atoms, weighted by VCA. Raises SettingsError for a VCA of another length."""
+    weighted = None if tags is None else weights(structure, tags)
+    factors = weighted or [1.0] * len(zvals)
+    return float(sum(z * w * count for z, w, count in zip(zvals, factors, structure.counts, strict=True)))

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from chgtools.check.codes import finding
+from chgtools.check.codes import HYBRID_BANDS, finding
 from chgtools.check.findings import DROPPED, MISREAD, NOTE, Finding
 from chgtools.errors import ChgtoolsError
+from chgtools.run.remarks import misspelt_prec
+from chgtools.run.tags import require_zval, start_moments, weights
 
 if TYPE_CHECKING:
+    from chgtools.cell import Structure
     from chgtools.check.inputs import Inputs
     from chgtools.check.scan import Scan
-    from chgtools.run.tags import Tags
+    from chgtools.run.tags import StartMoments, Tags
 
+KEPT = 11  # ICHARG that reads a density and keeps it; 12 makes it anew for each geometry
 _CHARGE_FROM = {
     0: "takes the density from the WAVECAR's orbitals",
     2: "starts from superposed atoms",
@@ -25,11 +29,67 @@ _CHARGE_FROM = {
 
 def check(result: Scan, inputs: Inputs, not_checked: list[str]) -> list[Finding]:
     """Findings of an INCAR with which VASP reads the file not at all, or not as it is meant."""
-    if inputs.tags is None:
-        return []
     tags = inputs.tags
-    findings = _icharg(tags, inputs) + _grid(result, inputs, not_checked) + _blocks(result, tags)
-    return findings + _zero(result, tags) + _taucar(tags, inputs)
+    if tags is None:
+        place, _, found = inputs.wrong_value.partition(": ")
+        return [finding("incar-value", place, found)] if found else []
+    structure = inputs.structure if inputs.structure is not None else result.structure
+    assert structure is not None
+    findings = _statements(inputs) + _icharg(tags, inputs) + _grid(result, inputs, not_checked) + _blocks(result, tags)
+    wrong = _wrong_values(structure, tags, inputs)
+    findings += wrong or _zero(result, start_moments(structure, tags))
+    return findings + _fixed(tags) + _line_mode(tags, inputs) + _taucar(tags, inputs)
+
+
+def _wrong_values(structure: Structure, tags: Tags, inputs: Inputs) -> list[Finding]:
+    """Too few moments, weights of another number than the species, a ZVAL that is not the POTCAR's."""
+    findings = []
+    try:
+        start_moments(structure, tags)
+        weights(structure, tags)
+        if inputs.potcar is not None:
+            require_zval(inputs.potcar, tags)
+    except ChgtoolsError as error:
+        place, _, found = str(error).partition(": ")
+        findings.append(finding("incar-value", place, found))
+    return findings
+
+
+def _statements(inputs: Inputs) -> list[Finding]:
+    """Statements that VASP passes over: serious where a tag was meant that is not set otherwise."""
+    incar = inputs.incar
+    assert incar is not None
+    findings = []
+    for each in incar.ignored:
+        lost = bool(each.meant) and each.meant not in incar
+        mend = f"Set {each.meant} = ..., if that is meant" if lost else None
+        findings.append(
+            finding("incar-statement", each.place, each.found, severity=MISREAD if lost else NOTE, mend=mend)
+        )
+    place, _, found = misspelt_prec(incar).partition(": ")
+    return findings + ([finding("incar-statement", place, found)] if found else [])
+
+
+def _fixed(tags: Tags) -> list[Finding]:
+    """What a run cannot do with a density that it keeps."""
+    findings = []
+    if tags.fixed_density and tags.hybrid:
+        found = f"LHFCALC with ICHARG = {tags.icharg}"
+        findings.append(finding("hybrid", tags.place("LHFCALC"), found))
+    if tags.icharg == KEPT and tags.nsw > 0:
+        found = f"NSW = {tags.nsw} with ICHARG = {tags.icharg}: the ions are to move"
+        findings.append(finding("fixed-ions", tags.place("NSW"), found))
+    return findings
+
+
+def _line_mode(tags: Tags, inputs: Inputs) -> list[Finding]:
+    """Self-consistency on a line of k-points."""
+    if not inputs.line_mode or tags.fixed_density:
+        return []
+    icharg = "no ICHARG" if tags.icharg is None else f"ICHARG = {tags.icharg}"
+    found = f"the KPOINTS is a line of k-points, with {icharg} VASP makes the density self-consistent on it"
+    mend = HYBRID_BANDS if tags.hybrid else None
+    return [finding("line-mode", tags.place("ICHARG"), found, mend=mend)]
 
 
 def _icharg(tags: Tags, inputs: Inputs) -> list[Finding]:
@@ -143,15 +203,14 @@ def _blocks(result: Scan, tags: Tags) -> list[Finding]:
     return [finding("magnetisation-blocks", place, found, severity=DROPPED)]
 
 
-def _zero(result: Scan, tags: Tags) -> list[Finding]:
+def _zero(result: Scan, start: StartMoments) -> list[Finding]:
     """A magnetisation that is zero everywhere, where the run is meant to be magnetic."""
-    magnetic = tags.magmom is None or any(tags.magmom)
-    if tags.blocks == 1 or len(result.blocks) < 2 or not magnetic:
+    if start.values is None or not start.values.any() or len(result.blocks) < 2:
         return []
     if not all(block.zero for block in result.blocks[1:]):
         return []
-    moments = "not set (1 for each atom)" if tags.magmom is None else "not zero"
-    found = f"the magnetisation is zero everywhere, MAGMOM is {moments}"
+    found = "the magnetisation is zero everywhere, the moments of the run are not"
+    found += f" ({start.assumptions[0]})" if start.assumptions else " (MAGMOM)"
     return [finding("magnetisation-zero", f"{result.path}:{result.grid_line}", found)]
 
 

@@ -35,6 +35,9 @@ class Rule:
     mend: str
 
 
+HYBRID_BANDS = (
+    "Run self-consistently on a regular mesh with the k-points of the line behind it at weight 0, or in a KPOINTS_OPT"
+)
 _AGAIN = "Copy the file again, or rerun the calculation that wrote it"
 _PAIR = "Give the file and the inputs of one calculation, or make the density anew with `chgtools predict`"
 
@@ -138,6 +141,34 @@ RULES: dict[str, Rule] = {
         "Rerun the self-consistent calculation with a larger LMAXMIX (4 with d, 6 with f electrons)",
     ),
     "icharg": Rule(DROPPED, "", "Set ICHARG = 11 (density kept fixed) or ICHARG = 1 (a start for self-consistency)"),
+    "incar-value": Rule(
+        REFUSED,
+        "VASP stops where it cannot read a value or finds too few ('Error reading item ... from file INCAR'); what it "
+        "makes of a number that it does not know is not documented",
+        "Give the tag a value that VASP knows",
+    ),
+    "incar-statement": Rule(
+        NOTE,
+        "VASP does not say so: the run takes its default, or what another statement says",
+        "Correct or remove it",
+    ),
+    "hybrid": Rule(
+        MISREAD,
+        "The exchange of a hybrid functional is that of the orbitals, which no CHGCAR has: a density that is kept "
+        "does not give its bands",
+        HYBRID_BANDS,
+    ),
+    "fixed-ions": Rule(
+        MISREAD,
+        "VASP keeps the density of the first geometry while the ions move: forces and energies are those of no density "
+        "of the new geometries",
+        "Set NSW = 0, or ICHARG = 1 (a start for self-consistency)",
+    ),
+    "line-mode": Rule(
+        MISREAD,
+        "The density, its energy and its bands become those of the k-points of the line alone",
+        "Set ICHARG = 11, or give a KPOINTS that is a regular mesh",
+    ),
     "magnetisation-missing": Rule(
         MISREAD,
         "VASP prints 'magnetization density of overlapping atoms calculated' and makes the magnetisation of MAGMOM; "

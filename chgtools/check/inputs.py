@@ -24,12 +24,17 @@ class Inputs:
 
     folder : of the file, where VASP will look for a WAVECAR
     labels : facts on the labels that a header names, None for a group whose label is not known
+    wrong_value : of the INCAR, which VASP stops on: the sentence that refuses it, "" where there is none; then there
+        are no tags
+    line_mode : whether the KPOINTS is a line of k-points
     """
 
     folder: Path
     structure: Structure | None = None
     incar: Incar | None = None
     tags: Tags | None = None
+    wrong_value: str = ""
+    line_mode: bool = False
     potcar: list[AtomicDensity] | None = None
     potcar_path: str = POTCAR
     labels: list[LabelFacts | None] | None = None
@@ -50,8 +55,16 @@ def find_inputs(path: Path, run: RunFolder) -> Inputs:
     inputs.structure = _read(
         inputs, run, POSCAR, lambda: run.structure, "positions, lattice, species and number of atoms"
     )
-    if _read(inputs, run, INCAR, lambda: run.tags, "the grid, ICHARG, ISPIN, NELECT and LMAXMIX") is not None:
-        inputs.incar, inputs.tags = run.incar, run.tags
+    inputs.incar = _read(inputs, run, INCAR, lambda: run.incar, "the grid, ICHARG, ISPIN, NELECT and LMAXMIX")
+    if inputs.incar is not None:
+        try:
+            inputs.tags = run.tags
+        except ChgtoolsError as error:
+            inputs.wrong_value = str(error)
+            inputs.not_checked.append(
+                "the grid, ICHARG, ISPIN, NELECT and LMAXMIX, because a value of the INCAR is wrong"
+            )
+    inputs.line_mode = run.line_mode
     inputs.potcar = _read(inputs, run, POTCAR, lambda: run.potcar, "record lengths and the number of electrons")
     inputs.potcar_path = str(run.path(POTCAR) or POTCAR)
     return inputs

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO
 
@@ -18,8 +18,7 @@ from chgtools.check.walk import Edit
 from chgtools.errors import ChgtoolsError
 from chgtools.formats.streams import LineReader, writing
 from chgtools.run.folder import INPUTS, RunFolder
-
-DEFAULT_MOMENT = 1.0  # VASP's default of MAGMOM, which VASP writes there without one
+from chgtools.run.tags import Tags, start_moments
 
 
 @dataclass(frozen=True)
@@ -50,7 +49,8 @@ def mend_file(
 
     output : may be ``path`` itself; it appears under its name when it is complete, compressed by its suffix
     Mends the columns of record headers, missing lines of moments (MAGMOM of the INCAR; without one VASP's default, 1
-    for each ion), blank lines, carriage returns, trailing text. Raises ChgtoolsError for a file that cannot be read.
+    or NUPDOWN/NIONS for each ion), blank lines, carriage returns, trailing text.
+    Raises ChgtoolsError for a file that cannot be read.
     """
     path = Path(path)
     run = RunFolder.around(path, poscar=poscar, potcar=potcar, incar=incar)
@@ -73,21 +73,25 @@ def _moments(result: Scan, inputs: Inputs, edit: Edit, notes: list[str]) -> Edit
     """The edit that puts in the moments before a block."""
     from chgtools.formats.chgcar_writer import print_reals
 
-    assert result.structure is not None
-    n_atoms, blocks = result.structure.n_atoms, len(result.blocks)
-    given = None if inputs.tags is None else inputs.tags.magmom
+    structure = result.structure
+    assert structure is not None
+    blocks = len(result.blocks)
+    tags = replace(inputs.tags or Tags(), ispin=2, noncollinear=blocks == 4)
+    given, short = tags.magmom, ""
     per_atom = 3 if blocks == 4 else 1
-    if given is not None and len(given) >= per_atom * n_atoms:
-        assert inputs.tags is not None
-        values = np.array(given[: per_atom * n_atoms]).reshape(n_atoms, per_atom)[:, min(edit.block, per_atom) - 1]
-        origin = f"MAGMOM ({inputs.tags.place('MAGMOM')})"
+    if given is not None and len(given) < per_atom * structure.n_atoms:
+        wanted = per_atom * structure.n_atoms
+        short = f"; the MAGMOM given has {len(given)} values, {structure.n_atoms} ions need {wanted}"
+        tags = replace(tags, magmom=None)
+    start = start_moments(structure, tags)
+    assert start.values is not None
+    values = start.values.reshape(structure.n_atoms, per_atom)[:, min(edit.block, per_atom) - 1]
+    if tags.magmom is not None:
+        origin = f"MAGMOM ({tags.place('MAGMOM')})"
     else:
-        values = np.full(n_atoms, DEFAULT_MOMENT)
-        origin = f"{DEFAULT_MOMENT:g} for each ion, VASP's default of MAGMOM (it reads the line and does not use it)"
-        if given is not None:
-            origin += f"; the MAGMOM given has {len(given)} values, {n_atoms} ions need {per_atom * n_atoms}"
+        origin = f"{values[0]:g} for each ion, VASP's default of MAGMOM (it reads the line and does not use it){short}"
     notes.append(f"moments before block {edit.block + 1}: {origin}")
-    return Edit(edit.begin, edit.end, print_reals(values.astype(float), 20, 12), edit.code, edit.block)
+    return Edit(edit.begin, edit.end, print_reals(np.ascontiguousarray(values), 20, 12), edit.code, edit.block)
 
 
 def _copy(reader: LineReader, file: IO[bytes], edits: list[Edit], carriage_returns: bool) -> None:

@@ -19,9 +19,10 @@ from chgtools.errors import ChgtoolsError
 from chgtools.files import package_version
 from chgtools.formats import chgcar
 from chgtools.formats.structures import as_structure
-from chgtools.libraries.choice import Choice, Source, choose
+from chgtools.libraries.choice import Choice, Source
 from chgtools.paw.records import record_length
 from chgtools.run.folder import RunFolder
+from chgtools.run.settings import choose_for
 from chgtools.start.superposition import superpose
 from chgtools.volumetric import DifferenceDensity, VolumetricData, require_density
 
@@ -42,14 +43,17 @@ def difference_density(
 
     charge : a CHGCAR (or CHG), read or as a path
     structure : the POSCAR of its run, at full precision; the file's own header (6 decimals) when None
-    source, densities : where the atoms come from (see chgtools.libraries.choice), or one density per group
+    source, densities : where the atoms come from (see chgtools.libraries.choice), or one density per group; those of
+        ``source`` are weighted by the VCA of an INCAR beside the file
     nelect : electrons of a charged cell; otherwise the file must hold ΣZVAL
     Raises MismatchError when the structure is not the file's, or ΣZVAL contradicts the file's electrons.
     """
     data = charge if isinstance(charge, VolumetricData) else chgcar.read(charge, dtype=dtype)
     require_density(data)
     atoms, assumptions = _settle_structure(data, structure)
-    choice = choose(atoms, source or Source()) if densities is None else Choice(atoms, tuple(densities), ())
+    run, incar_notes = _run_of(data)
+    given = None if densities is None else Choice(atoms, tuple(densities), ())
+    choice = given or choose_for(run, atoms, source or Source())
     atoms = choice.structure
     electrons = data.electrons
     assert electrons is not None
@@ -70,8 +74,18 @@ def difference_density(
         moments=data.moments,
         channels=_channels(data, atoms, choice),
         provenance=_provenance(data, choice),
-        assumptions=assumptions + choice.assumptions,
+        assumptions=assumptions + incar_notes + choice.assumptions,
     )
+
+
+def _run_of(data: VolumetricData) -> tuple[RunFolder, tuple[str, ...]]:
+    """The run that the file is of, and what is to be said of its INCAR; a run without one where it cannot be used."""
+    run = RunFolder.around(data.source or None)
+    try:
+        run.tags  # noqa: B018, read here or not at all
+    except ChgtoolsError as error:
+        return RunFolder(None), (f"the INCAR beside the file is not used: {error}",)
+    return run, () if run.incar is None else tuple(map(str, run.incar.ignored))
 
 
 def _settle_structure(data: VolumetricData, structure: Any) -> tuple[Structure, tuple[str, ...]]:
@@ -123,6 +137,8 @@ def _provenance(data: VolumetricData, choice: Choice) -> dict[str, str]:
     if data.source:
         facts["source_file"] = Path(data.source).name
         facts["source_sha256"] = _file_hash(Path(data.source))
+    if choice.weights is not None:
+        facts["vca"] = " ".join(f"{weight:g}" for weight in choice.weights)
     for density in choice.densities:
         facts[f"density_{density.label}"] = f"{density.source}; sha256 {density.sha256}"
     return facts

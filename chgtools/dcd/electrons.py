@@ -28,11 +28,11 @@ def check_electrons(
         raise MismatchError(f"{name} holds {electrons:.5f} electrons, NELECT = {nelect:g} is given; they must agree")
     parts = " + ".join(f"{n} x {d.zval:g} ({d.label})" for n, d in zip(atoms.counts, choice.densities, strict=True))
     raise MismatchError(
-        f"{name} holds {electrons:.5f} electrons, its atoms {zval_sum:g} = {parts}; {_mend(atoms, electrons)}"
+        f"{name} holds {electrons:.5f} electrons, its atoms {zval_sum:g} = {parts}; {_mend(atoms, choice, electrons)}"
     )
 
 
-def _mend(atoms: Structure, electrons: float) -> str:
+def _mend(atoms: Structure, choice: Choice, electrons: float) -> str:
     """Which labels would give the file's electrons."""
     from chgtools.atoms.labels import label_facts, labels_of
 
@@ -42,7 +42,8 @@ def _mend(atoms: Structure, electrons: float) -> str:
         for label in labels_of(element):
             by_zval.setdefault(label_facts(label).zval, label)
         options.append([(element, label, zval) for zval, label in by_zval.items()])
-    counts = {e: sum(n for s, n in zip(atoms.species, atoms.counts, strict=True) if s == e) for e in atoms.species}
+    weighted = [n * w for n, w in zip(atoms.counts, choice.weights or (1.0,) * len(atoms.counts), strict=True)]
+    counts = {e: sum(n for s, n in zip(atoms.species, weighted, strict=True) if s == e) for e in atoms.species}
     fits = []
     if np.prod([len(choices) for choices in options]) <= 100_000:
         for combination in product(*options):

@@ -8,7 +8,9 @@
     several lines"            quotes keep everything inside them (VASP 6)
     KERNEL { TAG = value }    the same as KERNEL/TAG = value (VASP 6)
 
-The first statement of a tag counts. Lines without "=" are headings and mean nothing.
+The first statement of a tag counts. Lines without "=" are headings and mean nothing, tags that VASP does not know are
+passed over; what was probably meant otherwise is told (``Incar.ignored``). A " that is never closed is a character as
+any other, as it is to VASP 5, which knows no quotes; what VASP 6 makes of it is not documented.
 Source: the VASP wiki's page INCAR, and the files of real runs.
 """
 
@@ -21,6 +23,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from chgtools.errors import FormatError
+from chgtools.formats.incar_tags import is_known, nearest
 from chgtools.formats.streams import read_bytes
 
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eEdD][+-]?\d+)?", re.ASCII)
@@ -31,6 +34,24 @@ _TAG = re.compile(r"[A-Za-z_][\w/]*", re.ASCII)
 _MAX_REPEAT = 10_000_000
 # Names VASP knew a tag by before; a real VASP 4 run with ENMAX in its INCAR took it for ENCUT
 _OLD_NAMES = {"ENCUT": "ENMAX"}
+_STRAY = 'a " is never closed, and is taken as VASP 5 takes it; VASP 6 may lose what follows: remove it'
+_OTHER_INPUT = "WANNIER90_WIN"  # whose text in quotes has tags of its own
+_VALUE = re.compile(rf"({_NUMBER.pattern})|\.[TF]\w*\.?|\d+\*\S+", re.ASCII | re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Ignored:
+    """A statement that VASP passes over, or may.
+
+    place : FILE:LINE; found : what it is, and why; meant : the tag that was probably meant, "" where none is
+    """
+
+    place: str
+    found: str
+    meant: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.place}: {self.found}"
 
 
 @dataclass(frozen=True)
@@ -39,13 +60,13 @@ class Incar(Mapping[str, str]):
 
     tags : tag to text, without comments and quotes
     lines : tag to its line in the file
-    ignored : one sentence for each statement that VASP passes over (a tag given again, a malformed one)
+    ignored : statements that VASP passes over, or may: a tag given again or not known, a malformed statement, a quote
     path : the file, for messages
     """
 
     tags: Mapping[str, str]
     lines: Mapping[str, int]
-    ignored: tuple[str, ...] = ()
+    ignored: tuple[Ignored, ...] = ()
     path: str = "INCAR"
 
     def __getitem__(self, tag: str) -> str:
@@ -56,6 +77,10 @@ class Incar(Mapping[str, str]):
 
     def __len__(self) -> int:
         return len(self.tags)
+
+    def place(self, tag: str) -> str:
+        """FILE:LINE of a tag that is set."""
+        return f"{self.path}:{self.lines[tag.upper()]}"
 
     def text(self, tag: str) -> str | None:
         """The value as text, None where the tag is not set (or set to nothing)."""
@@ -137,17 +162,46 @@ def parse_incar(text: str, path: str | Path = "INCAR") -> Incar:
     """The tags in the text of an INCAR; ``path`` is for messages. Raises FormatError as :func:`read_incar`."""
     tags: dict[str, str] = {}
     lines: dict[str, int] = {}
-    ignored: list[str] = []
-    for line, statement in _statements(text, path):
-        name, _, value = statement.partition("=")
+    ignored: list[Ignored] = []
+    for line, statement in _statements(text, path, ignored):
+        place, words = f"{path}:{line}", " ".join(statement.split())
+        name, equals, value = statement.partition("=")
         tag = name.strip().upper()
-        if not _TAG.fullmatch(tag):
-            ignored.append(f"{path}:{line}: {' '.join(statement.split())!r} sets no tag, VASP passes it over")
+        if not equals:
+            meant = _tag_without_equals(statement)
+            if meant:
+                ignored.append(Ignored(place, f"{words!r} has no =, VASP passes it over", meant))
+        elif not _TAG.fullmatch(tag):
+            first = tag.split()[0] if tag and is_known(tag.split()[0]) else ""
+            ignored.append(Ignored(place, f"{words!r} sets no tag, VASP passes it over", first))
         elif tag in tags:
-            ignored.append(f"{path}:{line}: {tag} again; VASP takes the first, in line {lines[tag]}")
+            ignored.append(Ignored(place, f"{tag} again; VASP takes the first, in line {lines[tag]}"))
         else:
             tags[tag], lines[tag] = _unquoted(value), line
+            ignored += _of_a_tag(place, tag, value)
     return Incar(MappingProxyType(tags), MappingProxyType(lines), tuple(ignored), str(path))
+
+
+def _tag_without_equals(statement: str) -> str:
+    """The tag of a line such as "ENCUT 400", "" for a heading."""
+    first, _, rest = statement.strip().partition(" ")
+    value = rest.split()[0] if rest.split() else ""
+    alone = first.isupper() and len(rest.split()) == 1
+    return first.upper() if is_known(first) and (alone or _VALUE.fullmatch(value)) else ""
+
+
+def _of_a_tag(place: str, tag: str, value: str) -> Iterator[Ignored]:
+    """What is to be said of a statement of the right form: a tag that is not known, tags within quotes."""
+    if not is_known(tag):
+        near = nearest(tag)
+        mend = f"; is {near} meant?" if near else ""
+        yield Ignored(place, f"VASP knows no tag {tag} and passes it over{mend}", near)
+    if "\n" in value and tag != _OTHER_INPUT:
+        names = re.findall(r"^\s*([A-Za-z_]\w*)\s*=", value, re.MULTILINE)
+        lost = [name.upper() for name in names if is_known(name)]
+        if lost:
+            found = f"{', '.join(lost)} lies within the quotes of {tag}: a text to VASP 6, a tag to VASP 5"
+            yield Ignored(place, found, lost[0])
 
 
 def _unquoted(value: str) -> str:
@@ -155,11 +209,11 @@ def _unquoted(value: str) -> str:
     return value[1:-1].strip() if len(value) > 1 and value[0] == value[-1] == '"' else value
 
 
-def _statements(text: str, path: str | Path) -> Iterator[tuple[int, str]]:
-    """(line, "TAG = value") of each statement with an equals sign; braces written out as GROUP/TAG."""
+def _statements(text: str, path: str | Path, ignored: list[Ignored]) -> Iterator[tuple[int, str]]:
+    """(line, "TAG = value") of each statement, headings too; braces written out as GROUP/TAG."""
     groups: list[tuple[str, int]] = []
     start, statement = 1, ""
-    for line, mark in _marks(text, path):
+    for line, mark in _marks(text, path, ignored):
         if not statement.strip():
             start = line
         # Braces in a value (a title such as Al{111}) are text; after a bare tag they open a group
@@ -169,7 +223,7 @@ def _statements(text: str, path: str | Path) -> Iterator[tuple[int, str]]:
             continue
         if mark == "{":
             groups.append((statement.strip().rstrip("=").strip(), start))
-        elif "=" in statement:
+        elif statement.strip():
             yield start, "/".join([name for name, _ in groups] + [statement.strip()])
         if mark == "}":
             if not groups:
@@ -180,11 +234,13 @@ def _statements(text: str, path: str | Path) -> Iterator[tuple[int, str]]:
         raise FormatError(f"{groups[-1][0]} {{ is never closed; add its }}", path, groups[-1][1])
 
 
-def _marks(text: str, path: str | Path) -> Iterator[tuple[int, str]]:
+def _marks(text: str, path: str | Path, ignored: list[Ignored]) -> Iterator[tuple[int, str]]:
     """(line, piece) of the text without comments and continuations; pieces ; { } alone, an end of line as ;"""
     quoted_since = 0
     continued = False
-    for number, line in enumerate(text.splitlines(), 1):
+    lines = text.splitlines()
+    last_quote = max((number for number, line in enumerate(lines, 1) if '"' in line), default=0)
+    for number, line in enumerate(lines, 1):
         rest, continued = line.strip() if not quoted_since else line, False
         while rest:
             if quoted_since:
@@ -204,7 +260,8 @@ def _marks(text: str, path: str | Path) -> Iterator[tuple[int, str]]:
             if mark == "\\":
                 continued = True
             elif mark == '"':
-                quoted_since = number
+                quoted_since = number if number < last_quote or '"' in rest else 0
+                ignored += [] if quoted_since else [Ignored(f"{path}:{number}", _STRAY)]
                 yield number, mark
             else:
                 yield number, mark
@@ -214,7 +271,5 @@ def _marks(text: str, path: str | Path) -> Iterator[tuple[int, str]]:
             yield number, " "
         else:
             yield number, ";"
-    if quoted_since:
-        raise FormatError('a " is never closed; add the second one', path, quoted_since)
     if continued:
         yield number, ";"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -48,15 +48,27 @@ class Choice:
     """One density per group of the structure, and sentences on what was assumed.
 
     structure : the atoms, with the species of the POTCAR where the POSCAR names none (VASP 4)
+    weights : VCA, that the densities are weighted by, one for each group; None where they are whole atoms
     """
 
     structure: Structure
     densities: tuple[AtomicDensity, ...]
     assumptions: tuple[str, ...]
+    weights: tuple[float, ...] | None = None
 
     @property
     def labels(self) -> tuple[str, ...]:
         return tuple(density.label for density in self.densities)
+
+    def weighted(self, weights: tuple[float, ...] | None, place: str) -> Choice:
+        """The same of atoms weighted by the VCA at ``place``, one weight for each group; unchanged for None."""
+        if weights is None:
+            return self
+        parts = [density.weighted(weight) for density, weight in zip(self.densities, weights, strict=True)]
+        pairs = zip(self.structure.species, weights, parts, strict=True)
+        named = ", ".join(f"{species} {weight:g} ({part.zval:g} electrons)" for species, weight, part in pairs)
+        sentence = f"{place}: VCA weighs the atoms, {named}"
+        return replace(self, densities=tuple(parts), weights=weights, assumptions=(*self.assumptions, sentence))
 
 
 def choose(structure: Structure, source: Source) -> Choice:

@@ -14,6 +14,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from chgtools.errors import FormatError
 from chgtools.formats.streams import SUFFIXES, stem
 from chgtools.run.tags import Tags
 
@@ -138,6 +139,18 @@ class RunFolder:
 
         path = self.path(POTCAR)
         return None if path is None else read_potcar(path)
+
+    @property
+    def line_mode(self) -> bool:
+        """Whether the KPOINTS is a line of k-points, as for bands; False without one, or with one that is no text."""
+        from chgtools.formats.streams import read_bytes
+
+        path = self.path(KPOINTS)
+        try:
+            lines = [] if path is None else read_bytes(path).splitlines()
+        except FormatError:
+            return False
+        return lines[2:3] != [] and lines[2].strip()[:1].lower() == b"l"
 
     @property
     def assumptions(self) -> tuple[str, ...]:

@@ -11,7 +11,8 @@ from chgtools.libraries.choice import Choice, choose
 from chgtools.run.folder import RunFolder
 from chgtools.run.grid import GridOptions, GridSettings, grid_settings
 from chgtools.run.memory import require_memory
-from chgtools.run.tags import StartMoments, electrons, start_moments
+from chgtools.run.remarks import remarks
+from chgtools.run.tags import StartMoments, electrons, require_zval, start_moments, weights
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -53,6 +54,17 @@ class RunSettings:
         return float(sum(density.zval * count for density, count in pairs))
 
 
+def choose_for(run: RunFolder, structure: Structure, source: Source) -> Choice:
+    """Atomic densities of the atoms of a run, weighted by its VCA.
+
+    Raises what chgtools.libraries.choice.choose does, SettingsError for a VCA of another length, MismatchError for a
+    ZVAL of the INCAR that is not the densities'.
+    """
+    choice = choose(structure, source)
+    require_zval(choice.densities, run.tags)
+    return choice.weighted(weights(choice.structure, run.tags), run.tags.place("VCA"))
+
+
 def settings_for(
     structure: Any,
     *,
@@ -63,17 +75,19 @@ def settings_for(
 ) -> RunSettings:
     """Settings of a run; the arguments are those of :func:`chgtools.predict`.
 
-    Raises MismatchError for atoms on one place, ChgtoolsError for a left-handed cell and whatever contradicts itself.
+    Raises MismatchError for atoms on one place (but where VCA mixes them), ChgtoolsError for a left-handed cell and
+    whatever contradicts itself.
     """
     run = RunFolder.around(structure, incar=incar)
     given = as_structure(structure)
     require_right_handed(given)
-    require_apart(given)
-    choice = choose(given, run.source(source))
+    require_apart(given, mixed=weights(given, run.tags) is not None)
+    choice = choose_for(run, given, run.source(source))
     atoms = choice.structure
     grids = grid_settings(atoms, choice.densities, run.incar, grid or GridOptions())
     require_memory(grids.ngf, run.tags.blocks)
     moments = start_moments(atoms, run.tags)
     nelect = electrons(run.tags, nelect)
-    assumed = (*run.assumptions, *choice.assumptions, *grids.assumptions, *moments.assumptions)
+    noted = (*run.assumptions, *remarks(run.incar))
+    assumed = (*noted, *choice.assumptions, *grids.assumptions, *moments.assumptions)
     return RunSettings(run.of(atoms), atoms, choice, grids, moments, nelect, assumed)

@@ -7,25 +7,36 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from chgtools.errors import SettingsError
+from chgtools.errors import MismatchError, SettingsError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
+    from chgtools.atoms.density import AtomicDensity
     from chgtools.cell import Structure
     from chgtools.formats.incar import Incar
 
 READS_CHGCAR = (1, 11)  # ICHARG that reads the CHGCAR
 LMAXMIX = 2  # VASP's default
+SAME = 1e-6  # numbers that an INCAR repeats are the same
+# Tags that are read somewhere, each by its kind: VASP stops on a value that it cannot read
+_KINDS = {
+    "number": ("NELECT", "NUPDOWN", "ENCUT", "ENAUG"),
+    "integer": ("ICHARG", "ISPIN", "LMAXMIX", "NSW", "NGX", "NGY", "NGZ", "NGXF", "NGYF", "NGZF"),
+    "logical": ("LNONCOLLINEAR", "LSORBIT", "LHFCALC"),
+    "numbers": ("MAGMOM", "VCA", "ZVAL"),
+}
 
 
 @dataclass(frozen=True)
 class Tags:
     """The tags of an INCAR that a start density depends on; VASP's defaults where it is silent, None where it has none.
 
-    noncollinear : LNONCOLLINEAR or LSORBIT; magmom : as given; lines : tag to FILE:LINE; path : of the INCAR
+    noncollinear : LNONCOLLINEAR or LSORBIT; magmom, vca, zval : as given; hybrid : LHFCALC
+    nupdown : NUPDOWN, None for the negative ones that stand for none
+    lines : tag to FILE:LINE; path : of the INCAR
     """
 
     icharg: int | None = None
@@ -34,25 +45,41 @@ class Tags:
     lmaxmix: int = LMAXMIX
     nelect: float | None = None
     magmom: tuple[float, ...] | None = None
+    nupdown: float | None = None
+    vca: tuple[float, ...] | None = None
+    zval: tuple[float, ...] | None = None
     metagga: str | None = None
+    hybrid: bool = False
+    nsw: int = 0
     lines: Mapping[str, str] = field(default_factory=dict)
     path: str = "INCAR"
 
     @classmethod
     def of(cls, incar: Incar | None) -> Tags:
-        """The tags of an INCAR; the defaults without one. Raises FormatError for a value that is none."""
+        """The tags of an INCAR; the defaults without one.
+
+        Raises FormatError for a value of the wrong kind, SettingsError for one that VASP does not know.
+        """
         if incar is None:
             return cls()
-        magmom, lmaxmix = incar.numbers("MAGMOM"), incar.integer("LMAXMIX")
+        read = {tag: getattr(incar, kind)(tag) for kind, tags in _KINDS.items() for tag in tags}
+        _refuse_unknown_values(incar, read["ISPIN"])
+        several = {tag: None if read[tag] is None else tuple(read[tag]) for tag in _KINDS["numbers"]}
+        nupdown = read["NUPDOWN"]
         return cls(
-            icharg=incar.integer("ICHARG"),
-            ispin=incar.integer("ISPIN") or 1,
-            noncollinear=bool(incar.logical("LNONCOLLINEAR")) or bool(incar.logical("LSORBIT")),
-            lmaxmix=LMAXMIX if lmaxmix is None else lmaxmix,
-            nelect=incar.number("NELECT"),
-            magmom=None if magmom is None else tuple(magmom),
+            icharg=read["ICHARG"],
+            ispin=read["ISPIN"] or 1,
+            noncollinear=bool(read["LNONCOLLINEAR"]) or bool(read["LSORBIT"]),
+            lmaxmix=LMAXMIX if read["LMAXMIX"] is None else read["LMAXMIX"],
+            nelect=read["NELECT"],
+            magmom=several["MAGMOM"],
+            nupdown=None if nupdown is None or nupdown < 0 else nupdown,
+            vca=several["VCA"],
+            zval=several["ZVAL"],
             metagga=incar.text("METAGGA"),
-            lines={tag: f"{incar.path}:{line}" for tag, line in incar.lines.items()},
+            hybrid=bool(read["LHFCALC"]),
+            nsw=read["NSW"] or 0,
+            lines={tag: incar.place(tag) for tag in incar},
             path=incar.path,
         )
 
@@ -83,28 +110,91 @@ class StartMoments:
     assumptions: tuple[str, ...] = ()
 
 
-def start_moments(structure: Structure, tags: Tags) -> StartMoments:
-    """The moments a run starts with: MAGMOM, else VASP's default of 1 μ_B for each component.
+def _refuse_unknown_values(incar: Incar, ispin: int | None) -> None:
+    """Raise SettingsError for an ISPIN or a PREC that VASP does not know."""
+    from chgtools.fourier.grids import precision_name
 
-    Raises SettingsError when MAGMOM has too few values.
+    if ispin not in (None, 1, 2):
+        raise SettingsError(f"{incar.place('ISPIN')}: found ISPIN = {ispin}; wanted 1 or 2")
+    prec = incar.text("PREC")
+    if prec is not None:
+        try:
+            precision_name(prec)
+        except SettingsError as error:
+            raise SettingsError(f"{incar.place('PREC')}: {error}") from None
+
+
+def start_moments(structure: Structure, tags: Tags) -> StartMoments:
+    """The moments a run starts with: MAGMOM, else VASP's default of 1 μ_B for each component, or NUPDOWN/NIONS.
+
+    Source of the latter: the VASP wiki's page NUPDOWN. Raises SettingsError when MAGMOM has too few values.
     """
     if tags.blocks == 1:
         return StartMoments(None)
     wanted = structure.n_atoms * (3 if tags.noncollinear else 1)
-    assumptions: tuple[str, ...] = ()
     if tags.magmom is None:
-        values = np.ones(wanted)
-        assumptions = ("MAGMOM = 1 for every component (VASP's default)",)
-    elif len(tags.magmom) < wanted:
+        return _default_moments(structure, tags)
+    if len(tags.magmom) < wanted:
         raise SettingsError(
             f"{tags.path}: MAGMOM has {len(tags.magmom)} values, {structure.n_atoms} atoms need {wanted}"
             + (" (three each, non-collinear)" if tags.noncollinear else "")
         )
-    else:
-        values = np.array(tags.magmom[:wanted], dtype=float)  # VASP ignores what is behind
-        if len(tags.magmom) > wanted:
-            assumptions = (f"MAGMOM: the first {wanted} of {len(tags.magmom)} values, as VASP does",)
-    return StartMoments(values.reshape(-1, 3) if tags.noncollinear else values, assumptions)
+    values = np.array(tags.magmom[:wanted], dtype=float)  # VASP ignores what is behind
+    assumptions = []
+    if len(tags.magmom) > wanted:
+        assumptions.append(f"MAGMOM: the first {wanted} of {len(tags.magmom)} values, as VASP does")
+    if tags.nupdown is not None and not tags.noncollinear and abs(values.sum() - tags.nupdown) > SAME:
+        assumptions.append(
+            f"NUPDOWN = {tags.nupdown:g}, MAGMOM adds up to {values.sum():g}: the moments are MAGMOM's, as in VASP's "
+            "own start; they should agree, since VASP keeps up less down electrons at NUPDOWN"
+        )
+    return StartMoments(values.reshape(-1, 3) if tags.noncollinear else values, tuple(assumptions))
+
+
+def _default_moments(structure: Structure, tags: Tags) -> StartMoments:
+    """VASP's moments where there is no MAGMOM."""
+    if tags.noncollinear:
+        sentence = "MAGMOM = 1 for every component (VASP's default)"
+        if tags.nupdown is not None:
+            sentence += "; what VASP makes of NUPDOWN in a non-collinear run is not known"
+        return StartMoments(np.ones((structure.n_atoms, 3)), (sentence,))
+    if tags.nupdown is None:
+        return StartMoments(np.ones(structure.n_atoms), ("MAGMOM = 1 for every component (VASP's default)",))
+    value = tags.nupdown / structure.n_atoms
+    sentence = f"MAGMOM = {value:g} for every atom (VASP's default, NUPDOWN/NIONS)"
+    return StartMoments(np.full(structure.n_atoms, value), (sentence,))
+
+
+def weights(structure: Structure, tags: Tags) -> tuple[float, ...] | None:
+    """VCA, a weight for each group of atoms; None where it is not set, or weighs nothing.
+
+    Raises SettingsError for another number of values than there are groups, and for one that is not positive.
+    """
+    if tags.vca is None:
+        return None
+    groups, place = len(structure.counts), tags.place("VCA")
+    if len(tags.vca) != groups:
+        raise SettingsError(
+            f"{place}: VCA has {len(tags.vca)} values, {structure.formula} has {groups} species; VASP wants one for "
+            "each"
+        )
+    if min(tags.vca) <= 0:
+        raise SettingsError(
+            f"{place}: found VCA = {min(tags.vca):g}; wanted positive weights (leave out what has none)"
+        )
+    return None if set(tags.vca) == {1.0} else tags.vca
+
+
+def require_zval(densities: Sequence[AtomicDensity], tags: Tags) -> None:
+    """Raise MismatchError for a ZVAL that is not that of the potentials, one for each group: VASP stops on it."""
+    own = [density.zval for density in densities]
+    if tags.zval is None or (len(tags.zval) == len(own) and np.allclose(tags.zval, own, rtol=0, atol=SAME)):
+        return
+    given, has = (" ".join(f"{value:g}" for value in values) for values in (tags.zval, own))
+    raise MismatchError(
+        f"{tags.place('ZVAL')}: found ZVAL = {given}, the atomic densities have {has}; VASP stops where they differ: "
+        "remove it (NELECT charges a cell, VCA weighs species)"
+    )
 
 
 def electrons(tags: Tags, given: float | None) -> float | None:

@@ -13,16 +13,15 @@ import numpy as np
 from chgtools.cell import neighbours
 from chgtools.elements import COVALENT_RADII_ANGSTROM, SYMBOLS
 from chgtools.errors import SettingsError
+from chgtools.run.remarks import untrained
 from chgtools.tightbinding.shells import valence_shells
 
 if TYPE_CHECKING:
     from chgtools.cell import Structure
-    from chgtools.formats.incar import Incar
     from chgtools.models.model import DensityModel, Estimate
     from chgtools.run.settings import RunSettings
 
 NEAREST = 0.6  # of the sum of two covalent radii; the nearest atoms of 1400 training structures are 0.63 of it apart
-PBE = ("PE", "--")
 
 
 def expected_error(
@@ -40,10 +39,9 @@ def expected_error(
 
 def _not_calibrated(model: DensityModel, estimate: Estimate, settings: RunSettings) -> list[str]:
     functional = str(model.card.get("functional", "PBE"))
-    used = {density.xc for density in settings.choice.densities} - {functional, ""}
-    reasons = [f"it was found with {functional}, the atoms are {', '.join(sorted(used))}"] if used else []
-    if settings.run.incar is not None and (tags := _other_functional(settings.run.incar)):
-        reasons.append(f"it was found with {functional}, and {settings.run.incar.path} has {', '.join(tags)}")
+    others = {density.xc for density in settings.choice.densities} - {functional, ""}
+    plain = not others and not untrained(settings.run.incar, functional)
+    reasons = [] if plain else [f"it was found with plain {functional}"]
     if settings.charged:
         reasons.append("it was found on neutral cells")
     untried = [symbol for symbol in estimate.unseen if model.knows(symbol) and _has_f_shell(symbol)]
@@ -54,14 +52,6 @@ def _not_calibrated(model: DensityModel, estimate: Estimate, settings: RunSettin
     if near := _nearer_than_in_training(settings.structure):
         reasons.append(near)
     return reasons
-
-
-def _other_functional(incar: Incar) -> list[str]:
-    """Tags by which a run is not plain PBE, as TAG = VALUE."""
-    switched = [tag for tag in ("LHFCALC", "LDAU", "LUSE_VDW") if incar.logical(tag)]
-    named = [tag for tag in ("METAGGA",) if (incar.text(tag) or "--").split()[0].upper() not in ("--", "NONE")]
-    gradient = [tag for tag in ("GGA",) if (incar.text(tag) or "--").split()[0].upper() not in PBE]
-    return [f"{tag} = {incar.text(tag)}" for tag in (*switched, *named, *gradient)]
 
 
 def _nearer_than_in_training(structure: Structure) -> str:

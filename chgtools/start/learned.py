@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from chgtools.fourier.basis import expand
+from chgtools.run.remarks import untrained
 from chgtools.start.superposition import superpose
 
 if TYPE_CHECKING:
@@ -72,6 +73,7 @@ def what_the_model_says(model: DensityModel, estimate: Estimate, settings: RunSe
             f"difference density was added to the SAED"
         )
     functional = str(model.card.get("functional", "PBE"))
+    sentences += untrained(settings.run.incar, functional)
     used = {density.xc for density in settings.choice.densities}
     if used - {functional, ""}:
         sentences.append(

@@ -14,10 +14,10 @@ import numpy as np
 
 from chgtools.formats.structures import as_structure
 from chgtools.fourier.basis import expand
-from chgtools.libraries.choice import Source, choose
+from chgtools.libraries.choice import Source
 from chgtools.run.folder import RunFolder
 from chgtools.run.grid import GridOptions, grid_settings
-from chgtools.run.settings import RunSettings, settings_for
+from chgtools.run.settings import RunSettings, choose_for, settings_for
 from chgtools.start.expected_error import expected_error
 from chgtools.start.learned import learned_difference, what_the_model_says, where_the_moments_come_from
 from chgtools.start.magnetisation import start_magnetisation
@@ -87,11 +87,9 @@ def predict(
     occupancies : "auto" (those of the grid), "learned", "mean", "atoms" or "none"; see chgtools.start.occupancies
     Raises ChgtoolsError (see chgtools.libraries.choice and chgtools.run) when the input contradicts itself.
     """
-    from chgtools.models.choice import choose_model
-
     settings = settings_for(structure, source=source, incar=incar, grid=grid, nelect=nelect)
     atoms, densities, magmom = settings.structure, settings.choice.densities, settings.moments.values
-    chosen = choose_model(atoms, model, prior, _pointing(magmom))
+    chosen = _chosen_model(settings, model, prior)
     total, estimate, error, sentences = _total_density(settings, chosen)
     blocks: list[NDArray[np.floating[Any]]] = [total]
     lines, atomic_moments = [], magmom
@@ -105,6 +103,7 @@ def predict(
     records = start_occupancies(
         atoms, densities, wanted=occupancies, model=chosen.model, moments=atomic_moments, lmaxmix=settings.lmaxmix
     )
+    sentences += _of_weighted_atoms(settings, records.blocks is not None)
     data = VolumetricData("CHGCAR", atoms, blocks, records.blocks or [], lines)
     return Prediction(
         data=data,
@@ -119,6 +118,28 @@ def predict(
         error_percent=error,
         prior=chosen.prior,
     )
+
+
+def _chosen_model(settings: RunSettings, model: str | Path | DensityModel, prior: str) -> ModelChoice:
+    """The weights; none for atoms weighted by VCA, of which no weights have seen any."""
+    from chgtools.models.choice import NONE, ModelChoice, choose_model
+
+    if settings.choice.weights is None:
+        return choose_model(settings.structure, model, prior, _pointing(settings.moments.values))
+    sentences = ("VCA: the density is the SAED of the weighted atoms; no weights of a model have seen such atoms",)
+    return ModelChoice(None, "asked for" if str(model) == NONE else "VCA", sentences)
+
+
+def _of_weighted_atoms(settings: RunSettings, occupancies: bool) -> tuple[str, ...]:
+    """What is inferred of a run with VCA."""
+    if settings.choice.weights is None:
+        return ()
+    sentences = []
+    if occupancies:
+        sentences.append("VCA: the occupancies are those of whole atoms, since VASP weighs their charge (inferred)")
+    if settings.moments.values is not None:
+        sentences.append("VCA: MAGMOM is taken for the whole moment of an atom; whether VASP weighs it is not known")
+    return tuple(sentences)
 
 
 def _pointing(magmom: NDArray[np.float64] | None) -> NDArray[np.float64] | None:
@@ -167,12 +188,12 @@ def saed(
 
     structure : path, pymatgen Structure, ASE Atoms or chgtools Structure
     shape : (nx, ny, nz); by default the fine grid VASP would use (then incar and grid count, as in :func:`predict`)
-    densities : one AtomicDensity per group of the structure; by default those of ``source``
+    densities : one AtomicDensity per group of the structure; by default those of ``source``, weighted by VCA
     method : "auto", "reciprocal" or "real", see :mod:`chgtools.start.superposition`
     """
     atoms, run = as_structure(structure), RunFolder.around(structure, incar=incar)
     if densities is None:
-        densities = choose(atoms, run.source(source)).densities
+        densities = choose_for(run, atoms, run.source(source)).densities
     if shape is None:
         shape = grid_settings(atoms, densities, run.incar, grid or GridOptions()).ngf
     return superpose(atoms, shape, densities, method=method)

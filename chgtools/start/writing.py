@@ -31,7 +31,11 @@ if TYPE_CHECKING:
 FIXED = 11  # the ICHARG that keeps the density of the CHGCAR
 NO_RECORDS = "record-missing"
 # what the INCAR or the POTCAR says, whatever density is made for them
-OF_THE_INPUTS = ("icharg", "lmaxmix", "taucar", "potcar-order")
+OF_THE_INPUTS = (
+    "icharg", "lmaxmix", "taucar", "potcar-order", "incar-statement", "hybrid", "fixed-ions", "line-mode",
+)  # fmt: skip
+# of them, what a run with ICHARG = 11 has not, or does not mind
+NOT_OF_FIXED = ("icharg", "incar-statement", "line-mode")
 
 
 class FaultError(ChgtoolsError):
@@ -118,7 +122,8 @@ def write_under(structure: Any, path: Path, name: Path, options: StartOptions | 
             f"{name}: chgtools made a file that its own check refuses, and did not keep it; please report this: "
             + "; ".join(f"{finding.found} [{finding.code}]" for finding in faults)
         )
-    keeping = [finding.found for finding in (*findings, *fixed) if finding.code != "icharg"]
+    moved = [finding for finding in fixed if finding.code != "fixed-ions"]  # a run that relaxes has another ICHARG
+    keeping = [finding.found for finding in (*findings, *moved) if finding.code not in NOT_OF_FIXED]
     return Start(path, prediction, tuple(findings), tuple(dict.fromkeys(keeping)))
 
 

@@ -166,6 +166,9 @@ def _entry_of_file(
             path, poscar, source=RunFolder.around(path).source(options.source), nelect=options.nelect
         )
         notes = difference.assumptions
+    vca = difference.provenance.get("vca")
+    if vca:
+        raise ChgtoolsError(f"{path}: its atoms are weighted (VCA = {vca}); a store is of whole atoms")
     entry = entry_of(difference, path.name, options.truncation)
     facts = {"kind": options.kind, "source": str(path), "source_sha256": identity}
     name = f"{entry.attributes['formula']}-{_word(path)}-{identity[:12]}"
