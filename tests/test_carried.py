@@ -7,6 +7,7 @@ import pytest
 from pymatgen.core import Lattice, Species, Structure
 from pymatgen.electronic_structure.core import Magmom
 
+import chgtools
 from chgtools.errors import ChgtoolsError
 from chgtools.formats.carried import carried_by
 
@@ -66,3 +67,69 @@ def test_charges():
     assert carried_by(feo(iron=Species("Fe", 3))).charge is None  # an oxidation state is no charge of the cell
     assert carried_by(ase_feo(charges=[1.5, -2.0])).charge == -0.5
     assert carried_by(ase_feo(charges=[2.0, -2.0])).charge is None
+
+
+GRID = chgtools.GridOptions(ngf=(24, 24, 24))
+
+
+def made(source, tmp_path=None, incar=None, **options):
+    if incar is not None:
+        (tmp_path / "INCAR").write_text(incar)
+        options["incar"] = tmp_path / "INCAR"
+    return chgtools.predict(source, grid=GRID, model="none", **options)
+
+
+@pytest.mark.parametrize("source", [feo([-4.0, 1.0]), ase_feo(magmoms=[-4.0, 1.0])], ids=["pymatgen", "ase"])
+def test_without_an_incar_the_moments_are_the_objects(source):
+    found = made(source)
+    assert len(found.data.blocks) == 2
+    np.testing.assert_allclose(found.data.moments[0], [-4, 1])
+    volume = found.data.structure.volume
+    assert found.data.blocks[1].mean() * volume == pytest.approx(-3, abs=1e-6)
+    (said,) = [text for text in found.assumptions if "MAGMOM of the" in text]
+    assert said.startswith("no INCAR: ISPIN = 2 and the MAGMOM of the")
+
+
+def test_vectors_make_a_noncollinear_start():
+    found = made(feo([[0, 3, 0], [0, 0, 0]]))
+    assert len(found.data.blocks) == 4
+    assert [block.mean() * found.data.structure.volume for block in found.data.blocks[1:]] == pytest.approx(
+        [0, 3, 0], abs=1e-6
+    )
+    assert "LNONCOLLINEAR = .TRUE." in " ".join(found.assumptions)
+
+
+@pytest.mark.parametrize(
+    ("incar", "moments", "said"),
+    [
+        ("ISPIN = 2\nMAGMOM = 2 2\n", [2, 2], "MAGMOM: that of the INCAR, not of the pymatgen Structure"),
+        ("ISPIN = 2\n", [1, 1], "are not used: the INCAR, which goes first, has no MAGMOM"),
+        ("ENCUT = 300\n", None, "are not used: the INCAR, which goes first, has no MAGMOM"),
+    ],
+)
+def test_an_incar_goes_first(incar, moments, said, tmp_path):
+    found = made(feo([-4.0, 1.0]), tmp_path, incar)
+    assert said in " ".join(found.assumptions)
+    if moments is None:
+        assert len(found.data.blocks) == 1
+    else:
+        np.testing.assert_allclose(found.data.moments[0], moments)
+
+
+def test_the_charge_is_taken_from_the_electrons(tmp_path):
+    from chgtools.start.writing import StartOptions, write_start
+
+    neutral = made(feo()).electrons_of_atoms
+    for source, charge in ((feo(charge=1), 1), (ase_feo(charges=[0, -2]), -2)):
+        found = made(source)
+        assert found.data.electrons == pytest.approx(neutral - charge, abs=1e-6)
+        assert f"NELECT = {neutral - charge:g}: the charge {charge:+g} of the" in " ".join(found.assumptions)
+    assert made(feo(charge=1), nelect=neutral).data.electrons == pytest.approx(neutral)
+    found = made(feo(charge=1), tmp_path, "ENCUT = 300\n")
+    assert found.data.electrons == pytest.approx(neutral)
+    assert "the charge +1 of the pymatgen Structure is not used" in " ".join(found.assumptions)
+    found = made(feo(charge=1), tmp_path, f"NELECT = {neutral - 2:g}\n")
+    assert found.data.electrons == pytest.approx(neutral - 2)
+    # its own check knows of the charge
+    start = write_start(feo(charge=1), tmp_path / "CHGCAR", StartOptions(model="none"))
+    assert [finding.code for finding in start.findings] == ["record-missing"]

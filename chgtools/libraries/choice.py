@@ -60,6 +60,12 @@ class Choice:
     def labels(self) -> tuple[str, ...]:
         return tuple(density.label for density in self.densities)
 
+    @property
+    def electrons(self) -> float:
+        """ΣZVAL."""
+        pairs = zip(self.densities, self.structure.counts, strict=True)
+        return float(sum(density.zval * count for density, count in pairs))
+
     def weighted(self, weights: tuple[float, ...] | None, place: str) -> Choice:
         """The same of atoms weighted by the VCA at ``place``, one weight for each group; unchanged for None."""
         if weights is None:

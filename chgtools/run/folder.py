@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from chgtools.errors import FormatError
+from chgtools.formats.carried import Carried, carried_by
 from chgtools.formats.streams import SUFFIXES, stem
 from chgtools.run.tags import Tags
 
@@ -37,12 +38,14 @@ class RunFolder:
     step : how names of its files end where the folder keeps several steps, such as ".relax2"; "" for one
     named : input to the path that a caller gave for it; those go before the files of the folder
     atoms : the structure, where it is in memory; it goes before any POSCAR
+    carried : moments and charge that an object in memory has; an INCAR goes before them
     """
 
     folder: Path | None
     named: Mapping[str, Path] = field(default_factory=dict)
     atoms: Structure | None = None
     step: str = ""
+    carried: Carried = field(default_factory=Carried)
 
     @classmethod
     def around(cls, start: Any = None, **named: Path | str | None) -> RunFolder:
@@ -57,7 +60,7 @@ class RunFolder:
             of_a_step = _OF_A_STEP.fullmatch(stem(start))
             step = of_a_step[1] if of_a_step and folder != Path(start) else ""
         named_paths = {name.upper(): Path(path) for name, path in named.items() if path is not None}
-        return cls(folder, named_paths, step=step)
+        return cls(folder, named_paths, step=step, carried=carried_by(start))
 
     def path(self, name: str) -> Path | None:
         """Where an input is, such as "INCAR": the path named, else NAME in the folder, plain before compressed."""
@@ -104,6 +107,12 @@ class RunFolder:
         """The same run of atoms that are in memory. What was read stays read."""
         return self._changed(atoms=atoms)
 
+    def with_electrons(self, nelect: float) -> RunFolder:
+        """The same run with this NELECT."""
+        run = self._changed()
+        run.__dict__["tags"] = replace(self.tags, nelect=nelect)
+        return run
+
     def _changed(self, **changes: Any) -> RunFolder:
         run = replace(self, **changes)
         for name in ("incar", "tags", "potcar"):
@@ -129,8 +138,8 @@ class RunFolder:
 
     @cached_property
     def tags(self) -> Tags:
-        """What the INCAR says on the start density; VASP's defaults without an INCAR."""
-        return Tags.of(self.incar)
+        """What the INCAR says on the start density; without one the object's moments, else VASP's defaults."""
+        return Tags.of(self.incar) if self.incar is not None else Tags.with_moments(self.carried.moments)
 
     @cached_property
     def potcar(self) -> list[AtomicDensity] | None:
@@ -156,9 +165,24 @@ class RunFolder:
     def assumptions(self) -> tuple[str, ...]:
         """Which INCAR was found, or that there is none; nothing on one that was named. Copies of the POTCAR too."""
         if self.path(INCAR) is None:
-            return ("no INCAR: VASP's defaults, no spin polarisation",)
+            return self._without_incar()
         copies = tuple(f"{path} is not read: {self.path(POTCAR)} goes first" for path in self._copies(POTCAR)[1:])
+        copies += self._moments_not_used()
         return copies if INCAR in self.named else (f"INCAR: {self.found(INCAR)}", *copies)
+
+    def _without_incar(self) -> tuple[str, ...]:
+        if self.carried.moments is None:
+            return ("no INCAR: VASP's defaults, no spin polarisation",)
+        spin = "LNONCOLLINEAR = .TRUE." if self.carried.moments.ndim == 2 else "ISPIN = 2"
+        said = f"no INCAR: {spin} and the MAGMOM of the {self.carried.source}, else VASP's defaults"
+        return (said, *self.carried.assumptions)
+
+    def _moments_not_used(self) -> tuple[str, ...]:
+        if self.carried.moments is None:
+            return ()
+        if self.tags.magmom is not None:
+            return (f"MAGMOM: that of the INCAR, not of the {self.carried.source}",)
+        return (f"the moments of the {self.carried.source} are not used: the INCAR, which goes first, has no MAGMOM",)
 
     def source(self, source: Source | None = None) -> Source:
         """``source``, with the POTCAR of the run where it names no origin of the atomic densities itself."""

@@ -50,8 +50,7 @@ class RunSettings:
     @property
     def electrons_of_atoms(self) -> float:
         """ΣZVAL."""
-        pairs = zip(self.choice.densities, self.structure.counts, strict=True)
-        return float(sum(density.zval * count for density, count in pairs))
+        return self.choice.electrons
 
 
 def choose_for(run: RunFolder, structure: Structure, source: Source) -> Choice:
@@ -87,7 +86,20 @@ def settings_for(
     grids = grid_settings(atoms, choice.densities, run.incar, grid or GridOptions())
     require_memory(grids.ngf, run.tags.blocks)
     moments = start_moments(atoms, run.tags)
-    nelect = electrons(run.tags, nelect)
-    noted = (*run.assumptions, *remarks(run.incar))
+    run, nelect, charge = _electrons(run.of(atoms), choice, nelect)
+    noted = (*run.assumptions, *remarks(run.incar), *charge)
     assumed = (*noted, *choice.assumptions, *grids.assumptions, *moments.assumptions)
-    return RunSettings(run.of(atoms), atoms, choice, grids, moments, nelect, assumed)
+    return RunSettings(run, atoms, choice, grids, moments, nelect, assumed)
+
+
+def _electrons(run: RunFolder, choice: Choice, given: float | None) -> tuple[RunFolder, float | None, tuple[str, ...]]:
+    """NELECT, the run with it where it follows from the charge of an object in memory, and what is to be said."""
+    nelect, charge = electrons(run.tags, given), run.carried.charge
+    if nelect is not None or charge is None:
+        return run, nelect, ()
+    what = f"the charge {charge:+g} of the {run.carried.source}"
+    if run.incar is not None:
+        return run, None, (f"{what} is not used: the INCAR, which goes first, has no NELECT",)
+    nelect = choice.electrons - charge
+    run = run.with_electrons(nelect)
+    return run, electrons(run.tags, None), (f"NELECT = {nelect:g}: {what}",)

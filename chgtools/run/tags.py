@@ -83,6 +83,13 @@ class Tags:
             path=incar.path,
         )
 
+    @classmethod
+    def with_moments(cls, moments: NDArray[np.float64] | None) -> Tags:
+        """Those of a run with these moments, (n_atoms,) or (n_atoms, 3); VASP's defaults for None."""
+        if moments is None:
+            return cls()
+        return cls(ispin=2, noncollinear=moments.ndim == 2, magmom=tuple(map(float, moments.ravel())))
+
     def place(self, tag: str) -> str:
         """FILE:LINE of a tag, the file alone where it is not set."""
         return self.lines.get(tag, self.path)
