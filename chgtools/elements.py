@@ -7,3 +7,5 @@ SYMBOLS = (
     "Og"
 ).split()
 """SYMBOLS[0] is H, with the atomic number 1."""
+
+ELEMENT_OF = {"D": "H", "T": "H"}  # isotopes that files name as if they were elements

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from chgtools.cell import require_apart, require_right_handed
+from chgtools.formats.structure_files import is_of_vasp
 from chgtools.formats.structures import as_structure
 from chgtools.libraries.choice import Choice, choose
 from chgtools.run.folder import RunFolder
@@ -13,8 +15,6 @@ from chgtools.run.grid import GridOptions, GridSettings, grid_settings
 from chgtools.run.tags import StartMoments, electrons, start_moments
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from chgtools.cell import Structure
     from chgtools.libraries.choice import Source
 
@@ -68,5 +68,14 @@ def settings_for(
     grids = grid_settings(atoms, choice.densities, run.incar, grid or GridOptions())
     moments = start_moments(atoms, run.tags)
     nelect = electrons(run.tags, nelect)
-    assumed = (*run.assumptions, *choice.assumptions, *grids.assumptions, *moments.assumptions)
+    assumed = (
+        *_of_the_file(structure, given), *run.assumptions, *choice.assumptions, *grids.assumptions, *moments.assumptions
+    )  # fmt: skip
     return RunSettings(run.of(atoms), atoms, choice, grids, moments, nelect, assumed)
+
+
+def _of_the_file(structure: Any, given: Structure) -> tuple[str, ...]:
+    """What VASP wants of a structure that is in no POSCAR."""
+    if not isinstance(structure, (str, Path)) or is_of_vasp(structure):
+        return ()
+    return (f"{structure} is no POSCAR: that of the run must have these atoms in this order, {given.formula}",)
