@@ -308,6 +308,17 @@ def test_names_in_a_batch(tmp_path, monkeypatch):
         read_list(Path("list.txt"))
 
 
+def test_a_saed_says_that_it_does_not_hold_nelect(tmp_path):
+    poscar.write(OURS, tmp_path / "POSCAR")
+    (tmp_path / "INCAR").write_text("ENCUT = 200\nNELECT = 20\n")
+    done = run("saed", tmp_path / "POSCAR", "-o", tmp_path / "CHGCAR")
+    said = f"note: the SAED holds the atoms' 21 electrons, not NELECT = 20 ({tmp_path / 'INCAR'}:2)"
+    assert (done.exit_code, said in done.stderr) == (0, True)
+    assert chgcar.read(tmp_path / "CHGCAR").electrons == pytest.approx(21, abs=1e-6)
+    (tmp_path / "INCAR").write_text("ENCUT = 200\nNELECT = 21\n")
+    assert "NELECT" not in run("saed", tmp_path / "POSCAR", "-o", tmp_path / "CHGCAR", "--force").stderr
+
+
 # --- deuterium ------------------------------------------------------------------------------------------------------
 
 

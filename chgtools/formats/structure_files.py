@@ -52,8 +52,8 @@ def read_one(path: str | Path) -> Any:
     found, error = _all(file, _stamp(file))
     if number is None and len(found) > 1:
         raise FormatError(
-            f"holds {len(found)} structures; name one of them, {path}:1 to {path}:{len(found)} (`chgtools predict --batch` "
-            "takes every one of an XDATCAR or an xyz file)",
+            f"holds {len(found)} structures; name one of them, {path}:1 to {path}:{len(found)} (`chgtools predict "
+            "--batch` takes every one of an XDATCAR or an xyz file)",
             path,
         )
     index = 1 if number is None else number
