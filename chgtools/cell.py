@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from chgtools.elements import ELEMENT_OF
 from chgtools.errors import ChgtoolsError, MismatchError
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ class Structure:
     """Atoms in a periodic cell, in the groups of a POSCAR.
 
     lattice : (3, 3) float64, Å, lattice vectors as rows
-    species : one name per group in file order, such as ("Fe", "O", "Fe"); an element, never a label;
+    species : one name per group in file order, such as ("Fe", "O", "Fe"); an element or D or T, never a label;
         all "" when the file names none (VASP 4)
     counts : atoms in each group
     frac : (n_atoms, 3) float64, fractional, any periodic image, in file order
@@ -83,9 +84,14 @@ class Structure:
         return np.repeat(np.arange(len(self.counts)), self.counts)
 
     @property
+    def group_elements(self) -> tuple[str, ...]:
+        """One element per group; H for D and T."""
+        return tuple(ELEMENT_OF.get(name, name) for name in self.species)
+
+    @property
     def elements(self) -> tuple[str, ...]:
-        """One element per atom."""
-        return tuple(name for name, count in zip(self.species, self.counts, strict=True) for _ in range(count))
+        """One element per atom; H for D and T."""
+        return tuple(name for name, count in zip(self.group_elements, self.counts, strict=True) for _ in range(count))
 
     @property
     def formula(self) -> str:

@@ -17,3 +17,5 @@ COVALENT_RADII_ANGSTROM = (
     2.00, 1.96, 1.90, 1.87, 1.80, 1.69,
 )  # fmt: skip
 """From H to Cm: B. Cordero et al., Dalton Trans. 2008, 2832."""
+
+ELEMENT_OF = {"D": "H", "T": "H"}  # isotopes that files name as if they were elements

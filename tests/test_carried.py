@@ -133,3 +133,13 @@ def test_the_charge_is_taken_from_the_electrons(tmp_path):
     # its own check knows of the charge
     start = write_start(feo(charge=1), tmp_path / "CHGCAR", StartOptions(model="none"))
     assert [finding.code for finding in start.findings] == ["record-missing"]
+
+
+def test_moments_in_files_count_as_those_of_objects(tmp_path):
+    pytest.importorskip("ase")
+    (tmp_path / "s.json").write_text(feo([-4.0, 1.0], charge=1).to_json())
+    ase_feo(magmoms=[3.0, 0.0]).write(tmp_path / "s.extxyz", format="extxyz")
+    for name, moments, charge in (("s.json", [-4, 1], 1), ("s.extxyz", [3, 0], 0)):
+        found = made(tmp_path / name)
+        np.testing.assert_allclose(found.data.moments[0], moments)
+        assert found.data.electrons == pytest.approx(found.electrons_of_atoms - charge)

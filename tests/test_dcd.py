@@ -175,6 +175,38 @@ def test_electrons_must_agree_with_the_atoms(run):
         chgtools.difference_density(charged, iron, densities=right, nelect=20)
 
 
+def charged(folder, electrons: float, incar: str | None):
+    """A CHGCAR of so many electrons, with an INCAR beside it."""
+    folder.mkdir()
+    atoms = structure()
+    density = superpose(atoms, (12, 10, 16), ATOMS) * (electrons / 14)
+    chgcar.write(VolumetricData("CHGCAR", atoms, [density]), folder / "CHGCAR")
+    if incar is not None:
+        (folder / "INCAR").write_text(incar)
+    return folder / "CHGCAR"
+
+
+def test_nelect_is_that_of_the_incar_beside_each_file(tmp_path):
+    """A defect in several charges: each run has its own number."""
+    for electrons in (13, 14, 15.5):
+        file = charged(tmp_path / str(electrons), electrons, f"ENCUT = 400\nNELECT = {electrons}\n")
+        made = chgtools.difference_density(file, densities=ATOMS)
+        assert made.dcd.mean() * made.structure.volume == pytest.approx(electrons - 14, abs=1e-6)
+        assert f"NELECT = {electrons:g} ({file.parent / 'INCAR'}:2)" in made.assumptions
+    with pytest.raises(MismatchError, match=r"holds 13\.00000 electrons, its atoms 14"):
+        chgtools.difference_density(charged(tmp_path / "no", 13, None), densities=ATOMS)
+    wrong = charged(tmp_path / "wrong", 13, "NELECT = 12\n")
+    with pytest.raises(MismatchError, match=r"holds 13\.00000 electrons, NELECT = 12 stands in .*wrong/INCAR:1"):
+        chgtools.difference_density(wrong, densities=ATOMS)
+    assert chgtools.difference_density(wrong, densities=ATOMS, nelect=13).electrons == pytest.approx(13, abs=1e-6)
+
+
+def test_an_incar_that_cannot_be_read_stops_no_neutral_cell(tmp_path):
+    file = charged(tmp_path / "run", 14, "NELECT = many\n")
+    made = chgtools.difference_density(file, densities=ATOMS)
+    assert any("the INCAR beside the file is not used" in sentence for sentence in made.assumptions)
+
+
 def test_a_poscar_beside_the_file_is_found_and_said(run):
     folder, data, _ = run
     made = chgtools.difference_density(folder / "CHGCAR", densities=ATOMS)

@@ -1,6 +1,7 @@
 """The files of a batch: its list of structures, where each CHGCAR goes, and the manifest of what is done.
 
-The list has one structure to a line: a POSCAR, or a run folder that holds one. The manifest has one JSON object to a
+The list has one structure to a line: a file, or a run folder that holds a POSCAR; every structure of an XDATCAR or an
+xyz file is one of the batch, FILE:12 is its twelfth alone. The manifest has one JSON object to a
 line, one line for each structure that was done or failed; a job array writes one manifest for each shard:
 
     structures.txt   structures.txt.manifest.jsonl   structures.txt.manifest.2-of-8.jsonl
@@ -12,13 +13,14 @@ import json
 import os
 import re
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from chgtools.errors import AssumptionWarning, ChgtoolsError, FormatError, SettingsError
 from chgtools.formats.streams import stem
+from chgtools.formats.structure_files import count_at_once, split_frame
 from chgtools.run.folder import POSCAR, RunFolder
 
 _FIRST = b'{"structure": '  # how each line of a manifest begins
@@ -49,8 +51,8 @@ class Shard:
 class Item:
     """One structure of a batch.
 
-    name : as the list has it, normalised; the manifest knows the structure by it
-    structure : the POSCAR
+    name : as the list has it, normalised, FILE:N of a file of several; the manifest knows the structure by it
+    structure : the POSCAR, or FILE:N
     output : the CHGCAR to write
     line : in the list
     """
@@ -79,26 +81,43 @@ def read_list(path: Path, folder: Path | None = None) -> list[Item]:
         name = line.strip()
         if not name or name.startswith("#"):
             continue
-        item = _item(os.path.normpath(name), number, folder)
-        place = item.output.absolute()
-        if place in lines_of:
-            raise FormatError(
-                f"{name} would be written to {item.output}, as line {lines_of[place]} is; remove one of the two",
-                path,
-                number,
-            )
-        lines_of[place] = number
-        items.append(item)
+        for item in _items(os.path.normpath(name), number, folder):
+            place = item.output.absolute()
+            if place in lines_of:
+                raise FormatError(
+                    f"{name} would be written to {item.output}, as line {lines_of[place]} is; remove one of the two",
+                    path,
+                    number,
+                )
+            lines_of[place] = number
+            items.append(item)
     if not items:
         raise FormatError("names no structure; wanted one POSCAR or run folder to a line", path)
     return items
 
 
-def _item(name: str, line: int, folder: Path | None) -> Item:
+def _items(name: str, line: int, folder: Path | None) -> Iterator[Item]:
+    """What a line of the list means: one structure, or all those of an XDATCAR or an xyz file."""
     given = Path(name)
-    structure = (RunFolder.around(given).path(POSCAR) or given / POSCAR) if given.is_dir() else given
-    word = stem(structure)
-    output = structure.parent / ("CHGCAR" if word in _PLAIN else f"CHGCAR.{word.removeprefix('POSCAR.')}")
+    if given.is_dir():
+        yield _item(name, RunFolder.around(given).path(POSCAR) or given / POSCAR, None, line, folder)
+        return
+    file, frame = split_frame(given)
+    # the usual names are not looked into: a list may have many thousands of them on a slow disk
+    count = 1 if frame is not None or stem(file) in _PLAIN or not file.is_file() else count_at_once(file)
+    if count == 1:
+        yield _item(name, file, frame, line, folder)
+        return
+    for number in range(1, count + 1):
+        yield _item(f"{name}:{number}", file, number, line, folder)
+
+
+def _item(name: str, file: Path, frame: int | None, line: int, folder: Path | None) -> Item:
+    word = stem(file)
+    output = file.parent / ("CHGCAR" if word in _PLAIN else f"CHGCAR.{word.removeprefix('POSCAR.')}")
+    structure = file
+    if frame is not None:
+        structure, output = Path(f"{file}:{frame}"), output.with_name(f"{output.name}-{frame:04d}")
     if folder is not None:
         # A path that leads out of the current folder is written out, so that every CHGCAR stays inside the folder
         inside = output.absolute() if output.is_absolute() or output.parts[0] == ".." else output

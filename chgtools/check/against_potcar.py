@@ -74,7 +74,7 @@ def _order(inputs: Inputs, structure: Structure) -> list[Finding]:
     """Data sets that are not the structure's groups."""
     assert inputs.potcar is not None
     elements = [density.element for density in inputs.potcar]
-    named = list(structure.species) if all(structure.species) else None
+    named = list(structure.group_elements) if all(structure.species) else None
     if named == elements or (named is None and len(elements) == len(structure.counts)):
         return []
     wanted = " ".join(named) if named else f"{len(structure.counts)} groups"

@@ -27,9 +27,9 @@ ONE_FIELD = (".cube", ".cub", ".xsf")
 def convert(source: Path, target: Path, block: str | None, force: bool) -> None:
     """Convert a volumetric file; the formats are told by the names.
 
-    Names that hold CHGCAR, CHG, AECCAR0, LOCPOT, ... are VASP's; .cube and .xsf are Gaussian's and XCrySDen's; .gz,
-    .bz2, .xz, .zst and .lz4 behind them compress. Units follow the format: electrons/bohr³ in cube and XSF files,
-    density times volume in a CHGCAR. What the target cannot hold is named on stderr.
+    Names that hold CHGCAR, AECCAR0, LOCPOT, ..., or CHG as a word, are VASP's; .cube and .xsf are Gaussian's and
+    XCrySDen's; .gz, .bz2, .xz, .zst and .lz4 behind them compress. Units follow the format: electrons/bohr³ in cube
+    and XSF files, density times volume in a CHGCAR. What the target cannot hold is named on stderr.
     """
     from chgtools.formats import read, write
     from chgtools.formats.chgcar import kind_of

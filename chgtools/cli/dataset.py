@@ -40,7 +40,7 @@ def dataset() -> None:
 @click.option("--kind", default="vasp", show_default=True, metavar="KIND",
               help="What these structures are, such as surface; for `split --hold-out`.")  # fmt: skip
 @click.option("--nelect", type=click.FloatRange(min=0, min_open=True), metavar="N",
-              help="Electrons of charged cells given as CHGCARs.")  # fmt: skip
+              help="Electrons of charged cells, in place of NELECT in the INCAR beside each CHGCAR.")  # fmt: skip
 @density_options
 @json_option
 def build(

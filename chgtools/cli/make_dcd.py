@@ -26,7 +26,7 @@ from chgtools.errors import ChgtoolsError
 @output_option(required=False, help="HDF5 file, or a folder for several; by default CHGCAR.dcd.h5 beside each CHGCAR.")
 @density_options
 @click.option("--nelect", type=click.FloatRange(min=0, min_open=True), metavar="N",
-              help="Electrons of a charged cell; otherwise the file must hold the sum of ZVAL.")  # fmt: skip
+              help="Electrons of a charged cell, in place of NELECT in the INCAR beside each CHGCAR.")  # fmt: skip
 @click.option("--no-saed", is_flag=True, help="Do not store the SAED (half the size; it can be made again).")
 @float32_option
 @force_option
@@ -45,7 +45,8 @@ def make_dcd(
 
     Give the POSCAR (or CONTCAR) of the run behind its CHGCAR: its positions have full precision. Without one, the
     POSCAR or CONTCAR beside the CHGCAR is taken if it is the same structure, else the header's 6 decimals. A POTCAR
-    beside the CHGCAR is used unless another source is named. With several CHGCARs a bad one stops no other.
+    beside the CHGCAR is used unless another source is named. The file must hold NELECT of the INCAR beside it, without
+    one the sum of ZVAL. With several CHGCARs a bad one stops no other.
     """
     from chgtools.dcd.pairs import pair_files
 

@@ -82,11 +82,14 @@ def predict(
 ) -> None:
     """Write the start density of POSCAR as a CHGCAR: SAED + learned difference density, with the INCAR's spin blocks.
 
-    INCAR and POTCAR beside POSCAR are used unless others are named. With a POTCAR the file holds augmentation
-    occupancies too. The file is checked as `chgtools check` does it; what that finds is printed on stderr.
+    POSCAR may be any file with a structure that chgtools, pymatgen or ASE reads (CIF, extended xyz, ...); of several in
+    a file, such as an XDATCAR, XDATCAR:12 is the twelfth. INCAR and POTCAR beside it are used unless others are named.
+    With a POTCAR the file holds augmentation occupancies too. The file is checked as `chgtools check` does it; what
+    that finds is printed on stderr.
 
-    With --batch LIST in place of POSCAR: a CHGCAR beside each POSCAR of the list (or, with -o, in that folder). A
-    batch that was stopped goes on when it is called again; a structure that fails stops no other. Exit code 3 with
+    With --batch LIST in place of POSCAR: a CHGCAR beside each POSCAR of the list (or, with -o, in that folder), and for
+    every structure of an XDATCAR or an xyz file (CHGCAR.XDATCAR-0001, ...). A batch that was stopped goes on when it is
+    called again; a structure that fails stops no other. Exit code 3 with
     --batch: all are written, and VASP would refuse or drop some.
     """
     if structures is not None:

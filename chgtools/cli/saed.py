@@ -49,7 +49,12 @@ def saed(
     from chgtools.volumetric import VolumetricData
 
     settings = settings_for(poscar, source=source_of(options), incar=incar, grid=grid_of(options))
-    print_notes(settings.assumptions)
+    notes = settings.assumptions
+    atomic, nelect = settings.electrons_of_atoms, settings.nelect
+    if nelect is not None and abs(nelect - atomic) > 1e-9 * atomic:
+        told = f"the SAED holds the atoms' {atomic:g} electrons, not NELECT = {nelect:g}"
+        notes += (f"{told} ({settings.run.tags.place('NELECT')}); `chgtools predict --model none` scales it",)
+    print_notes(notes)
     density = superpose(settings.structure, settings.grid.ngf, settings.choice.densities, method=method)
     data = VolumetricData("CHGCAR", settings.structure, [density])
     write(data, output)
@@ -59,7 +64,7 @@ def saed(
         "electrons": data.electrons,
         "minimum": float(density.min()),
         "labels": settings.choice.labels,
-        "assumptions": settings.assumptions,
+        "assumptions": notes,
     }
     if as_json:
         click.echo(json.dumps(facts))

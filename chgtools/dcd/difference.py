@@ -45,7 +45,7 @@ def difference_density(
     structure : the POSCAR of its run, at full precision; the file's own header (6 decimals) when None
     source, densities : where the atoms come from (see chgtools.libraries.choice), or one density per group; those of
         ``source`` are weighted by the VCA of an INCAR beside the file
-    nelect : electrons of a charged cell; otherwise the file must hold ΣZVAL
+    nelect : electrons of a charged cell; by default NELECT of the INCAR beside the file, else it must hold ΣZVAL
     Raises MismatchError when the structure is not the file's, or ΣZVAL contradicts the file's electrons.
     """
     data = charge if isinstance(charge, VolumetricData) else chgcar.read(charge, dtype=dtype)
@@ -57,7 +57,8 @@ def difference_density(
     atoms = choice.structure
     electrons = data.electrons
     assert electrons is not None
-    check_electrons(data, atoms, choice, electrons, nelect)
+    wanted, where, said = (nelect, "is given", ()) if nelect is not None else _nelect_of(run)
+    check_electrons(data, atoms, choice, electrons, wanted, where)
     reference = superpose(atoms, data.shape, choice.densities).astype(data.total.dtype, copy=False)
     # density x volume is what the file holds: with the POSCAR's own volume the electrons stay the same
     factor = data.structure.volume / atoms.volume
@@ -74,7 +75,7 @@ def difference_density(
         moments=data.moments,
         channels=_channels(data, atoms, choice),
         provenance=_provenance(data, choice),
-        assumptions=assumptions + incar_notes + choice.assumptions,
+        assumptions=assumptions + incar_notes + said + choice.assumptions,
     )
 
 
@@ -106,6 +107,15 @@ def _settle_structure(data: VolumetricData, structure: Any) -> tuple[Structure, 
             continue
         return _with_labels(atoms, data.structure), (f"positions of {run.found(name)}",)
     return data.structure, ("no POSCAR: positions are those of the header, with 6 decimals",)
+
+
+def _nelect_of(run: RunFolder) -> tuple[float | None, str, tuple[str, ...]]:
+    """NELECT of the INCAR beside a file, where it stands, and what to say of it; None without one."""
+    nelect = run.tags.nelect
+    if nelect is None:
+        return None, "", ()
+    place = run.tags.place("NELECT")
+    return nelect, f"stands in {place}", (f"NELECT = {nelect:g} ({place})",)
 
 
 def _with_labels(atoms: Structure, header: Structure) -> Structure:

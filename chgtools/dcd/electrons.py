@@ -16,16 +16,22 @@ ELECTRON_TOLERANCE = 3e-5
 
 
 def check_electrons(
-    data: VolumetricData, atoms: Structure, choice: Choice, electrons: float, nelect: float | None
+    data: VolumetricData, atoms: Structure, choice: Choice, electrons: float, nelect: float | None, where: str
 ) -> None:
-    """Raise MismatchError unless the file holds ΣZVAL electrons, or ``nelect`` where it is given."""
+    """Raise MismatchError unless the file holds ΣZVAL electrons, or ``nelect`` where it is known.
+
+    where : what the number comes from, such as "is given"
+    """
     zval_sum = sum(d.zval * count for d, count in zip(choice.densities, atoms.counts, strict=True))
     wanted = zval_sum if nelect is None else nelect
     if abs(electrons - wanted) <= ELECTRON_TOLERANCE * max(wanted, 1.0) * (1 if data.kind != "CHG" else 10):
         return
     name = data.source or "the file"
     if nelect is not None:
-        raise MismatchError(f"{name} holds {electrons:.5f} electrons, NELECT = {nelect:g} is given; they must agree")
+        raise MismatchError(
+            f"{name} holds {electrons:.5f} electrons, NELECT = {nelect:g} {where}; they must agree (--nelect goes "
+            "before an INCAR)"
+        )
     parts = " + ".join(f"{n} x {d.zval:g} ({d.label})" for n, d in zip(atoms.counts, choice.densities, strict=True))
     raise MismatchError(
         f"{name} holds {electrons:.5f} electrons, its atoms {zval_sum:g} = {parts}; {_mend(atoms, choice, electrons)}"

@@ -5,24 +5,34 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from chgtools.errors import SettingsError
+from chgtools.errors import FormatError, SettingsError
 from chgtools.formats import chgcar
 
 
 def pair_files(files: Sequence[Path]) -> list[tuple[Path, Path | None]]:
     """(CHGCAR, its POSCAR or None) of a list in which a POSCAR stands behind its CHGCAR.
 
-    Names tell which is which; of exactly two files the first is the charge density. Raises SettingsError for a
-    POSCAR without a CHGCAR before it.
+    Their contents tell which is which, their names where a file is not there or is neither; of exactly two files that
+    tell nothing the first is the charge density. Raises SettingsError for a POSCAR without a CHGCAR before it.
     """
-    if len(files) == 2 and chgcar.kind_of(files[1]) is None:
-        return [(files[0], files[1])]
+    charges = [_is_charge(file) for file in files]
+    if charges in ([None], [False], [None, None], [None, False]):
+        charges[0] = True
     pairs: list[tuple[Path, Path | None]] = []
-    for file in files:
-        if chgcar.kind_of(file) is not None or len(files) == 1:
+    for file, charge in zip(files, charges, strict=True):
+        if charge:
             pairs.append((file, None))
         elif pairs and pairs[-1][1] is None:
             pairs[-1] = (pairs[-1][0], file)
         else:
-            raise SettingsError(f"{file}: its name is no CHGCAR's, and no CHGCAR without a POSCAR stands before it")
+            raise SettingsError(f"{file}: is no CHGCAR, and no CHGCAR without a POSCAR stands before it")
     return pairs
+
+
+def _is_charge(file: Path) -> bool | None:
+    """None where neither content nor name tells."""
+    try:
+        holds = chgcar.holds_grid(file)
+    except FormatError:  # not there, or no text: whoever reads it says so
+        holds = None
+    return (chgcar.kind_of(file) is not None or None) if holds is None else holds

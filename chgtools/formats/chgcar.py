@@ -31,13 +31,14 @@ Sources: VASP wiki (CHGCAR, LOCPOT, ELFCAR, PARCHG) and 83 real files of VASP 4.
 
 from __future__ import annotations
 
+import re
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from chgtools.errors import AssumptionWarning, SettingsError
+from chgtools.errors import AssumptionWarning, FormatError, SettingsError
 from chgtools.formats import poscar
 from chgtools.formats.chgcar_reader import Parser, read_grid_line
 from chgtools.formats.chgcar_writer import check_sections, write_sections
@@ -47,14 +48,31 @@ from chgtools.volumetric import DENSITY_KINDS, KINDS, VolumetricData
 if TYPE_CHECKING:
     from chgtools.cell import Structure
 
+_CHG = re.compile(r"(?<![A-Z0-9])CHG(?![A-Z])")  # as a word: CHG.old, si_CHG, CHG2; not CHGNet and not CHGTOT
+
 
 def kind_of(path: str | Path) -> str | None:
-    """Kind of file by its name (AECCAR2 of run/AECCAR2.bak.gz), or None."""
+    """Kind of file by its name (AECCAR2 of run/AECCAR2.bak.gz), or None. A hint: POSCAR_chgnet is no CHG by it."""
     name = stem(path).upper()
-    for kind in (*[k for k in KINDS if k != "CHG"], "CHG"):
-        if kind in name:
-            return kind
-    return None
+    kind = next((kind for kind in KINDS if kind != "CHG" and kind in name), None)
+    return kind or ("CHG" if _CHG.search(name) else None)
+
+
+def holds_grid(path: str | Path) -> bool | None:
+    """Whether a grid line stands behind the atoms of a file; None for a file that does not begin with atoms.
+
+    Raises FormatError for a file that is not there.
+    """
+    with LineReader(path) as reader:
+        try:
+            poscar.parse(reader)
+        except FormatError:
+            return None
+        try:
+            read_grid_line(reader)
+        except FormatError:
+            return False
+    return True
 
 
 def read_header(path: str | Path) -> tuple[Structure, tuple[int, int, int]]:
@@ -72,21 +90,20 @@ def read(path: str | Path, kind: str | None = None, dtype: Any = np.float64) -> 
     arrays (nx, ny, nz) in Fortran order.
     Raises FormatError, with file and line, for a file that is short, overfull or garbled, holds a value that is not
     finite, or whose pieces contradict each other. Warns AssumptionWarning when neither name nor ``kind`` says what
-    the file is and it is taken for a CHGCAR.
+    the file is and it is taken for a CHGCAR, or by its numbers' five digits for a CHG.
     """
-    kind = _settle_kind(path, kind)
+    named = kind or kind_of(path)
+    if named is not None and named not in KINDS:
+        raise SettingsError(f"unknown kind of file {named!r}; wanted one of {', '.join(KINDS)}")
     with LineReader(path) as reader:
-        return Parser(reader, kind, dtype).parse()
-
-
-def _settle_kind(path: str | Path, kind: str | None) -> str:
-    kind = kind or kind_of(path)
-    if kind is None:
-        warnings.warn(AssumptionWarning(f"{path}: the name tells no kind of file; read as a CHGCAR"), stacklevel=3)
-        return "CHGCAR"
-    if kind not in KINDS:
-        raise SettingsError(f"unknown kind of file {kind!r}; wanted one of {', '.join(KINDS)}")
-    return kind
+        data = Parser(reader, named or "CHGCAR", dtype).parse()
+    if named is None:
+        five_digits = data.layout.blocks[0].number_format == "G"
+        data.kind = "CHG" if five_digits else "CHGCAR"
+        why = ", for its five digits" if five_digits else ""
+        sentence = f"{path}: the name tells no kind of file; read as a {data.kind}{why}"
+        warnings.warn(AssumptionWarning(sentence), stacklevel=2)
+    return data
 
 
 def write(data: VolumetricData, path: str | Path, kind: str | None = None) -> None:

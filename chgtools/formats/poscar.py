@@ -20,11 +20,15 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from chgtools.cell import Structure
 from chgtools.formats.streams import LineReader, writing
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 # Fortran reals; a sign may touch the number before it
 _REAL = re.compile(rb"[+-]?(?:\d+\.?\d*|\.\d+)(?:[EeDd][+-]?\d+)?")
@@ -143,12 +147,16 @@ def parse(reader: LineReader) -> Structure:
     cartesian = line.strip()[:1] in (b"C", b"c", b"K", b"k")
     if _REAL.match(line.strip()):
         raise reader.fail(f"found {_shown(line)} where Direct or Cartesian is wanted")
-    n_atoms = sum(counts)
-    what = f"a position (three numbers) of {n_atoms} atoms"
-    positions = np.array([_reals(reader, _line(reader, what), 3, what) for _ in range(n_atoms)])
+    positions = parse_positions(reader, sum(counts))
     if cartesian:
         positions = (positions * factor) @ np.linalg.inv(lattice)
     return Structure(lattice, species, tuple(counts), positions, labels, comment, source=str(reader.path))
+
+
+def parse_positions(reader: LineReader, n_atoms: int) -> NDArray[np.float64]:
+    """(n_atoms, 3) numbers of as many lines, as they stand there."""
+    what = f"a position (three numbers) of {n_atoms} atoms"
+    return np.array([_reals(reader, _line(reader, what), 3, what) for _ in range(n_atoms)])
 
 
 def write(structure: Structure, path: str | Path) -> None:

@@ -10,58 +10,49 @@ import numpy as np
 
 from chgtools.cell import Structure
 from chgtools.errors import ChgtoolsError, FormatError
-from chgtools.formats import chgcar, poscar
-from chgtools.formats.streams import stem
-
-# Formats that pymatgen reads; anything else is taken for a POSCAR or a volumetric file of VASP
-_PYMATGEN_SUFFIXES = (".cif", ".mcif", ".xml", ".json", ".yaml", ".cssr", ".xsf", ".res")
+from chgtools.formats.structure_files import read_one
 
 
 def as_structure(source: Any) -> Structure:
     """A :class:`~chgtools.cell.Structure` from a path, a pymatgen Structure (or Poscar), ASE Atoms, or itself.
 
-    Paths: POSCAR, CONTCAR and the headers of CHGCAR and its family are read here; CIF, vasprun.xml and others by
-    pymatgen. Atoms of one species that follow each other make one group, as in a POSCAR.
-    Raises FormatError for an unreadable file, ChgtoolsError for a disordered structure or one without a cell.
+    Paths: whatever chgtools, pymatgen and ASE read, plain or compressed (see chgtools.formats.structure_files); of a
+    file with several structures FILE:12 is the twelfth. Atoms of one species that follow each other make one group, as
+    in a POSCAR.
+    Raises FormatError for an unreadable file and for several structures without a choice, ChgtoolsError for a
+    disordered structure or one without a cell.
     """
     if isinstance(source, Structure):
         return source
     if isinstance(source, (str, Path)):
-        return _from_path(source)
+        found = read_one(source)
+        if isinstance(found, Structure):
+            return found.with_changes(source=str(source))
+        try:
+            return _of_object(found).with_changes(source=str(source))
+        except ChgtoolsError as error:
+            raise FormatError(str(error), source) from error
+    return _of_object(source)
+
+
+def _of_object(source: Any) -> Structure:
+    """Of an object of pymatgen or ASE, given as such or read from a file."""
     if hasattr(source, "get_scaled_positions"):
         if abs(np.linalg.det(np.asarray(source.cell[:]))) < 1e-9:
-            raise ChgtoolsError("these ASE Atoms have no cell; set one (atoms.center(vacuum=...)) before")
+            raise ChgtoolsError("no cell: put the molecule into one before (ASE: atoms.center(vacuum=...))")
         return _grouped(
             np.array(source.cell[:]), list(source.get_chemical_symbols()), source.get_scaled_positions(wrap=False)
         )
     source = getattr(source, "structure", source)  # pymatgen's Poscar and calculations hold one
     if hasattr(source, "frac_coords") and hasattr(source, "lattice"):
         if not source.is_ordered:
-            raise ChgtoolsError("the structure has partly occupied sites; order it before (one element to a site)")
+            raise ChgtoolsError("partly occupied sites: order the structure before (one element to a site)")
         return _grouped(
             np.array(source.lattice.matrix), [site.specie.symbol for site in source], np.array(source.frac_coords)
         )
     raise ChgtoolsError(
         f"cannot take a structure from a {type(source).__name__}; wanted a path, a pymatgen Structure or ASE Atoms"
     )
-
-
-def _from_path(path: str | Path) -> Structure:
-    name = stem(path)
-    if chgcar.kind_of(path):
-        return chgcar.read_header(path)[0]
-    if Path(name).suffix.lower() in _PYMATGEN_SUFFIXES:
-        if not Path(path).is_file():
-            raise FormatError("no such file; check the name and the folder", path)
-        from pymatgen.core import Structure as PymatgenStructure
-
-        try:
-            return as_structure(PymatgenStructure.from_file(str(path)))
-        except ChgtoolsError:
-            raise
-        except Exception as error:
-            raise FormatError(f"pymatgen cannot read it as a structure ({error})", path) from error
-    return poscar.read(path)
 
 
 def _grouped(lattice: np.ndarray, symbols: list[str], frac: np.ndarray) -> Structure:

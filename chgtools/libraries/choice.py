@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from chgtools.elements import ELEMENT_OF
 from chgtools.errors import MismatchError, MissingDensityError, SettingsError
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ class Source:
 class Choice:
     """One density per group of the structure, and sentences on what was assumed.
 
-    structure : the atoms, with the species of the POTCAR where the POSCAR names none (VASP 4)
+    structure : the atoms, with the species of the POTCAR where the POSCAR names none (VASP 4), H for D and T
     weights : VCA, that the densities are weighted by, one for each group; None where they are whole atoms
     """
 
@@ -81,10 +82,23 @@ def choose(structure: Structure, source: Source) -> Choice:
     """Atomic densities for a structure.
 
     Labels come from ``source.labels``, else from the structure's own (VASP 6.4 headers, a POSCAR with Fe_pv), else
-    by convention; a POTCAR file fixes them by itself.
+    by convention; a POTCAR file fixes them by itself. D and T have the electrons of H, and its labels.
     Raises MissingDensityError for a label nobody has, MismatchError for a POTCAR of other elements,
     SettingsError for a label given for an element that is not there.
     """
+    choice = _choose(structure, source)
+    isotopes = [name for name in dict.fromkeys(choice.structure.species) if name in ELEMENT_OF]
+    if not isotopes:
+        return choice
+    sentence = f"{' and '.join(isotopes)} taken as H, which has the same electrons"
+    return replace(
+        choice,
+        structure=choice.structure.with_changes(species=choice.structure.group_elements),
+        assumptions=(*choice.assumptions, sentence),
+    )
+
+
+def _choose(structure: Structure, source: Source) -> Choice:
     if source.potcar is not None and source.potcar.is_file():
         return _from_potcar_file(structure, source.potcar, source.labels)
     if not all(structure.species):
@@ -125,12 +139,13 @@ def _labels(structure: Structure, source: Source, assumptions: dict[str, None]) 
 
     labels, assumed = [], {}
     for element, label in zip(structure.species, structure.labels, strict=True):
+        known_as = ELEMENT_OF.get(element, element)
         if element in source.labels:
             label = source.labels[element]
-            if source.library is None and source.upf is None and label_facts(label).element != element:
+            if source.library is None and source.upf is None and label_facts(label).element != known_as:
                 raise SettingsError(f"the label {label} given for {element} is one of {label_facts(label).element}")
         elif not label:
-            label = assumed[element] = default_label(element, source.convention)
+            label = assumed[element] = default_label(known_as, source.convention)
         labels.append(label)
     if assumed:
         named = ", ".join(f"{element} = {label}" for element, label in assumed.items())
@@ -149,7 +164,7 @@ def _labels_in_library(
     settled = []
     for element, label, given in zip(structure.species, labels, structure.labels, strict=True):
         if label not in library and element not in source.labels and not given:
-            own = [name for name in library if library[name].element == element]
+            own = [name for name in library if library[name].element == ELEMENT_OF.get(element, element)]
             if len(own) == 1:
                 assumptions[f"label: {element} = {own[0]} (the only one of the library)"] = None
                 label = own[0]
@@ -161,7 +176,7 @@ def _from_potcar_file(structure: Structure, path: Path, labels: Mapping[str, str
     from chgtools.formats.potcar import read_potcar
 
     sets = read_potcar(path)
-    elements, wanted = [density.element for density in sets], list(structure.species)
+    elements, wanted = [density.element for density in sets], list(structure.group_elements)
     if not any(wanted) and len(elements) == len(wanted):
         structure = structure.with_changes(species=tuple(elements))
     elif elements != wanted:
@@ -169,11 +184,9 @@ def _from_potcar_file(structure: Structure, path: Path, labels: Mapping[str, str
             f"{path} holds data sets for {' '.join(elements)}, {structure.source or 'the structure'} has the species "
             f"{' '.join(wanted)}; they must agree in number and order"
         )
-    for density in sets:
-        if labels.get(density.element, density.label) != density.label:
-            raise MismatchError(
-                f"{path} holds {density.label} for {density.element}, the label given is {labels[density.element]}"
-            )
+    for density, name in zip(sets, structure.species, strict=True):
+        if labels.get(name, density.label) != density.label:
+            raise MismatchError(f"{path} holds {density.label} for {name}, the label given is {labels[name]}")
     return Choice(
         structure, tuple(sets), (f"atomic densities: {path} ({', '.join(density.label for density in sets)})",)
     )
@@ -185,7 +198,7 @@ def _from_upf(structure: Structure, folder: Path, labels: list[str]) -> Choice:
     files = read_upf_directory(folder)
     chosen = []
     for element, label in zip(structure.species, labels, strict=True):
-        name = label if label in files else element
+        name = label if label in files else ELEMENT_OF.get(element, element)
         if name not in files:
             raise MissingDensityError(
                 f"{folder} has no UPF file for {element}; it has {', '.join(sorted(files)) or 'none'}"

@@ -102,7 +102,7 @@ def labels_in_library(
         return _labels_of_sets(structure, run.potcar, library, run.path("POTCAR"))
     return [
         _label_in_library(element, label, length, library, path)
-        for element, label, length in zip(structure.species, structure.labels, lengths, strict=True)
+        for element, label, length in zip(structure.group_elements, structure.labels, lengths, strict=True)
     ]
 
 
@@ -110,7 +110,7 @@ def _labels_of_sets(
     structure: Structure, sets: Sequence[AtomicDensity], library: Mapping[str, AtomicDensity], potcar: Path | None
 ) -> list[str]:
     elements = [density.element for density in sets]
-    if len(sets) != len(structure.counts) or (any(structure.species) and elements != list(structure.species)):
+    if len(sets) != len(structure.counts) or (any(structure.species) and elements != list(structure.group_elements)):
         raise MismatchError(
             f"{potcar} holds data sets for {' '.join(elements)}, the CHGCAR beside it has the groups "
             f"{structure.formula}; take the POTCAR of its run"

@@ -107,6 +107,10 @@ class RunFolder:
         """The same run of atoms that are in memory. What was read stays read."""
         return self._changed(atoms=atoms)
 
+    def of_object(self, source: Any) -> RunFolder:
+        """The same run, with what an object that was read from a file says beside its atoms."""
+        return replace(self, carried=carried_by(source))
+
     def with_electrons(self, nelect: float) -> RunFolder:
         """The same run with this NELECT."""
         run = self._changed()

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from chgtools.cell import require_apart, require_right_handed
+from chgtools.formats.structure_files import is_of_vasp, read_one
 from chgtools.formats.structures import as_structure
 from chgtools.libraries.choice import Choice, choose
 from chgtools.run.folder import RunFolder
@@ -15,8 +17,6 @@ from chgtools.run.remarks import remarks
 from chgtools.run.tags import StartMoments, electrons, require_zval, start_moments, weights
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from chgtools.cell import Structure
     from chgtools.libraries.choice import Source
 
@@ -79,6 +79,8 @@ def settings_for(
     """
     run = RunFolder.around(structure, incar=incar)
     given = as_structure(structure)
+    if isinstance(structure, (str, Path)) and not is_of_vasp(structure):
+        run = run.of_object(read_one(structure))
     require_right_handed(given)
     require_apart(given, mixed=weights(given, run.tags) is not None)
     choice = choose_for(run, given, run.source(source))
@@ -87,7 +89,7 @@ def settings_for(
     require_memory(grids.ngf, run.tags.blocks)
     moments = start_moments(atoms, run.tags)
     run, nelect, charge = _electrons(run.of(atoms), choice, nelect)
-    noted = (*run.assumptions, *remarks(run.incar), *charge)
+    noted = (*_of_the_file(structure, given), *run.assumptions, *remarks(run.incar), *charge)
     assumed = (*noted, *choice.assumptions, *grids.assumptions, *moments.assumptions)
     return RunSettings(run, atoms, choice, grids, moments, nelect, assumed)
 
@@ -103,3 +105,10 @@ def _electrons(run: RunFolder, choice: Choice, given: float | None) -> tuple[Run
     nelect = choice.electrons - charge
     run = run.with_electrons(nelect)
     return run, electrons(run.tags, None), (f"NELECT = {nelect:g}: {what}",)
+
+
+def _of_the_file(structure: Any, given: Structure) -> tuple[str, ...]:
+    """What VASP wants of a structure that is in no POSCAR."""
+    if not isinstance(structure, (str, Path)) or is_of_vasp(structure):
+        return ()
+    return (f"{structure} is no POSCAR: that of the run must have these atoms in this order, {given.formula}",)

@@ -37,7 +37,7 @@ class BuildOptions:
     """truncation : percent of the electrons that cutting the Fourier series may cost
     kind : what the structures are, such as "surface"; whole kinds can be held out of a split
     source : where the atomic densities of CHGCARs come from; a POTCAR beside a CHGCAR is found
-    nelect : electrons of charged cells given as CHGCARs
+    nelect : electrons of charged cells given as CHGCARs; by default NELECT of the INCAR beside each
     """
 
     truncation: float = TRUNCATION_PERCENT
