@@ -79,6 +79,11 @@ RULES: dict[str, Rule] = {
     "block-count": Rule(DROPPED, NO_MAGNETISATION, _AGAIN),
     "stray-blank-line": Rule(NOTE, "Fortran passes over it", "Delete it: other programs may not"),
     "layout": Rule(NOTE, "VASP reads numbers by count and takes them", "Nothing needs be done for VASP"),
+    "padding": Rule(
+        NOTE,
+        "VASP reads numbers by count and passes over the rest of the line [inferred]",
+        "Nothing needs be done for VASP",
+    ),
     "trailing-text": Rule(NOTE, "VASP stops reading before it", "Delete it: other programs may not"),
     "crlf": Rule(
         NOTE,
