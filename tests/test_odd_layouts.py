@@ -36,14 +36,16 @@ def file_of(path: Path, grid: str, *blocks: str) -> Path:
     return path
 
 
-@pytest.mark.parametrize(("columns", "number"), [(5, " {:.11E}"), (5, " {:18.11E}"), (5, "{:20.10e} "), (10, "{:14.6f}")])
+@pytest.mark.parametrize(
+    ("columns", "number"), [(5, " {:.11E}"), (5, " {:18.11E}"), (5, "{:20.10e} "), (10, "{:14.6f}")]
+)
 @pytest.mark.parametrize("rest", [1, 2, 4])
 def test_zeros_that_fill_the_last_line_are_left_out(columns, number, rest, tmp_path):
     """chgsum.pl prints five numbers to each line whatever there are, chgavg.pl with %20.10e."""
     shape = (columns + rest, 1, 1)
     values = numbers(shape[0])
     words = [number.format(x) for x in [*values, *[0.0] * (columns - rest)]]
-    path = file_of(tmp_path / "CHGCAR_sum", "   {} 1 1".format(shape[0]), rows(words, columns))
+    path = file_of(tmp_path / "CHGCAR_sum", f"   {shape[0]} 1 1", rows(words, columns))
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         data = chgcar.read(path)

@@ -9,6 +9,7 @@ import numpy as np
 from chgtools.errors import ChgtoolsError
 from chgtools.formats.chgcar_layout import IMAGINARY, RECORD, BlockLayout, block_names, vasp_layout
 from chgtools.formats.grid_block import write_block
+from chgtools.formats.poscar import GROUPS_PER_LINE
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -109,9 +110,14 @@ def header_text(structure: Structure) -> bytes:
     lines = [f"{structure.comment:40.40s}", "   1.00000000000000     "]
     lines += [" " + "".join(f"{x:12.6f}" for x in row) for row in structure.lattice]
     if any(structure.species):
-        lines.append("".join(f"   {name:<2.2s}" for name in structure.species))
-    lines += ["".join(f"{count:6d}" for count in structure.counts), "Direct"]
+        lines += _wrapped([f"   {name:<2.2s}" for name in structure.species])
+    lines += [*_wrapped([f"{count:6d}" for count in structure.counts]), "Direct"]
     wrapped = np.round(structure.frac % 1.0, 6) % 1.0
     lines += ["".join(f"{x:10.6f}" for x in row) for row in wrapped]
     lines.append(" ")
     return ("\n".join(lines) + "\n").encode("ascii", "replace")
+
+
+def _wrapped(fields: list[str]) -> list[str]:
+    """Lines of fields of groups, as many to a line as VASP prints."""
+    return ["".join(fields[i : i + GROUPS_PER_LINE]) for i in range(0, len(fields), GROUPS_PER_LINE)]
