@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import gzip
+import re
 
 import ase.io.cube
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from fields import density, spin_density, wave
 
+from chgtools.cli import main
 from chgtools.errors import AssumptionWarning, ChgtoolsError, FormatError, SettingsError
 from chgtools.formats import cube
 from chgtools.units import BOHR_ANGSTROM
@@ -182,3 +185,35 @@ def test_damaged_files_name_the_line(foreign, old, new, message):
     foreign.write_text(FOREIGN.replace(old, new))
     with pytest.raises(FormatError, match="foreign.cube" + message):
         cube.read(foreign)
+
+
+GHOST = """title
+density
+    {n}    0.000000    0.000000    0.000000
+    1    4.000000    0.000000    0.000000
+    1    0.000000    5.000000    0.000000
+    2    0.000000    0.000000    3.000000
+{atoms}  1.0E-02  2.0E-02
+"""
+ATOMS = ["    6    6.0    0.0 0.0 0.0\n", "    0    0.0    1.0 1.0 1.0\n", "    8    8.0    2.0 2.0 2.0\n"]
+
+
+@pytest.mark.parametrize(
+    ("which", "message"),
+    [
+        ([], r"g.cube has no atoms, and a CHGCAR cannot be without"),
+        ([0, 1, 2], r"atom 2 of .*g.cube has no element \(a ghost atom\)"),
+        ([1, 0], r"atom 1 of .*g.cube has no element"),
+    ],
+)
+@pytest.mark.filterwarnings("ignore::chgtools.errors.AssumptionWarning")
+def test_atoms_that_a_chgcar_cannot_hold_are_refused_before_it_is_written(which, message, tmp_path):
+    path = tmp_path / "g.cube"
+    path.write_text(GHOST.format(n=len(which), atoms="".join(ATOMS[i] for i in which)))
+    result = CliRunner().invoke(main, ["convert", str(path), str(tmp_path / "CHGCAR")])
+    assert result.exit_code == 1
+    assert re.search(message, result.stderr)
+    assert [each.name for each in tmp_path.iterdir()] == ["g.cube"]
+    again = CliRunner().invoke(main, ["convert", str(path), str(tmp_path / "b.cube")])
+    assert again.exit_code == 0
+    assert cube.read(tmp_path / "b.cube").structure.elements == cube.read(path).structure.elements

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from chgtools.cli.options import PATH, json_option
+from chgtools.cli.options import PATH, data_grid_option, json_option
 
 if TYPE_CHECKING:
     from chgtools.volumetric import VolumetricData
@@ -16,8 +16,9 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("file", type=PATH)
+@data_grid_option
 @json_option
-def info(file: Path, as_json: bool) -> None:
+def info(file: Path, grid: str | None, as_json: bool) -> None:
     """Print what a volumetric file holds.
 
     FILE is a CHGCAR, CHG, AECCAR, PARCHG, LOCPOT, ELFCAR, cube or XSF file, plain or compressed, or a difference
@@ -26,7 +27,7 @@ def info(file: Path, as_json: bool) -> None:
     from chgtools.formats import read
     from chgtools.formats.hdf5 import name_of
 
-    facts = describe_difference(file) if name_of(file) is not None else describe(read(file))
+    facts = describe_difference(file) if name_of(file) is not None else describe(read(file, grid=grid))
     click.echo(json.dumps(facts, indent=1) if as_json else table(facts))
 
 
