@@ -84,6 +84,12 @@ RULES: dict[str, Rule] = {
         "VASP reads numbers by count and passes over the rest of the line [inferred]",
         "Nothing needs be done for VASP",
     ),
+    "not-read": Rule(
+        MISREAD,
+        "VASP reads numbers by count and may take it; programs that ask whether the numbers are those that were "
+        "written do not",
+        _AGAIN,
+    ),
     "trailing-text": Rule(NOTE, "VASP stops reading before it", "Delete it: other programs may not"),
     "crlf": Rule(
         NOTE,
