@@ -109,30 +109,76 @@ class Structure:
         return PymatgenStructure(self.lattice, list(self.elements), self.frac)
 
 
-def require_same(structure: Structure, other: Structure) -> None:
-    """Raise MismatchError unless two structures are the same atoms in the same cell and order.
+def other_atoms(structure: Structure, other: Structure) -> str:
+    """What makes two structures other atoms, or atoms in another order, as a sentence; "" for the same ones.
 
-    ``other`` may be rounded as a CHGCAR's header is (6 decimals). Species are compared where both name them.
+    Atom by atom: how a file groups neighbours of one species (Ni Ni O, or Ni O) counts nothing. Where one of the two
+    names no species (VASP 4), none of its groups may hold several of the other's; where neither does, groups are all
+    there is to compare.
     """
     ours, theirs = structure.source or "the structure", other.source or "the other structure"
     if structure.n_atoms != other.n_atoms:
-        raise MismatchError(f"{ours} has {structure.n_atoms} atoms, {theirs} has {other.n_atoms}; they must agree")
-    if structure.counts != other.counts and any(other.species) and any(structure.species):
-        raise MismatchError(
-            f"{ours} is {structure.formula}, {theirs} is {other.formula}; species and their order must agree"
-        )
-    if any(structure.species) and any(other.species) and structure.elements != other.elements:
-        raise MismatchError(
-            f"{ours} is {structure.formula}, {theirs} is {other.formula}; species and their order must agree"
-        )
-    difference = float(np.abs(structure.lattice - other.lattice).max())
+        return f"{ours} has {structure.n_atoms} atoms, {theirs} has {other.n_atoms}; they must agree"
+    named, other_named = all(structure.species), all(other.species)
+    if not named and not other_named:
+        if structure.counts == other.counts:
+            return ""
+        return f"{ours} has groups of {structure.counts} atoms, {theirs} of {other.counts}, and neither names species"
+    if not named or not other_named:
+        names, groups = (structure.elements, other) if named else (other.elements, structure)
+        group = _mixed_group(names, groups)
+        if group is None:
+            return ""
+        of = groups.source or "the structure without names"
+        return f"group {group + 1} of {of}, which names no species, holds atoms of several species of the other file"
+    for number, (ours_is, theirs_is) in enumerate(zip(structure.elements, other.elements, strict=True), 1):
+        if ours_is != theirs_is:
+            alike = sorted(structure.elements) == sorted(other.elements)
+            return (
+                f"atom {number} is {ours_is} in {ours} ({structure.formula}) and {theirs_is} in {theirs} "
+                f"({other.formula}); "
+                + ("the order of the atoms must agree" if alike else "species and their order must agree")
+            )
+    return ""
+
+
+def _mixed_group(names: tuple[str, ...], groups: Structure) -> int | None:
+    """The first group whose atoms have several of the names (one per atom), None where none has."""
+    first = 0
+    for group, count in enumerate(groups.counts):
+        if len(set(names[first : first + count])) > 1:
+            return group
+        first += count
+    return None
+
+
+def lattice_difference(structure: Structure, other: Structure) -> float:
+    """Å, the largest difference of a component of the lattice vectors."""
+    return float(np.abs(structure.lattice - other.lattice).max())
+
+
+def displacements(structure: Structure, other: Structure) -> NDArray[np.float64]:
+    """(n_atoms,) Å by which atoms lie apart in two structures of the same atoms, to the nearest periodic image."""
+    shift = structure.frac - other.frac
+    return np.asarray(np.linalg.norm((shift - np.round(shift)) @ structure.lattice, axis=1))
+
+
+def require_same(structure: Structure, other: Structure) -> None:
+    """Raise MismatchError unless two structures are the same atoms in the same cell and order.
+
+    ``other`` may be rounded as a CHGCAR's header is (6 decimals).
+    """
+    found = other_atoms(structure, other)
+    if found:
+        raise MismatchError(found)
+    ours, theirs = structure.source or "the structure", other.source or "the other structure"
+    difference = lattice_difference(structure, other)
     if difference > LATTICE_TOLERANCE_ANGSTROM:
         raise MismatchError(
             f"the lattice vectors of {ours} and {theirs} differ by up to {difference:.4f} Å; give the POSCAR (or "
             "CONTCAR) of the run that wrote the file"
         )
-    shift = structure.frac - other.frac
-    distance = np.linalg.norm((shift - np.round(shift)) @ structure.lattice, axis=1)
+    distance = displacements(structure, other)
     worst = int(np.argmax(distance))
     if distance[worst] > POSITION_TOLERANCE_ANGSTROM:
         raise MismatchError(

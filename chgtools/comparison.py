@@ -12,7 +12,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from chgtools.cell import reciprocal, volume
+from chgtools.cell import (
+    LATTICE_TOLERANCE_ANGSTROM,
+    POSITION_TOLERANCE_ANGSTROM,
+    displacements,
+    lattice_difference,
+    other_atoms,
+    reciprocal,
+    volume,
+)
 from chgtools.errors import MismatchError
 from chgtools.formats import read
 from chgtools.fourier.resampling import coefficients, resample
@@ -21,11 +29,6 @@ from chgtools.volumetric import VolumetricData, require_density
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-
-    from chgtools.cell import Structure
-
-LATTICE_TOLERANCE = 1e-5
-POSITION_TOLERANCE_ANGSTROM = 1e-4
 
 
 @dataclass(frozen=True)
@@ -57,8 +60,8 @@ class Comparison:
 def compare(a: VolumetricData | str | Path, b: VolumetricData | str | Path) -> Comparison:
     """Compare a density A with the reference B, read or as paths.
 
-    Lattices must agree to 1e-5 (relative to the longest vector) and the species atom by atom. Positions that differ by
-    more than 1e-4 Å are a note, no error: the densities of two geometries in one cell may be meant.
+    Lattices must agree to 1e-4 Å and the species atom by atom, as everywhere (chgtools.cell). Positions that differ by
+    more than 1e-3 Å are a note, no error: the densities of two geometries in one cell may be meant.
     Raises MismatchError when the cells or species differ or B is zero, ChgtoolsError for files that are no densities.
     """
     a, b = (item if isinstance(item, VolumetricData) else read(item) for item in (a, b))
@@ -147,30 +150,18 @@ def _times(shape: tuple[int, ...]) -> str:
 
 
 def _same_atoms(a: VolumetricData, b: VolumetricData) -> list[str]:
-    """Notes on small differences. Raises MismatchError for another cell or other atoms."""
-    names = a.source or "A", b.source or "B"
-    difference = np.abs(a.structure.lattice - b.structure.lattice).max()
-    longest = np.linalg.norm(b.structure.lattice, axis=1).max()
-    if difference > LATTICE_TOLERANCE * longest:
+    """Notes on atoms that moved. Raises MismatchError for another cell or other atoms."""
+    ours, theirs = (data.structure.with_changes(source=data.source or name) for data, name in ((a, "A"), (b, "B")))
+    found = other_atoms(ours, theirs)
+    if found:
+        raise MismatchError(found)
+    difference = lattice_difference(ours, theirs)
+    if difference > LATTICE_TOLERANCE_ANGSTROM:
         raise MismatchError(
-            f"the lattices of {names[0]} and {names[1]} differ by up to {difference:.6f} Å; wanted the same cell to "
-            f"{LATTICE_TOLERANCE * longest:.6f} Å"
+            f"the lattices of {ours.source} and {theirs.source} differ by up to {difference:.6f} Å; wanted the same "
+            f"cell to {LATTICE_TOLERANCE_ANGSTROM:g} Å"
         )
-    if a.structure.n_atoms != b.structure.n_atoms or _differ(a.structure, b.structure):
-        raise MismatchError(
-            f"the atoms differ: {names[0]} has {a.structure.formula}, {names[1]} has {b.structure.formula}; "
-            "wanted the same species in the same order"
-        )
-    shift = a.structure.frac - b.structure.frac
-    shift -= np.round(shift)
-    distances = np.linalg.norm(shift @ b.structure.lattice, axis=1)
-    if len(distances) and distances.max() > POSITION_TOLERANCE_ANGSTROM:
+    distances = displacements(ours, theirs)
+    if distances.max(initial=0.0) > POSITION_TOLERANCE_ANGSTROM:
         return [f"positions differ by up to {distances.max():.4f} Å (atom {int(distances.argmax()) + 1})"]
     return []
-
-
-def _differ(a: Structure, b: Structure) -> bool:
-    """Whether species differ; a VASP 4 file, which names none, fits any with the same counts."""
-    if not all(a.species) or not all(b.species):
-        return tuple(a.counts) != tuple(b.counts)
-    return a.elements != b.elements

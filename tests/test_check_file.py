@@ -243,3 +243,73 @@ def test_a_file_is_mended_in_place(originals, tmp_path):
     mend_file(tmp_path / "CHGCAR", tmp_path / "CHGCAR")
     assert (tmp_path / "CHGCAR").read_bytes() == text
     assert [path.name for path in tmp_path.iterdir()] == ["CHGCAR"]
+
+
+def with_blank_lines(text: bytes) -> bytes:
+    """A blank line behind each line of records and moments, as a program prints that kept them as text."""
+    lines, kept = [], False
+    for line in text.split(b"\n"):
+        kept = (kept or line.startswith(RECORD)) and line != GRID
+        lines += [line, b""] if kept and line else [line]
+    return b"\n".join(lines)
+
+
+@pytest.mark.parametrize("blocks", [1, 2, 4])
+def test_blank_lines_before_and_behind_the_moments_are_mended_at_once(blocks, originals, tmp_path):
+    text, _ = originals[blocks]
+    path = tmp_path / "CHGCAR"
+    path.write_bytes(with_blank_lines(text))
+    assert "text-between" not in {finding.code for finding in check_file(path).findings}
+    mending = mend_file(path, tmp_path / "mended")
+    assert mending.report.ok
+    assert (tmp_path / "mended").read_bytes() == text
+
+
+def test_in_order_is_only_what_the_reader_reads(originals, tmp_path):
+    """VASP reads lines of a record by count; the reader holds them to their columns, and says so behind --fix."""
+    text, _ = originals[1]
+    blocks, change, _ = HARMLESS["lines of a record joined"]
+    path, _ = damaged(originals, blocks, change, tmp_path)
+    assert check_file(path).ok
+    path.write_bytes(path.read_bytes() + b"\nsome text\n")
+    mending = mend_file(path, tmp_path / "mended")
+    assert [finding.code for finding in mending.mended] == ["trailing-text"]
+    assert not mending.report.ok
+    (left,) = [finding for finding in mending.report.findings if finding.code == "not-read"]
+    assert left.place.endswith("mended:24")
+    assert "augmentation record of ion 1 goes on: 5 of 33 numbers were read" in left.found
+    with pytest.raises(FormatError, match="mended:24: "):
+        chgcar.read(tmp_path / "mended", "CHGCAR")
+
+
+def test_mending_goes_on_until_nothing_is_left(originals, tmp_path):
+    """An edit may bring to light what another hid: the file that is left has nothing more that --fix mends."""
+    text, _ = originals[2]
+    for change in (with_blank_lines, lambda t: with_blank_lines(t).replace(b"\n", b"\r\n")):
+        (tmp_path / "CHGCAR").write_bytes(change(text))
+        mending = mend_file(tmp_path / "CHGCAR", tmp_path / "CHGCAR")
+        assert not [finding for finding in mending.report.findings if finding.fixable]
+        assert (tmp_path / "CHGCAR").read_bytes() == text
+
+
+def test_info_names_fix_where_it_helps(originals, tmp_path):
+    from click.testing import CliRunner
+
+    from chgtools.cli import main
+
+    text, _ = originals[2]
+    path = tmp_path / "CHGCAR"
+    for change, helps in (
+        (with_blank_lines, True),
+        (lambda t: t[:-200], False),
+        (lambda t: t.replace(b"E+0", b"*+0", 1), False),
+    ):
+        path.write_bytes(change(text))
+        result = CliRunner().invoke(main, ["info", str(path)])
+        assert result.exit_code == 1
+        assert (f"`chgtools check --fix {path} -o FILE` mends it" in result.stderr) == helps
+        assert [each.name for each in tmp_path.iterdir()] == ["CHGCAR"]
+    path.write_bytes(with_blank_lines(text))
+    result = CliRunner().invoke(main, ["check", "--fix", str(path), "--force"])
+    assert result.exit_code == 0
+    assert CliRunner().invoke(main, ["info", str(path)]).exit_code == 0

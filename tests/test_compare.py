@@ -101,7 +101,7 @@ def test_other_blocks_and_kinds_are_notes():
     ("a", "b", "error", "message"),
     [
         ({"lattice": SKEW * 1.001}, {}, MismatchError, r"differ by up to 0\.0051"),
-        ({"species": ("Si", "S")}, {}, MismatchError, "A has Si1S1, B has Si1O1"),
+        ({"species": ("Si", "S")}, {}, MismatchError, r"atom 2 is S in A \(Si1S1\) and O in B \(Si1O1\)"),
         ({"kind": "LOCPOT", "source": "LOCPOT.gz"}, {}, ChgtoolsError, "LOCPOT.gz is a LOCPOT"),
         ({}, {"kind": "ELFCAR"}, ChgtoolsError, "ELFCAR"),
         ({}, {"blocks": [np.zeros((6, 5, 8))]}, MismatchError, "zero everywhere"),

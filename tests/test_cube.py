@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import gzip
+import re
 
 import ase.io.cube
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from fields import density, spin_density, wave
 
+from chgtools.cli import main
 from chgtools.errors import AssumptionWarning, ChgtoolsError, FormatError, SettingsError
 from chgtools.formats import cube
 from chgtools.units import BOHR_ANGSTROM
@@ -109,6 +112,23 @@ def test_negative_points_mean_angstrom(foreign):
     np.testing.assert_allclose(read.structure.frac @ read.structure.lattice, [[0, 0, 0], [1, 2, 0.5]], atol=1e-12)
 
 
+@pytest.mark.parametrize("negative", [0, 1, 2])
+def test_one_negative_count_means_angstrom_for_its_axis(negative, foreign):
+    """Each axis has the unit of its own sign; origin and atoms that of the first."""
+    lines = FOREIGN.split("\n")
+    lines[3 + negative] = lines[3 + negative].replace("    ", "   -", 1)
+    foreign.write_text("\n".join(lines))
+    with pytest.warns(AssumptionWarning, match="by their signs the steps are taken in .*Å"):
+        read = cube.read(foreign)
+    units = np.full(3, BOHR_ANGSTROM)
+    units[negative] = 1.0
+    rows = np.array([[2.0, 0, 0], [0.6, 4.5, 0], [0, 0.6, 4.0]])
+    np.testing.assert_allclose(read.structure.lattice, rows * units[:, None], atol=1e-12)
+    cartesian = read.structure.frac @ read.structure.lattice
+    np.testing.assert_allclose(cartesian, np.array([[0, 0, 0], [1, 2, 0.5]]) * units[0], atol=1e-12)
+    assert read.shape == (2, 3, 2)
+
+
 @pytest.mark.filterwarnings("ignore::chgtools.errors.AssumptionWarning")
 def test_negative_atom_count_has_a_line_of_orbitals(foreign):
     text = FOREIGN.replace("    2    0.100000", "   -2    0.100000").replace(" 1.0 2.0\n", "    1    7\n 1.0 2.0\n")
@@ -166,7 +186,6 @@ def test_values_that_are_not_finite_are_refused(tmp_path):
         (" 7.0 8.0", " 7.0 *****", r":12: found '7.0 \*\*\*\*\*' after 6 of the 12"),
         (" 7.0 8.0", " 7.0 nan", r":12: found '7.0 nan' after 6 of the 12"),
         ("    2    1.000000", "    0    1.000000", r":6: found \[0, 3, 2\] points"),
-        ("    2    1.000000", "   -2    1.000000", r":6: found \[-2, 3, 2\] points"),
         ("    2    1.000000", "  2.5    1.000000", r":4: found 2.5 where the number of points"),
         ("    2    1.000000    0.000000", "    2    0.400000    3.000000", r":6: .* one plane"),
         ("    8    6.0", "  208    6.0", r":7: found the atomic number 208"),
@@ -182,3 +201,35 @@ def test_damaged_files_name_the_line(foreign, old, new, message):
     foreign.write_text(FOREIGN.replace(old, new))
     with pytest.raises(FormatError, match="foreign.cube" + message):
         cube.read(foreign)
+
+
+GHOST = """title
+density
+    {n}    0.000000    0.000000    0.000000
+    1    4.000000    0.000000    0.000000
+    1    0.000000    5.000000    0.000000
+    2    0.000000    0.000000    3.000000
+{atoms}  1.0E-02  2.0E-02
+"""
+ATOMS = ["    6    6.0    0.0 0.0 0.0\n", "    0    0.0    1.0 1.0 1.0\n", "    8    8.0    2.0 2.0 2.0\n"]
+
+
+@pytest.mark.parametrize(
+    ("which", "message"),
+    [
+        ([], r"g.cube has no atoms, and a CHGCAR cannot be without"),
+        ([0, 1, 2], r"atom 2 of .*g.cube has no element \(a ghost atom\)"),
+        ([1, 0], r"atom 1 of .*g.cube has no element"),
+    ],
+)
+@pytest.mark.filterwarnings("ignore::chgtools.errors.AssumptionWarning")
+def test_atoms_that_a_chgcar_cannot_hold_are_refused_before_it_is_written(which, message, tmp_path):
+    path = tmp_path / "g.cube"
+    path.write_text(GHOST.format(n=len(which), atoms="".join(ATOMS[i] for i in which)))
+    result = CliRunner().invoke(main, ["convert", str(path), str(tmp_path / "CHGCAR")])
+    assert result.exit_code == 1
+    assert re.search(message, result.stderr)
+    assert [each.name for each in tmp_path.iterdir()] == ["g.cube"]
+    again = CliRunner().invoke(main, ["convert", str(path), str(tmp_path / "b.cube")])
+    assert again.exit_code == 0
+    assert cube.read(tmp_path / "b.cube").structure.elements == cube.read(path).structure.elements

@@ -288,3 +288,18 @@ def test_the_channels_of_each_group_are_held_against_its_own_records(run):
     assert channels([first, first, second]) == ((0, 0, 1, 1), (0, 1))
     assert channels([first, first, first]) == ((0, 0, 1, 1), ())
     assert channels([second, second, second]) == ((), (0, 1))
+
+
+@pytest.mark.parametrize("joined", ["POSCAR", "CHGCAR"])
+def test_neighbouring_groups_of_one_species_may_be_joined_in_either_file(joined, tmp_path):
+    """Si Si O of the run and Si O as pymatgen and ASE regroup it: the same atoms, in the groups of the run."""
+    fine = structure((1, 1, 1), ("Si", "Si", "O"))
+    coarse = fine.with_changes(species=("Si", "O"), counts=(2, 1), labels=("", ""))
+    density = superpose(fine, (12, 10, 16), [ATOMS[0], *ATOMS])
+    header, atoms = (fine, coarse) if joined == "POSCAR" else (coarse, fine)
+    chgcar.write(VolumetricData("CHGCAR", header, [density]), tmp_path / "CHGCAR")
+    poscar.write(atoms, tmp_path / "POSCAR")
+    made = chgtools.difference_density(tmp_path / "CHGCAR", tmp_path / "POSCAR", densities=[ATOMS[0], *ATOMS])
+    assert made.structure.counts == (1, 1, 1)
+    assert np.abs(made.dcd).max() < 2e-9
+    assert made.labels == ("Si", "Si", "O")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from conftest import SHARED
+from conftest import SHARED, shared_path
 
 from chgtools.errors import FormatError
 from chgtools.formats import poscar
@@ -97,3 +97,69 @@ def test_real_files_as_pymatgen_reads_them(path):
     np.testing.assert_allclose(ours.frac, theirs.frac_coords, atol=1e-9)
     if all(ours.species):
         assert list(ours.elements) == [site.specie.symbol for site in theirs]
+
+
+def wrapped(n_groups: int, per_line: int = 20, count_width: int = 6) -> tuple[str, list[str], list[int]]:
+    """Lines of names and counts as VASP prints them, with the names and counts."""
+    names = [("Fe", "Cr", "Ni")[i % 3] for i in range(n_groups)]
+    counts = [1 + i % 3 for i in range(n_groups)]
+    cells = [f"   {name:2s}" for name in names], [f"{count:{count_width}d}" for count in counts]
+    lines = ["".join(cell[i : i + per_line]) for cell in cells for i in range(0, n_groups, per_line)]
+    return "\n".join(lines) + "\n", names, counts
+
+
+@pytest.mark.parametrize("n_groups", [19, 20, 21, 25, 40, 41, 67])
+@pytest.mark.parametrize("width", [6, 1])
+def test_lines_of_names_and_counts_that_vasp_wraps(n_groups, width, tmp_path):
+    """More than 20 groups; with width 1 the counts touch."""
+    lines, names, counts = wrapped(n_groups, count_width=width)
+    total = sum(counts)
+    text = HEAD + lines + "Direct\n" + "".join(f"{i / total:.6f} 0 0\n" for i in range(total))
+    atoms = read(tmp_path, text)
+    assert (list(atoms.species), list(atoms.counts), atoms.n_atoms) == (names, counts, total)
+    np.testing.assert_allclose(atoms.frac[-1], [(total - 1) / total, 0, 0], atol=1e-6)
+    without_names = "".join(lines.splitlines(keepends=True)[-(-n_groups // 20) :])
+    if width == 6:
+        assert read(tmp_path, text.replace(lines, without_names)).counts == atoms.counts
+
+
+def test_wrapped_names_as_pymatgen_reads_them():
+    from pymatgen.io.vasp.inputs import Poscar
+
+    path = shared_path("inputs", "wrapped-species", "CONTCAR")
+    atoms, theirs = poscar.read(path), Poscar.from_file(path, check_for_potcar=False).structure
+    assert list(atoms.elements) == [site.specie.symbol for site in theirs]
+    assert len(atoms.counts) == 25
+    np.testing.assert_allclose(atoms.frac, theirs.frac_coords, atol=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("lines", "message"),
+    [
+        ("Fe Cr\nNi\n1 1\n2 3\nDirect\n", r"POSCAR:10: found '2 3' where|POSCAR:9: found 4 atom counts for 3 species"),
+        ("Fe Cr\nNi\n1 1\nDirect\n", r"POSCAR:8: found 2 atom counts for 3 species"),
+        ("Fe Cr\nCartesian\n", r"POSCAR:7: found 'Cartesian' where the number of atoms"),
+    ],
+)
+def test_wrapped_lines_that_do_not_fit(lines, message, tmp_path):
+    with pytest.raises(FormatError, match=message):
+        read(tmp_path, HEAD + lines)
+
+
+@pytest.mark.parametrize("n_groups", [20, 21, 45])
+def test_a_chgcar_of_many_groups_is_written_as_vasp_writes_it(n_groups, tmp_path):
+    """Names and counts of pymatgen's example of a CONTCAR of VASP: 20(3X,A2), 20I6."""
+    from chgtools.cell import Structure
+    from chgtools.formats import chgcar
+    from chgtools.volumetric import VolumetricData
+
+    lines, names, counts = wrapped(n_groups)
+    frac = np.random.default_rng(0).uniform(0, 1, (sum(counts), 3)).round(6)
+    atoms = Structure(np.diag([5.0, 6.0, 7.0]), tuple(names), tuple(counts), frac)
+    chgcar.write(VolumetricData("CHGCAR", atoms, [np.full((2, 2, 2), 0.25)]), tmp_path / "CHGCAR")
+    text = (tmp_path / "CHGCAR").read_text().split("\n")
+    wanted = lines.rstrip("\n").split("\n")
+    assert text[5 : 6 + len(wanted)] == [*wanted, "Direct"]
+    again = chgcar.read(tmp_path / "CHGCAR")
+    assert (again.structure.species, again.structure.counts) == (tuple(names), tuple(counts))
+    assert again.electrons == pytest.approx(0.25 * 210)

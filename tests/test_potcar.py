@@ -283,3 +283,36 @@ def test_potcars_in_a_tree(tmp_path):
     assert potcars_in(tmp_path) == wanted
     with pytest.raises(MissingDensityError, match="has no POTCAR"):
         potcars_in(tmp_path / "a" / "nowhere")
+
+
+def old_title(element: str, zval: float, width: float) -> str:
+    """A set of the kind of POTCAR.La_s of LDA: no word of the file is its label."""
+    text = data_set(element, zval, width=width)
+    return text.replace(f"PAW_PBE {element} 01Jan2000", f"{element}: PAW 5s5p 6s5d4f valence")
+
+
+@pytest.mark.parametrize("layout", ["{0}/POTCAR", "POTCAR.{0}", "{0}/POTCAR.gz"])
+def test_old_titles_take_their_labels_from_the_name(layout, tmp_path):
+    """'La: PAW ...' once gave all the label PAW, so that a library of two such sets was refused."""
+    import gzip
+
+    from chgtools.libraries.library import DensityLibrary
+
+    for label, zval, width in (("La", 11, 0.6), ("La_s", 9, 0.7), ("Ce", 12, 0.5)):
+        path = tmp_path / layout.format(label)
+        path.parent.mkdir(exist_ok=True)
+        text = old_title(label.partition("_")[0], zval, width).encode()
+        path.write_bytes(gzip.compress(text) if path.suffix == ".gz" else text)
+    library = DensityLibrary.from_potcar(tmp_path)
+    assert {label: (density.element, density.zval) for label, density in library.items()} == {
+        "La": ("La", 11), "La_s": ("La", 9), "Ce": ("Ce", 12)
+    }  # fmt: skip
+    assert read_potcar(find_potcar(tmp_path, "La_s"))[0].label == "La_s"
+
+
+def test_old_titles_in_a_run_are_taken_by_their_elements(tmp_path):
+    (tmp_path / "POTCAR").write_text(old_title("La", 11, 0.6) + data_set("O", 6) + old_title("Ce", 12, 0.5))
+    with pytest.warns(AssumptionWarning) as noted:
+        densities = read_potcar(tmp_path / "POTCAR")
+    assert [(density.label, density.element) for density in densities] == [("La", "La"), ("O", "O"), ("Ce", "Ce")]
+    assert [str(w.message).rpartition("; ")[2] for w in noted] == ["taken as La", "taken as Ce"]

@@ -10,10 +10,11 @@ from pymatgen.core import Structure as PymatgenStructure
 from pymatgen.io.vasp import Poscar
 from synthetic_chgcar import charge, structure
 
-from chgtools.cell import require_same
+from chgtools.cell import Structure, require_same
 from chgtools.errors import ChgtoolsError, FormatError, MismatchError
 from chgtools.formats import chgcar_writer, poscar
 from chgtools.formats.structures import as_structure
+from chgtools.volumetric import VolumetricData
 
 LATTICE = [[4.0, 0, 0], [1, 4, 0], [0, 0, 5]]
 SYMBOLS, FRAC = ["Fe", "Fe", "O", "Fe"], [[0, 0, 0], [0.5, 0, 0], [0.2, 0.3, 0.4], [0.9, 1.1, -0.2]]
@@ -81,3 +82,55 @@ def test_another_structure_is_refused_with_the_number(changes, message):
         require_same(structure(), structure().with_changes(**changes))
     with pytest.raises(MismatchError, match="3 atoms.*has 1"):
         require_same(structure(), structure((1,), ("Si",)))
+
+
+@pytest.mark.parametrize(
+    ("species", "counts", "other_species", "other_counts", "message"),
+    [
+        (("Ni", "Ni", "O"), (2, 2, 4), ("Ni", "O"), (4, 4), ""),
+        (("Ni", "O", "O"), (4, 1, 3), ("Ni", "Ni", "O"), (1, 3, 4), ""),
+        (("Ni", "O", "Ni"), (2, 4, 2), ("Ni", "O"), (4, 4), r"atom 3 is O in .*Ni2O4Ni2.* and Ni in .*; the order of"),
+        (("Ni", "O"), (3, 5), ("Ni", "O"), (4, 4), r"atom 4 is O in .*Ni3O5.* and Ni in .*Ni4O4.*; species and their"),
+        (("", ""), (4, 4), ("Ni", "Ni", "O"), (2, 2, 4), ""),
+        (("", "", ""), (2, 2, 4), ("Ni", "O"), (4, 4), ""),
+        (("", ""), (3, 5), ("Ni", "O"), (4, 4), r"group 2 of .*names no species, holds atoms of several species"),
+        (("", "", ""), (2, 2, 4), ("", ""), (4, 4), r"groups of \(2, 2, 4\) atoms, .* of \(4, 4\), and neither names"),
+    ],
+)
+def test_atoms_agree_one_by_one_however_they_are_grouped(species, counts, other_species, other_counts, message):
+    """pymatgen and ASE join neighbouring groups of one species: Ni Ni O of the run becomes Ni O."""
+    frac = np.random.default_rng(5).uniform(0, 1, (8, 3))
+    ours, theirs = Structure(LATTICE, species, counts, frac), Structure(LATTICE, other_species, other_counts, frac)
+    for a, b in ((ours, theirs), (theirs, ours)):
+        if not message:
+            require_same(a, b)
+        else:
+            with pytest.raises(MismatchError):
+                require_same(a, b)
+    if message:
+        with pytest.raises(MismatchError, match=message):
+            require_same(ours, theirs)
+
+
+def test_the_three_tests_of_the_same_atoms_have_one_tolerance(tmp_path):
+    """make-dcd refuses, compare notes and check calls misread from the same displacement on, 1e-3 Å."""
+    from chgtools.check import check_file
+    from chgtools.comparison import compare
+    from chgtools.formats import chgcar, poscar
+
+    data = charge()
+    chgcar.write(data, tmp_path / "CHGCAR")
+    for step, moved in ((0.0008, False), (0.0012, True)):
+        shifted = data.structure.with_changes(
+            frac=data.structure.frac + np.array([step, 0, 0]) @ np.linalg.inv(data.structure.lattice)
+        )
+        poscar.write(shifted, tmp_path / "POSCAR")
+        found = {f.code: f.severity for f in check_file(tmp_path / "CHGCAR").findings}
+        assert found["positions"] == ("misread" if moved else "note")
+        other = VolumetricData("CHGCAR", shifted, data.blocks, data.augmentation)
+        assert bool(compare(other, data).notes) == moved
+        if moved:
+            with pytest.raises(MismatchError, match=r"atom \d \(\w+\) lies 0\.0012 Å apart"):
+                require_same(shifted, data.structure)
+        else:
+            require_same(shifted, data.structure)

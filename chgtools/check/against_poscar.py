@@ -6,7 +6,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from chgtools.cell import LATTICE_TOLERANCE_ANGSTROM, POSITION_TOLERANCE_ANGSTROM
+from chgtools.cell import (
+    LATTICE_TOLERANCE_ANGSTROM,
+    POSITION_TOLERANCE_ANGSTROM,
+    displacements,
+    lattice_difference,
+    other_atoms,
+)
 from chgtools.check.codes import finding
 from chgtools.check.findings import NOTE, Finding
 
@@ -43,15 +49,12 @@ def _handed(place: str, structure: Structure) -> list[Finding]:
 
 
 def _species(result: Scan, ours: Structure, theirs: Structure) -> list[Finding]:
-    named = all(ours.species) and all(theirs.species)
-    if (ours.elements == theirs.elements) if named else (ours.counts == theirs.counts):
-        return []
-    found = f"the header is {ours.formula}, {theirs.source} is {theirs.formula}"
-    return [finding("species", f"{result.path}:6", found)]
+    found = other_atoms(ours, theirs)
+    return [finding("species", f"{result.path}:6", found)] if found else []
 
 
 def _lattice(result: Scan, ours: Structure, theirs: Structure) -> list[Finding]:
-    difference = float(np.abs(ours.lattice - theirs.lattice).max())
+    difference = lattice_difference(ours, theirs)
     # Rows are printed before the scale is applied, so its rounding is scaled too
     if difference <= ROUNDING * max(1.0, _scale(result)):
         return []
@@ -78,7 +81,7 @@ def _positions(result: Scan, inputs: Inputs, ours: Structure, theirs: Structure)
     shift -= np.round(shift)
     if np.abs(shift).max(initial=0.0) <= ROUNDING:
         return []
-    distance = np.linalg.norm(shift @ theirs.lattice, axis=1)
+    distance = displacements(theirs, ours)
     worst = int(np.argmax(distance))
     moved = int((np.abs(shift).max(axis=1) > ROUNDING).sum())
     line = result.grid_line - 1 - ours.n_atoms + worst

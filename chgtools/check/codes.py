@@ -82,6 +82,17 @@ RULES: dict[str, Rule] = {
     "block-count": Rule(DROPPED, NO_MAGNETISATION, _AGAIN),
     "stray-blank-line": Rule(NOTE, "Fortran passes over it", "Delete it: other programs may not"),
     "layout": Rule(NOTE, "VASP reads numbers by count and takes them", "Nothing needs be done for VASP"),
+    "padding": Rule(
+        NOTE,
+        "VASP reads numbers by count and passes over the rest of the line [inferred]",
+        "Nothing needs be done for VASP",
+    ),
+    "not-read": Rule(
+        MISREAD,
+        "VASP reads numbers by count and may take it; programs that ask whether the numbers are those that were "
+        "written do not",
+        _AGAIN,
+    ),
     "trailing-text": Rule(NOTE, "VASP stops reading before it", "Delete it: other programs may not"),
     "crlf": Rule(
         NOTE,

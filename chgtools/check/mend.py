@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from bisect import bisect_left
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -11,14 +12,18 @@ from typing import IO
 import numpy as np
 
 from chgtools.check.charge_file import examine
+from chgtools.check.codes import finding
 from chgtools.check.findings import Finding, Report
 from chgtools.check.inputs import Inputs
 from chgtools.check.scan import Scan
 from chgtools.check.walk import Edit
-from chgtools.errors import ChgtoolsError
+from chgtools.errors import AssumptionWarning, ChgtoolsError, FormatError
+from chgtools.formats import chgcar
 from chgtools.formats.streams import LineReader, writing
 from chgtools.run.folder import INPUTS, RunFolder
 from chgtools.run.tags import Tags, start_moments
+
+MOST_PASSES = 3  # one edit may bring to light what another hid, such as a second blank line
 
 
 @dataclass(frozen=True)
@@ -28,7 +33,8 @@ class Mending:
     output : the file that was written, None when there was nothing to mend
     mended : findings that are gone
     notes : sentences on what was put in
-    report : the check of the mended file (of the old one where nothing was written)
+    report : the check of the mended file (of the old one where nothing was written); unlike check_file's it has a
+        finding where nothing else is left and chgtools' own reader refuses the file
     """
 
     output: str | None
@@ -49,24 +55,45 @@ def mend_file(
 
     output : may be ``path`` itself; it appears under its name when it is complete, compressed by its suffix
     Mends the columns of record headers, missing lines of moments (MAGMOM of the INCAR; without one VASP's default, 1
-    or NUPDOWN/NIONS for each ion), blank lines, carriage returns, trailing text.
+    or NUPDOWN/NIONS for each ion), blank lines, carriage returns, trailing text; what is in order then was read back.
     Raises ChgtoolsError for a file that cannot be read.
     """
-    path = Path(path)
+    path, output = Path(path), Path(output)
     run = RunFolder.around(path, poscar=poscar, potcar=potcar, incar=incar)
     before, result, inputs = examine(path, run)
     fixable = [finding for finding in before.findings if finding.fixable]
     if not fixable:
-        return Mending(None, (), (), before)
-    notes: list[str] = []
-    pieces = [_moments(result, inputs, edit, notes) if edit.text is None else edit for edit in result.edits]
-    with LineReader(path) as reader, writing(output) as file:
-        _copy(reader, file, sorted(pieces, key=lambda edit: (edit.begin, -edit.end)), result.carriage_returns)
+        return Mending(None, (), (), _read_back(path, before))
     # the output may lie elsewhere, without the inputs beside it; those that cannot be read were left out before
     readable = {name: run.path(name) for name in INPUTS if any(each.startswith(f"{name}: ") for each in inputs.used)}
-    after, _, _ = examine(Path(output), run.with_named(readable))
-    left = {finding.code for finding in after.findings if finding.fixable}
-    return Mending(str(output), tuple(f for f in fixable if f.code not in left), tuple(notes), after)
+    notes: list[str] = []
+    source = path
+    for _ in range(MOST_PASSES):
+        pieces = [_moments(result, inputs, edit, notes) if edit.text is None else edit for edit in result.edits]
+        with LineReader(source) as reader, writing(output) as file:
+            _copy(reader, file, sorted(pieces, key=lambda edit: (edit.begin, -edit.end)), result.carriage_returns)
+        after, result, inputs = examine(output, run.with_named(readable))
+        left = {finding.code for finding in after.findings if finding.fixable}
+        if not left:
+            break
+        source = output
+    mended = tuple(finding for finding in fixable if finding.code not in left)
+    return Mending(str(output), mended, tuple(notes), _read_back(output, after))
+
+
+def _read_back(path: Path, report: Report) -> Report:
+    """The report of a file; one that would be in order has a finding where the ordinary reader refuses it."""
+    if not report.ok:
+        return report
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", AssumptionWarning)
+            chgcar.read(path, "CHGCAR")
+    except FormatError as error:
+        place = str(path) if error.line is None else f"{path}:{error.line}"
+        found = f"chgtools does not read the file ({str(error).removeprefix(place + ': ')})"
+        return replace(report, findings=(*report.findings, finding("not-read", place, found)))
+    return report
 
 
 def _moments(result: Scan, inputs: Inputs, edit: Edit, notes: list[str]) -> Edit:

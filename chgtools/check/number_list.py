@@ -7,7 +7,8 @@ import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from chgtools.formats.chgcar_end import REAL, numbers_at_end, shown
+from chgtools.formats.chgcar_end import numbers_at_end, shown
+from chgtools.formats.list_directed import is_padding, real, words_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -16,21 +17,10 @@ if TYPE_CHECKING:
     from chgtools.formats.chgcar_layout import Form
     from chgtools.formats.streams import LineReader
 
-_EXPONENT = re.compile(rb"(?<=[\d.])([+-]\d+)$")
 _TOUCHING = re.compile(rb"[\d.][+-]\d*\.")  # 0.1E+00-0.2E+00: one word to Fortran, and no number
 
 # (code, line, what was found)
 Report = Callable[[str, int, str], None]
-
-
-def real(word: bytes) -> float | None:
-    """The number a Fortran word stands for, None where it is none; may be infinite or NaN."""
-    if word.lstrip(b"+-").lower() in (b"nan", b"inf", b"infinity"):
-        return math.nan
-    if not REAL.fullmatch(word):
-        return None
-    lowered = word.lower().replace(b"d", b"e")
-    return float(lowered if b"e" in lowered else _EXPONENT.sub(rb"e\1", lowered))
 
 
 def read_list(
@@ -40,20 +30,23 @@ def read_list(
     ends: Callable[[bytes], bool],
     report: Report,
     integers: bool = False,
+    padded: bool = False,
 ) -> tuple[int, int | None]:
     """Fill ``values`` from whole lines; returns how many numbers there were, with the reader behind them, and the line
     in which the file ends among them, None where it does not.
 
     form : fields that the numbers must keep to (a number that has lost a digit is still a number), or None
     ends : whether a line belongs to the next section; integers : whether the last number may lack its point
+    padded : whether zeros may fill the last line, as chgsum.pl prints it
     What is no number counts as one, because that is how far a reader that counts would have come; it is reported as
-    damaged-number, not-finite, number-field, surplus-numbers, stray-blank-line or layout.
+    damaged-number, not-finite, number-field, surplus-numbers, stray-blank-line, padding or layout.
     """
     from chgtools.kernels.fields import POWERS
     from chgtools.kernels.parse import DONE, NEED_MORE, parse_fixed, parse_free
 
     done = 0
     tidy = form is not None
+    columns = 0 if not padded else len((reader.peek() or b"").split()) if form is None else form.columns
     while done < values.size:
         text, stop = reader.buffer[reader.start :], reader.stop - reader.start
         if form is None:
@@ -78,9 +71,9 @@ def read_list(
             _take_whole(line, form, values, done, end[0])
             reader.readline()
             return end
-        done, good = _by_hand(line, reader.line + 1, values, done, form, report)
+        done, good = _by_hand(line, reader.line + 1, values, done, form, report, columns)
         if good and tidy:
-            report("layout", reader.line + 1, f"other numbers to a line than VASP prints: {shown(line)}")
+            report("layout", reader.line + 1, f"numbers not in the columns and lines that VASP prints: {shown(line)}")
         tidy = False  # behind a damage the lines may end elsewhere
         reader.readline()
     return done, None
@@ -99,18 +92,26 @@ def _report_touching(text: bytes, line: int, report: Report) -> None:
 
 
 def _by_hand(
-    line: bytes, number: int, values: NDArray[np.float64], done: int, form: Form | None, report: Report
+    line: bytes,
+    number: int,
+    values: NDArray[np.float64],
+    done: int,
+    form: Form | None,
+    report: Report,
+    columns: int,
 ) -> tuple[int, bool]:
     """Take the words of a line that a kernel refused: (numbers so far, whether nothing is wrong with them)."""
-    words = line.split()
+    left = values.size - done
+    words = words_of(line, max(left, columns))
     if not words:
         report("stray-blank-line", number, "")
         return done, False
     troubles: set[str] = set()
-    for word in words:
-        if done == values.size:
-            troubles.add("surplus-numbers")
-            break
+    if is_padding(words, left, columns):
+        troubles.add("padding")
+    elif len(words) > left:
+        troubles.add("surplus-numbers")
+    for word in words[:left]:
         value = real(word)
         if value is None:
             troubles.add("damaged-number")
@@ -118,7 +119,7 @@ def _by_hand(
             troubles.add("not-finite")
         values[done] = math.nan if value is None else value
         done += 1
-    if not troubles and form is not None and not form.holds(line):
+    if not troubles and form is not None and not form.holds_whole_numbers(line):
         troubles.add("number-field")
     for code in sorted(troubles):
         report(code, number, shown(line))

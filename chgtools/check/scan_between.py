@@ -83,12 +83,12 @@ class Between:
         if blank and self.cut(has_records):
             self._end(Numbers(), has_records, n_atoms)
             return False
-        if blank and is_numbers(reader.peek() or b""):
+        while blank and is_numbers(reader.peek() or b""):
             for number, edit in blank:
                 walk.fixable("stray-blank-line", number, "a blank line before the next block", edit)
-            blank = []
             more = self.numbers()
             before = more if more.count else before
+            blank = walk.take_blank_lines() if more.count else []
         line = reader.peek()
         if line is None:
             self._end(before, has_records, n_atoms)

@@ -21,6 +21,7 @@ _WHAT = {
     "not-finite": "holds a value that is not finite",
     "number-field": "holds a number that is not in VASP's fields",
     "surplus-numbers": "has more numbers than its grid has points",
+    "padding": "has its last line filled up with zeros (chgsum.pl does so)",
     "layout": "is laid out in another way",
 }
 
@@ -42,9 +43,9 @@ def scan_block(walk: Walk, shape: Shape) -> BlockFacts:
     position, line = walk.position, reader.line
     sentence = None
     try:
-        values, number_format, _, _ = read_block(reader, shape, 1.0, np.float64, line, f"block {walk.block + 1}")
-        if number_format != "free":
-            return _facts(values.reshape(-1, order="F"), values.size)
+        block = read_block(reader, shape, 1.0, np.float64, line, f"block {walk.block + 1}")
+        if block.number_format != "free":
+            return _facts(block.values.reshape(-1, order="F"), block.values.size)
     except FormatError as error:
         if error.line is None:  # the file cannot be read any further, or does not fit into memory
             raise
@@ -63,7 +64,7 @@ def _by_list(walk: Walk, shape: Shape, grid_line: int) -> BlockFacts:
     room = room_behind(reader)
     values = np.empty(min(n_points, room + 1), np.float64)
     done, end = read_list(
-        reader, values, block_form(reader), lambda line: _ends(line, shape), _reporter(walk), integers=True
+        reader, values, block_form(reader), lambda line: _ends(line, shape), _reporter(walk), integers=True, padded=True
     )
     if done < n_points:
         ends_here = None if end else room

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from chgtools.cli.options import PATH, force_option, refuse_to_replace
+from chgtools.cli.options import PATH, data_grid_option, force_option, refuse_to_replace
 
 if TYPE_CHECKING:
     from chgtools.volumetric import VolumetricData
@@ -23,8 +23,9 @@ ONE_FIELD = (".cube", ".cub", ".xsf")
     metavar="NAME|1-4",
     help="Block for a cube or XSF file: total, magnetisation, mx, ... or its number; by default the first.",
 )
+@data_grid_option
 @force_option
-def convert(source: Path, target: Path, block: str | None, force: bool) -> None:
+def convert(source: Path, target: Path, block: str | None, grid: str | None, force: bool) -> None:
     """Convert a volumetric file; the formats are told by the names.
 
     Names that hold CHGCAR, AECCAR0, LOCPOT, ..., or CHG as a word, are VASP's; .cube and .xsf are Gaussian's and
@@ -40,17 +41,17 @@ def convert(source: Path, target: Path, block: str | None, force: bool) -> None:
     one_field = stem(target).lower().endswith(ONE_FIELD)
     if block is not None and not one_field:
         raise click.UsageError(f"--block goes with a cube or XSF file; {target} holds all blocks")
-    data = read(source)
+    data = read(source, grid=grid)
     names = block_names(data.kind, len(data.blocks))
     if one_field:
         index = _index(block, names)
-        _note_what_is_lost(data, target, names, index, chosen=block is not None)
         write(data, target, block=index)
+        _note_what_is_lost(data, target, names, index, chosen=block is not None)
         written = names[index]
     else:
         kind = kind_of(target) or data.kind
-        _note_change_of_kind(data, target, kind)
         write(data, target, kind=kind)
+        _note_change_of_kind(data, target, kind)
         written = ", ".join(names)
     click.echo(f"{target}: {written} on {' x '.join(str(n) for n in data.shape)} points")
 

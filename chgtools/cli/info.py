@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from chgtools.cli.options import PATH, json_option
+from chgtools.cli.options import PATH, data_grid_option, json_option
 
 if TYPE_CHECKING:
     from chgtools.volumetric import VolumetricData
@@ -16,18 +16,45 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("file", type=PATH)
+@data_grid_option
 @json_option
-def info(file: Path, as_json: bool) -> None:
+def info(file: Path, grid: str | None, as_json: bool) -> None:
     """Print what a volumetric file holds.
 
     FILE is a CHGCAR, CHG, AECCAR, PARCHG, LOCPOT, ELFCAR, cube or XSF file, plain or compressed, or a difference
     density of `chgtools make-dcd`. The whole file is read and checked.
     """
+    from chgtools.errors import FormatError
     from chgtools.formats import read
     from chgtools.formats.hdf5 import name_of
 
-    facts = describe_difference(file) if name_of(file) is not None else describe(read(file))
+    try:
+        facts = describe_difference(file) if name_of(file) is not None else describe(read(file, grid=grid))
+    except FormatError as error:
+        if error.line is None or not _is_mended(file):
+            raise
+        raise click.ClickException(f"{error} (`chgtools check --fix {file} -o FILE` mends it)") from error
     click.echo(json.dumps(facts, indent=1) if as_json else table(facts))
+
+
+def _is_mended(file: Path) -> bool:
+    """Whether `chgtools check --fix` makes a file of it that is read: it is tried, into a folder that goes again."""
+    import warnings
+    from tempfile import TemporaryDirectory
+
+    from chgtools.check import mend_file
+    from chgtools.errors import AssumptionWarning, ChgtoolsError
+    from chgtools.formats import chgcar
+
+    with TemporaryDirectory() as folder, warnings.catch_warnings():
+        warnings.simplefilter("ignore", AssumptionWarning)
+        try:
+            mending = mend_file(file, Path(folder) / "CHGCAR")
+            if mending.output is not None:
+                chgcar.read(mending.output)
+        except ChgtoolsError:
+            return False
+    return mending.output is not None
 
 
 def describe(data: VolumetricData) -> dict[str, Any]:

@@ -90,6 +90,12 @@ grid_options = _combined(
     click.option("--like", type=PATH, metavar="CHGCAR", help="Take the grid of this file."),
 )
 
+data_grid_option = click.option(
+    "--grid",
+    type=click.Choice(["general", "periodic"]),
+    help="Of an XSF file: whether it repeats the far faces of the cell (general) or not (periodic), where it does not "
+    "tell.",
+)
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON on stdout.")
 float32_option = click.option("--float32", is_flag=True, help="Single precision: a file half as large.")
 force_option = click.option("--force", is_flag=True, help="Replace the output file if it exists.")

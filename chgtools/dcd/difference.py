@@ -119,10 +119,19 @@ def _nelect_of(run: RunFolder) -> tuple[float | None, str, tuple[str, ...]]:
 
 
 def _with_labels(atoms: Structure, header: Structure) -> Structure:
-    """VASP 6.4 headers name the POTCAR labels, and all of VASP 5 the species a VASP 4 POSCAR lacks."""
-    if not all(atoms.species) and all(header.species):
-        atoms = atoms.with_changes(species=header.species, counts=header.counts, labels=("",) * len(header.counts))
-    return atoms if any(atoms.labels) else atoms.with_changes(labels=header.labels)
+    """The POSCAR's atoms in the groups of the run, with what the header alone knows.
+
+    A header of VASP 5 names the species that a VASP 4 POSCAR lacks, one of VASP 6.4 the POTCAR labels. Programs that
+    rewrite a file join neighbouring groups of one species (Ni Ni O becomes Ni O), so the finer groups are the run's.
+    """
+    groups = {"species": header.species, "counts": header.counts, "labels": header.labels}
+    unnamed = not all(atoms.species) and all(header.species)
+    finer = len(header.counts) > len(atoms.counts) and all(header.species) and not any(atoms.labels)
+    if unnamed or finer:
+        return atoms.with_changes(**groups)
+    if any(atoms.labels) or header.counts != atoms.counts:
+        return atoms
+    return atoms.with_changes(labels=header.labels)
 
 
 def _channels(data: VolumetricData, atoms: Structure, choice: Choice) -> tuple[tuple[int, ...], ...]:

@@ -30,11 +30,12 @@ def _module(path: str | Path) -> ModuleType | None:
     return _grid_formats().get(suffix) if suffix else None
 
 
-def read(path: str | Path, kind: str | None = None, dtype: Any = None) -> VolumetricData:
+def read(path: str | Path, kind: str | None = None, dtype: Any = None, grid: str | None = None) -> VolumetricData:
     """Read a volumetric file: CHGCAR and its family, Gaussian cube or XSF, plain or compressed.
 
     kind : "CHGCAR", "LOCPOT", ... where the name does not say it
     dtype : np.float64 (default) or np.float32
+    grid : of an XSF file, "general" or "periodic", where the file does not tell (see chgtools.formats.xsf.read)
     Returns arrays (nx, ny, nz) in Fortran order; densities in electrons/Å³. Raises FormatError for damaged files.
     """
     import numpy as np
@@ -43,9 +44,11 @@ def read(path: str | Path, kind: str | None = None, dtype: Any = None) -> Volume
 
     dtype = np.float64 if dtype is None else dtype
     module = _module(path)
+    if grid is not None and ".xsf" not in getattr(module, "GRID_SUFFIXES", ()):
+        raise SettingsError(f"--grid {grid} goes with XSF files, {path} is none by its name")
     if module is None:
         return chgcar.read(path, kind, dtype)
-    data: VolumetricData = module.read(path)
+    data: VolumetricData = module.read(path) if grid is None else module.read(path, grid)
     data.blocks = [block.astype(dtype, copy=False) for block in data.blocks]
     if kind is not None:
         data.kind = kind

@@ -15,13 +15,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from chgtools.formats.chgcar_layout import IMAGINARY, MOMENT_FORMS, RECORD, Form, Shape, is_grid_line
+from chgtools.formats.list_directed import REAL
 
 if TYPE_CHECKING:
     from chgtools.errors import FormatError
     from chgtools.formats.streams import LineReader
 
-# What a list-directed read takes for a real: letterless exponents too
-REAL = re.compile(rb"[+-]?(?:\d+\.?\d*|\.\d+)(?:[EeDd][+-]?\d+|[+-]\d+)?")
 _BEGUN = re.compile(rb" *[+-]?\d*\.?\d*(?:[EeDd]?[+-]?\d*)?")  # a number, as far as it goes
 _GRID_LINE = re.compile(rb"\s*\d{1,6}\s+\d{1,6}\s+\d{1,6}\s*")
 

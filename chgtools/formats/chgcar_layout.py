@@ -21,6 +21,8 @@ _BLOCK_NAMES = {
 
 _E_FIELD = rb"(?: [ 0-]\.\d{11}(?:E[+-]\d\d|[+-]\d{3}))"
 _E_LINE = re.compile(_E_FIELD + rb"{1,5}\s*")
+_G_PLAIN_WORD = re.compile(rb"(?=[+\d-])[+-]?(\d*)\.(\d*)")
+_G_BLANKS = 3  # behind a number without exponent: VASP prints four, and a wider number may take one of them
 _G_FIELD = re.compile(rb" {1,7}-?\d*\.\d*(?: {4}|E[+-]\d\d|[+-]\d{3})")
 
 
@@ -45,11 +47,43 @@ class Form:
         fields = [line[i * self.width : (i + 1) * self.width] for i in range(most)]
         return next((i for i, field in enumerate(fields) if not self._is_field(field)), most)
 
+    def holds_whole_numbers(self, line: bytes) -> bool:
+        """Whether a line whose numbers left their columns lost nothing: all show all digits, and none came too early.
+
+        A line that is too short may have lost a sign. In G format blanks stand behind a number without exponent, or
+        it may have lost one; a power of ten may have one digit more (10.0000 for 10.000: old compilers round 9.99999
+        so).
+        """
+        text = line.rstrip()
+        words = re.findall(rb"(\S+)(\s*)", text + b" " * _G_BLANKS)
+        if not words:
+            return False
+        plain = self.width == 12 and _is_plain_g(words[-1][0])
+        return len(text) >= len(words) * self.width - 4 * plain and all(
+            self._number.fullmatch(word) or (self.width == 12 and len(blanks) >= _G_BLANKS and _is_plain_g(word))
+            for word, blanks in words
+        )
+
+    @property
+    def _number(self) -> re.Pattern[bytes]:
+        """A number with all its digits and an exponent; before the point stands at least a zero or a sign."""
+        return re.compile(rb"(?:[+-]|[+-]?\d)\.\d{%d}(?:[EeDd][+-]\d\d|[+-]\d{3})" % self.decimals)
+
     def _is_field(self, field: bytes) -> bool:
         if self.width == 12:
             return _G_FIELD.fullmatch(field) is not None and len(field) == 12
         number = rb" *[+-]?\d?\.\d{%d}(?:[EeDd][+-]\d\d|[+-]\d{3})" % self.decimals
         return len(field) == self.width and re.fullmatch(number, field) is not None
+
+
+def _is_plain_g(word: bytes) -> bool:
+    """Whether a number without exponent has the five digits of G format; a zero before the point counts or not."""
+    match = _G_PLAIN_WORD.fullmatch(word)
+    if not match:
+        return False
+    before, behind = match.groups()
+    digits = (before + behind).lstrip(b"0")
+    return len(before + behind) == 5 or (before == b"0" and len(behind) == 5) or digits == b"100000"
 
 
 RECORD_FORMS = (Form(15, 7), Form(18, 11))  # 5E15.7 of VASP; 5(1X,E17.11) of pymatgen

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
+import warnings
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from chgtools.errors import ChgtoolsError
+from chgtools.errors import AssumptionWarning, ChgtoolsError
 from chgtools.formats import poscar
 from chgtools.formats.chgcar_end import (
     Damage,
@@ -57,6 +58,12 @@ def read_grid_line(reader: LineReader) -> tuple[Shape, bytes]:
     return shape, line
 
 
+def _note_padding(reader: LineReader, count: int) -> None:
+    zeros = "a zero" if count == 1 else f"{count} zeros"
+    found = f"the last line of a block is filled up with {zeros}, as chgsum.pl does; left out"
+    warnings.warn(AssumptionWarning(f"{reader.path}: {found}"), stacklevel=4)
+
+
 class Parser:
     """The sections of one file, in the order in which they come."""
 
@@ -76,16 +83,18 @@ class Parser:
         moments: list[NDArray[np.float64]] = []
         augmentation: list[Augmentation | None] = []
         trailing = b""
+        padding = 0
         while True:
             what = f"block {len(blocks) + 1}"
-            values, form, columns, end = read_block(reader, self.shape, scale, self.dtype, reader.line, what)
-            blocks.append(values)
+            block = read_block(reader, self.shape, scale, self.dtype, reader.line, what)
+            blocks.append(block.values)
+            padding = padding or block.padding
             blank = self._blank_lines()
             self._refuse(cut_between(reader, self.shape, self.n_atoms, len(blocks), False))
             augmentation.append(self._records())
             trailing = b"" if augmentation[-1] is None else self._blank_lines()
             self._refuse(cut_between(reader, self.shape, self.n_atoms, len(blocks), augmentation[-1] is not None))
-            layouts.append(BlockLayout(form, columns, end + b"\n" + blank))
+            layouts.append(BlockLayout(block.number_format, block.columns, block.tail + b"\n" + blank))
             if reader.peek() is None:
                 break
             moment = self._moments(len(blocks))
@@ -95,6 +104,8 @@ class Parser:
             if shape != self.shape:
                 raise other_grid(reader.line, len(blocks) + 1, shape, self.shape).error(reader)
         self._check_blocks(len(blocks), augmentation, len(moments))
+        if padding:
+            _note_padding(reader, padding)
         records = [each for each in augmentation if each is not None]
         if reader.lacks_newline:
             trailing = trailing[:-1] if trailing else trailing

@@ -9,6 +9,7 @@ import numpy as np
 from chgtools.errors import ChgtoolsError
 from chgtools.formats.chgcar_layout import IMAGINARY, RECORD, BlockLayout, block_names, vasp_layout
 from chgtools.formats.grid_block import write_block
+from chgtools.formats.poscar import GROUPS_PER_LINE
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -18,8 +19,9 @@ if TYPE_CHECKING:
 
 
 def check_sections(data: VolumetricData) -> None:
-    """Raise ChgtoolsError unless blocks, records and moments fit each other and the atoms."""
+    """Raise ChgtoolsError unless blocks, records and moments fit each other and the atoms, and a header holds these."""
     n_blocks, n_atoms = len(data.blocks), data.structure.n_atoms
+    _check_atoms(data)
     if n_blocks not in (1, 2, 4):
         raise ChgtoolsError(f"a {data.kind} has 1, 2 or 4 blocks, found {n_blocks}")
     if len({block.shape for block in data.blocks}) > 1:
@@ -32,6 +34,19 @@ def check_sections(data: VolumetricData) -> None:
                 raise ChgtoolsError(f"found {len(records)} augmentation records for {n_atoms} atoms; wanted one each")
     if data.moments and (len(data.moments) != n_blocks - 1 or any(len(m) != n_atoms for m in data.moments)):
         raise ChgtoolsError(f"moments are wanted for each of {n_atoms} atoms before each block after the first")
+
+
+def _check_atoms(data: VolumetricData) -> None:
+    """Raise ChgtoolsError for atoms that the header of a CHGCAR cannot hold: none, or some without an element."""
+    source, elements = data.source or "the data", data.structure.elements
+    if not elements:
+        raise ChgtoolsError(f"{source} has no atoms, and a {data.kind} cannot be without; write a cube or XSF file")
+    nameless = [number for number, name in enumerate(elements, 1) if not name]
+    if 0 < len(nameless) < len(elements):
+        raise ChgtoolsError(
+            f"atom {nameless[0]} of {source} has no element (a ghost atom), and the header of a {data.kind} names "
+            "all or none; take it out, give it an element, or write a cube or XSF file"
+        )
 
 
 def write_sections(data: VolumetricData, kind: str, file: IO[bytes]) -> None:
@@ -109,9 +124,14 @@ def header_text(structure: Structure) -> bytes:
     lines = [f"{structure.comment:40.40s}", "   1.00000000000000     "]
     lines += [" " + "".join(f"{x:12.6f}" for x in row) for row in structure.lattice]
     if any(structure.species):
-        lines.append("".join(f"   {name:<2.2s}" for name in structure.species))
-    lines += ["".join(f"{count:6d}" for count in structure.counts), "Direct"]
+        lines += _wrapped([f"   {name:<2.2s}" for name in structure.species])
+    lines += [*_wrapped([f"{count:6d}" for count in structure.counts]), "Direct"]
     wrapped = np.round(structure.frac % 1.0, 6) % 1.0
     lines += ["".join(f"{x:10.6f}" for x in row) for row in wrapped]
     lines.append(" ")
     return ("\n".join(lines) + "\n").encode("ascii", "replace")
+
+
+def _wrapped(fields: list[str]) -> list[str]:
+    """Lines of fields of groups, as many to a line as VASP prints."""
+    return ["".join(fields[i : i + GROUPS_PER_LINE]) for i in range(0, len(fields), GROUPS_PER_LINE)]

@@ -5,7 +5,7 @@
     Si2                                         title
     chgtools: CHGCAR, block total, electrons/bohr^3
         2    0.000000    0.000000    0.000000   atoms, origin (bohr); a negative count: a line of orbitals follows
-       24    0.210891    0.210891    0.000000   points and step (bohr) along the first axis; negative: in Å
+       24    0.210891    0.210891    0.000000   points and step (bohr) along the first axis; negative: this axis in Å
        24    0.000000    0.210891    0.210891
        24    0.210891    0.000000    0.210891
        14   14.000000    0.000000    0.000000    0.000000    atomic number, charge, position (bohr)
@@ -15,16 +15,19 @@
 The grid spans the periodic cell, far faces not repeated. Densities are in electrons/bohr³, magnetisations in
 μ_B/bohr³; LOCPOT stays in eV and ELFCAR without unit, as the second line says. More digits than the usual %13.5E
 are printed, so that a CHGCAR's numbers survive; readers that split at blanks take them.
-Source: Gaussian's documentation of cubegen; files of ASE, CP2K and Quantum ESPRESSO follow it.
+Source: Gaussian's documentation of cubegen; files of ASE, CP2K and Quantum ESPRESSO follow it. That a sign holds for
+its own axis is P. Bourke's description (paulbourke.net/dataformats/cube); atoms go with the first axis.
 """
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 
 import numpy as np
 
 from chgtools.elements import SYMBOLS
+from chgtools.errors import AssumptionWarning
 from chgtools.formats.single_field import (
     chosen,
     element_of,
@@ -64,11 +67,14 @@ def read(path: str | Path) -> VolumetricData:
             counts.append(integer_of(reader, values[0], "the number of points"))
             steps.append(values[1:])
         grid_line = reader.line
-        if not (min(counts) > 0 or max(counts) < 0):
-            raise reader.fail(f"found {counts} points along the axes; wanted three positive, or three negative for Å")
-        length = BOHR_ANGSTROM if counts[0] > 0 else 1.0  # holds for axes, origin and atoms alike
+        if 0 in counts:
+            raise reader.fail(f"found {counts} points along the axes; wanted at least one along each")
+        units = np.where(np.array(counts) > 0, BOHR_ANGSTROM, 1.0)
+        length = units[0]  # of origin and atoms
+        if len(set(units)) > 1:
+            _note_mixed_units(path, counts)
         shape = tuple(abs(count) for count in counts)
-        lattice = np.array(shape)[:, None] * np.array(steps) * length
+        lattice = np.array(shape)[:, None] * np.array(steps) * units[:, None]
         if abs(np.linalg.det(lattice)) < 1e-9:
             raise reader.fail("the three axes of the grid lie in one plane, so that the cell has no volume")
         elements, positions = [], []
@@ -91,6 +97,14 @@ def read(path: str | Path) -> VolumetricData:
     structure = structure_of(lattice, elements, np.array(positions), title, path)
     block = np.asfortranarray(values_of_grid.reshape(shape))
     return VolumetricData(field.kind, structure, [block], source=str(path))
+
+
+def _note_mixed_units(path: str | Path, counts: list[int]) -> None:
+    units = ", ".join("bohr" if count > 0 else "Å" for count in counts)
+    found = (
+        f"{counts} points along the axes: by their signs the steps are taken in {units}, the atoms in the first's unit"
+    )
+    warnings.warn(AssumptionWarning(f"{path}: {found}"), stacklevel=3)
 
 
 def _skip_orbitals(reader: LineReader) -> None:

@@ -2,11 +2,13 @@
 
 VASP prints ``5(1X,E17.11)`` (CHGCAR, AECCAR, LOCPOT) or ``10(1X,G11.5)`` (CHG, PARCHG, ELFCAR). A block whose first
 lines look so is held to its columns: every number must stand in its field, because a number that has lost a digit
-is still a number. Anything else is read as a list, by count.
+is still a number. A line that leaves its columns with all digits there (a compiler that printed 10.0000, a blank more
+or less) is read as a list, and so is a block of any other layout, by count.
 """
 
 from __future__ import annotations
 
+import math
 import os
 import re
 from concurrent.futures import ThreadPoolExecutor
@@ -18,6 +20,7 @@ import numpy as np
 from chgtools.errors import ChgtoolsError, FormatError
 from chgtools.formats.chgcar_end import cut_line, numbers_at_end, room_behind, short_block
 from chgtools.formats.chgcar_layout import BlockLayout, Form, Shape, block_form, is_grid_line
+from chgtools.formats.list_directed import is_padding, real, words_of
 from chgtools.formats.streams import MARGIN, LineReader
 
 if TYPE_CHECKING:
@@ -27,15 +30,29 @@ PARALLEL_FROM = 500_000  # numbers: below, starting a second thread costs more t
 CHUNK_LINES = 40_000
 
 
-def read_block(
-    reader: LineReader, shape: Shape, scale: float, dtype: Any, grid_line: int, what: str
-) -> tuple[NDArray[Any], str, int, bytes]:
+@dataclass(frozen=True)
+class BlockText:
+    """A block as it was read, and how it was laid out.
+
+    values : (nx, ny, nz), Fortran order
+    number_format : "E" (1X,E17.11), "G" (1X,G11.5), or "free" where any line kept to no such columns
+    columns : numbers to a line; tail : the text between the last number and its newline
+    padding : zeros behind the last number that fill its line
+    """
+
+    values: NDArray[Any]
+    number_format: str
+    columns: int
+    tail: bytes = b""
+    padding: int = 0
+
+
+def read_block(reader: LineReader, shape: Shape, scale: float, dtype: Any, grid_line: int, what: str) -> BlockText:
     """The numbers of one block, each multiplied by ``scale``.
 
     reader : stands behind the grid line, whose number in the file is ``grid_line``
     what : the block's name for messages, such as "the total density"
-    Returns the (nx, ny, nz) Fortran-order array, the number format, the columns and the text between the last
-    number and its newline. Raises FormatError for a block that is short, overfull, garbled or not finite.
+    Raises FormatError for a block that is short, overfull, garbled or not finite.
     """
     from chgtools.kernels.fields import POWERS
     from chgtools.kernels.parse import BAD, DONE, parse_fixed, parse_free
@@ -45,12 +62,12 @@ def read_block(
     values = block.values(dtype)
     form = block.form
     columns = max(len(reader.peek_lines(1)[0].split()), 1) if form is None else form.columns
-    done = 0
+    done = padding = 0
     if form == Form(18, 11, 5) and reader.compression is None and values.size >= PARALLEL_FROM:
         done = _read_two_threads(reader, values, scale)
-    allow_integers = False
+    allow_integers = listed = False
     last_line = b""
-    while True:
+    while done < values.size:
         text, stop = reader.buffer[reader.start :], reader.stop - reader.start
         if form is None:
             used, done, lines, status = parse_free(text, stop, values, done, scale, POWERS, allow_integers)
@@ -60,23 +77,25 @@ def read_block(
             )
         if status == DONE:
             last_line = _last_line(text, used)
-            reader.consume(used, lines)
-            break
         reader.consume(used, lines)
         if status == BAD:
             line = reader.peek() or b""
             if form is None and not allow_integers and _only_integers_new(line, shape):
                 allow_integers = True
                 continue
-            raise block.explain(line, done)
-        if not reader.fill():
+            numbers, padding = block.by_list(line, done, columns)
+            values[done : done + len(numbers)] = np.multiply(numbers, scale)
+            done += len(numbers)
+            reader.readline()
+            listed = True
+        elif status != DONE and not reader.fill():
             raise block.short(done)
     values = values.reshape(shape, order="F")
-    if form is None:
-        return values, "free", columns, b""
+    if form is None or listed:
+        return BlockText(values, "free", columns, padding=padding)
     in_last = n_points - (n_points - 1) // columns * columns
     tail = last_line.rstrip(b"\n")[in_last * form.width :]
-    return values, "G" if form.width == 12 else "E", columns, tail
+    return BlockText(values, "G" if form.width == 12 else "E", columns, tail)
 
 
 def _last_line(text: NDArray[np.uint8], used: int) -> bytes:
@@ -165,6 +184,26 @@ class _Block:
             found = f"{self.what}'s grid {self.grid} needs {gigabytes:.1f} GB of memory"
             raise self.reader.fail(found, self.grid_line) from error
 
+    def by_list(self, line: bytes, done: int, columns: int) -> tuple[list[float], int]:
+        """The numbers of a line that a parse kernel refused, and how many zeros pad it behind them.
+
+        A list-directed READ takes any layout. So is it taken here where nothing can have been lost: full lines, joined
+        or not, of whole numbers. Raises the FormatError of :meth:`explain` for any other.
+        """
+        left = self.n_points - done
+        words = words_of(line, left + columns)
+        padding = len(words) - left if is_padding(words, left, columns) else 0
+        numbers = [real(word) for word in words[: len(words) - padding]]
+        whole = len(numbers) == left or (self.form is None and len(numbers) < left) or len(numbers) % columns == 0
+        if self.form is not None:
+            whole = whole and self.form.holds_whole_numbers(line)
+        good = [number for number in numbers if number is not None and math.isfinite(number)]
+        if not 0 < len(good) == len(numbers) <= left or not whole or is_grid_line(line, self.shape):
+            raise self.explain(line, done)
+        if self.n_points > self.room:
+            raise self.short(done)
+        return good, padding
+
     def short(self, done: int) -> FormatError:
         """The file ends, or goes on with something else, behind so many numbers."""
         reader = self.reader
@@ -182,7 +221,7 @@ class _Block:
         lower = line.lower()
         if n_points > self.room:
             return self.short(done)
-        if b"*" in line:
+        if re.search(rb"(?<!\d)\*|\*(?![\d.+-])", line):  # not 3*0.0
             return reader.fail(f"{what} holds a number too large for its field, printed as stars ({shown}); it cannot "
                                "be restored: rerun VASP", at)  # fmt: skip
         if b"nan" in lower or b"inf" in lower:

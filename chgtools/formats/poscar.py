@@ -8,7 +8,7 @@
          0.0   8.4   0.0
          0.0   0.0   8.4
        Fe   O                        species; absent in VASP 4; Fe_pv or Fe_pv/hash gives the POTCAR's label
-         24    32                    atoms of each
+         24    32                    atoms of each; behind 20 groups VASP goes on in a new line, here and above
     Selective dynamics               optional
     Direct                           or Cartesian (first letter C, c, K or k)
       0.125 0.125 0.125              positions
@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from chgtools.cell import Structure
+from chgtools.elements import SYMBOLS
 from chgtools.formats.streams import LineReader, writing
 
 if TYPE_CHECKING:
@@ -32,7 +33,10 @@ if TYPE_CHECKING:
 
 # Fortran reals; a sign may touch the number before it
 _REAL = re.compile(rb"[+-]?(?:\d+\.?\d*|\.\d+)(?:[EeDd][+-]?\d+)?")
+# VASP prints 20(3X,A2) and 20I6: CONTCAR of VASP in pymatgen's reader of POSCARs, pymatgen pull request 502
+GROUPS_PER_LINE = 20
 _NAME = re.compile(r"([A-Z][a-z]?)(.*)", re.DOTALL)
+_ELEMENT = re.compile(r"([A-Z][a-z]?)(?:[_./\d].*)?")
 
 
 def read(path: str | Path) -> Structure:
@@ -87,32 +91,71 @@ def _split_name(reader: LineReader, name: str) -> tuple[str, str]:
     return element, before_hash if rest or (slash and digest) else ""
 
 
+def _is_name(token: bytes) -> bool:
+    """Whether a word is an element, or one with a label's ending, and no other word such as Cartesian."""
+    match = _ELEMENT.fullmatch(token.decode("ascii", "replace"))
+    return match is not None and match[1] in SYMBOLS
+
+
 def _is_count(token: bytes) -> bool:
     return token.isdigit()
 
 
-def _counts(reader: LineReader, line: bytes, n_species: int) -> list[int]:
-    """Atoms per species; where the fields touch (I4 or I6 filled up) they are cut by their equal widths."""
-    tokens = re.split(rb"[!#]", line)[0].split()
-    text = line.rstrip()
-    if n_species and len(tokens) < n_species and len(text) % n_species == 0:
-        width = len(text) // n_species
-        tokens = [text[i * width : (i + 1) * width].strip() for i in range(n_species)]
-    if not tokens or not all(_is_count(token) for token in tokens):
-        raise reader.fail(f"found {_shown(line)} where the number of atoms of each species is wanted")
-    if n_species and len(tokens) != n_species:
-        raise reader.fail(f"found {len(tokens)} atom counts for {n_species} species; wanted one for each")
-    counts = [int(token) for token in tokens]
+def _words(line: bytes) -> list[bytes]:
+    """The words of a line before a comment."""
+    return re.split(rb"[!#]", line)[0].split()
+
+
+def _species(reader: LineReader) -> tuple[list[str], list[str], list[int]]:
+    """(elements, labels, counts) from the lines of names and counts, which VASP wraps behind every 20 groups.
+
+    Without a line of names (VASP 4) elements and labels are "".
+    """
+    line = _line(reader, "the species or their counts")
+    names: list[tuple[str, str]] = []
+    widths: list[int] = []  # names in each line, and so counts in the line of counts that belongs to it
+    while (tokens := _words(line)) and not _is_count(tokens[0]):
+        if widths and not all(_is_name(token) for token in tokens):
+            raise reader.fail(f"found {_shown(line)} where the number of atoms of each species is wanted")
+        names += [_split_name(reader, token.decode("ascii", "replace")) for token in tokens]
+        widths.append(len(tokens))
+        line = _line(reader, "the number of atoms of each species")
+    counts = _counts(reader, line, widths[0] if widths else 0)
+    while len(counts) < len(names) if names else len(counts) % GROUPS_PER_LINE == 0:
+        tokens = _words(reader.peek() or b"")
+        if not tokens or not _is_count(tokens[0]):
+            break
+        left = len(names) - len(counts)
+        counts += _counts(reader, _line(reader, "the number of atoms"), min(left, GROUPS_PER_LINE) if names else 0)
+    if names and len(counts) != len(names):
+        raise reader.fail(f"found {len(counts)} atom counts for {len(names)} species; wanted one for each")
     if min(counts) < 0 or not 0 < sum(counts) <= 10_000_000:
         raise reader.fail(f"found the atom counts {counts}; wanted positive numbers")
-    return counts
+    names = names or [("", "")] * len(counts)
+    return [element for element, _ in names], [label for _, label in names], counts
+
+
+def _counts(reader: LineReader, line: bytes, expected: int) -> list[int]:
+    """Counts of one line; where the fields touch (I4 or I6 filled up) they are cut by the equal widths of ``expected``.
+
+    expected : counts that the line is to have, 0 where that is not known
+    """
+    tokens = _words(line)
+    text = line.rstrip()
+    if expected and len(tokens) < expected and len(text) % expected == 0:
+        width = len(text) // expected
+        cut = [text[i * width : (i + 1) * width].strip() for i in range(expected)]
+        tokens = cut if all(_is_count(token) for token in cut) else tokens
+    if not tokens or not all(_is_count(token) for token in tokens):
+        raise reader.fail(f"found {_shown(line)} where the number of atoms of each species is wanted")
+    return [int(token) for token in tokens]
 
 
 def parse(reader: LineReader) -> Structure:
     """Structure from the lines up to the last position; leaves the reader behind that line."""
     comment = _line(reader, "a title").decode("utf-8", "replace").rstrip()
     line = _line(reader, "the scale factor")
-    tokens = re.split(rb"[!#]", line)[0].split()
+    tokens = _words(line)
     scale = _reals(reader, line, 3 if len(tokens) >= 3 else 1, "the scale factor (one number, or three)")
     rows = np.array([_reals(reader, _line(reader, "a lattice vector"), 3, "a lattice vector") for _ in range(3)])
     determinant = abs(float(np.linalg.det(rows)))
@@ -128,18 +171,7 @@ def parse(reader: LineReader) -> Structure:
         factor = np.full(3, scale[0] if scale[0] > 0 else (-scale[0] / determinant) ** (1 / 3))
     lattice = rows * factor
 
-    line = _line(reader, "the species or their counts")
-    tokens = re.split(rb"[!#]", line)[0].split()
-    species: tuple[str, ...] = ()
-    labels: tuple[str, ...] = ()
-    if tokens and not _is_count(tokens[0]):
-        names = [_split_name(reader, token.decode("ascii", "replace")) for token in tokens]
-        species = tuple(element for element, _ in names)
-        labels = tuple(label for _, label in names)
-        line = _line(reader, "the number of atoms of each species")
-    counts = _counts(reader, line, len(species))
-    if not species:
-        species = labels = ("",) * len(counts)
+    species, labels, counts = _species(reader)
 
     line = _line(reader, "Direct or Cartesian")
     if line.strip()[:1] in (b"S", b"s"):
@@ -150,7 +182,7 @@ def parse(reader: LineReader) -> Structure:
     positions = parse_positions(reader, sum(counts))
     if cartesian:
         positions = (positions * factor) @ np.linalg.inv(lattice)
-    return Structure(lattice, species, tuple(counts), positions, labels, comment, source=str(reader.path))
+    return Structure(lattice, tuple(species), tuple(counts), positions, tuple(labels), comment, source=str(reader.path))
 
 
 def parse_positions(reader: LineReader, n_atoms: int) -> NDArray[np.float64]:

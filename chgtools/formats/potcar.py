@@ -33,10 +33,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from chgtools.atoms.density import AtomicDensity
-from chgtools.atoms.labels import element_of
+from chgtools.atoms.labels import element_of, known_facts
 from chgtools.elements import SYMBOLS
 from chgtools.errors import AssumptionWarning, FormatError, MissingDensityError, SettingsError
-from chgtools.formats.streams import SUFFIXES, read_bytes
+from chgtools.formats.streams import SUFFIXES, read_bytes, stem
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -46,6 +46,7 @@ MAX_ELL, MAX_PROJECTORS = 6, 20  # of a block; more is damage
 WARN_CHARGE, REFUSE_CHARGE = 1e-4, 0.01  # share of ZVAL that f(0) may be off: rounding; a damaged table
 XC_OF_LEXCH = {"PE": "PBE", "CA": "LDA", "91": "PW91", "PS": "PBEsol", "RP": "RPBE", "AM": "AM05"}
 
+_OLD_TITLE = re.compile(r"([A-Z][a-z]?)\s*:\s")
 _TITLE = re.compile(rb"^[ \t]*[A-Za-z][A-Za-z]", re.MULTILINE)
 _SETTING = re.compile(rb"(?:^|;)[ \t]*([A-Z][A-Z0-9]*)[ \t]*=[ \t]*([^;\r\n]*)", re.MULTILINE)
 _BARE_EXPONENT = re.compile(rb"(?<=\d)([+-]\d{3})(?![\d.])")
@@ -105,9 +106,9 @@ def potcars_in(root: str | Path) -> list[Path]:
 
 
 def _in_folder(folder: Path, label: str) -> Iterator[Path]:
-    for stem in (folder / label / "POTCAR", folder / f"POTCAR.{label}"):
+    for plain in (folder / label / "POTCAR", folder / f"POTCAR.{label}"):
         for suffix in ("", *SUFFIXES):
-            path = stem.with_name(stem.name + suffix)
+            path = plain.with_name(plain.name + suffix)
             if path.is_file():
                 yield path
                 break
@@ -197,7 +198,14 @@ class _DataSet:
         )
 
     def _names(self) -> tuple[str, str]:
-        """Label and element, from ``PAW_PBE Fe_pv 02Aug2007``; VRHFIN is wrong in some old sets, so it comes last."""
+        """Label and element, from ``PAW_PBE Fe_pv 02Aug2007``; VRHFIN is wrong in some old sets, so it comes last.
+
+        Old LDA sets have ``La: PAW 5s5p 6s5d4f valence`` for La_s and La alike (pymatgen issue 89): then the name of
+        the file or its folder says the label.
+        """
+        old = _OLD_TITLE.match(self.title)
+        if old and old[1] in SYMBOLS:
+            return self._label_by_name(old[1]), old[1]
         words = self.title.split()
         label = words[1] if len(words) > 1 else (words or [""])[0].removeprefix("AE")
         element = element_of(label)
@@ -208,6 +216,19 @@ class _DataSet:
                 f"found the title {self.title!r}; wanted one with a label, as PAW_PBE Fe_pv 02Aug2007", self.start
             )
         return label, element
+
+    def _label_by_name(self, element: str) -> str:
+        """The label that ``POTCAR.La_s`` or ``La_s/POTCAR`` names, else the element, which is said."""
+        path = Path(self.path)
+        name = stem(path)
+        for label in (name.removeprefix("POTCAR."), path.absolute().parent.name):
+            if element_of(label) == element and (known_facts(label) or name == f"POTCAR.{label}"):
+                return label
+        found = (
+            f"the title {self.title!r} names no label, nor does the name of the file or its folder; taken as {element}"
+        )
+        warnings.warn(AssumptionWarning(f"{self.path}: {found}"), stacklevel=5)
+        return element
 
     def _setting(self, key: str) -> float | None:
         """The number of a header key (further words are a comment), None where the key is not there."""

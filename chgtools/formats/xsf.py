@@ -16,7 +16,7 @@
     BEGIN_BLOCK_DATAGRID_3D
       chgtools
       BEGIN_DATAGRID_3D_total
-        25 25 25                points: a general grid repeats its first points on the far faces
+        25 25 25                points: a general grid repeats its first points on the far faces (others: xsf_grid.py)
         0.0 0.0 0.0             origin
         0.000  2.715  2.715     spanning vectors
         ...
@@ -36,8 +36,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from chgtools.errors import AssumptionWarning
+from chgtools.errors import AssumptionWarning, SettingsError
 from chgtools.formats.single_field import (
+    Field,
     chosen,
     element_of,
     integer_of,
@@ -49,31 +50,43 @@ from chgtools.formats.single_field import (
     write_rows,
 )
 from chgtools.formats.streams import LineReader, writing
+from chgtools.formats.xsf_grid import (
+    GENERAL,
+    PERIODIC,
+    Decision,
+    UnsettledError,
+    by_values,
+    by_vectors,
+    without_repeated,
+)
 from chgtools.volumetric import VolumetricData
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 GRID_SUFFIXES = (".xsf",)
-LATTICE_TOLERANCE_ANGSTROM = 1e-4
-FACE_TOLERANCE = 1e-5  # of the largest value: files with few digits round both faces alike
 _SKIPPED = {"CONVVEC": 3, "CRYSTAL": 0, "SLAB": 0, "POLYMER": 0}
 
 
-def read(path: str | Path) -> VolumetricData:
+def read(path: str | Path, grid: str | None = None) -> VolumetricData:
     """The first data grid of an XSF file as VolumetricData with one block (nx, ny, nz), densities in electrons/Å³.
 
-    The repeated far faces are left out. Positions are taken relative to the grid's origin. A file of another program
-    is taken as a density in electrons/bohr³, with an AssumptionWarning.
-    Raises FormatError with file and line for damaged files, for grids that do not span the cell, and for grids whose
-    far faces do not repeat the near ones.
+    grid : "general" where the file repeats its first points on the far faces, as the format has it, "periodic" where
+        it repeats none; by default told by the file (see chgtools.formats.xsf_grid), with an AssumptionWarning where
+        that is not the format's
+    Repeated far faces are left out. Positions are taken relative to the grid's origin. A file of another program is
+    taken as a density in electrons/bohr³, with an AssumptionWarning.
+    Raises FormatError with file and line for damaged files, for grids that do not span the cell, and where nothing
+    tells whether the far faces are repeated. Raises SettingsError for another ``grid``.
     """
+    if grid not in (None, GENERAL, PERIODIC):
+        raise SettingsError(f"found grid = {grid!r}; wanted {GENERAL!r} or {PERIODIC!r}")
     with LineReader(path) as reader:
         comments: list[str] = []
         lattice, elements, positions = _crystal(reader, comments)
         comments.append(read_line(reader, "the data grid's name"))
         field = named_in(comments, path)
-        block, origin = _data_grid(reader, lattice, 1 / field.to_file)
+        block, origin = _data_grid(reader, lattice, elements, field, grid)
         following = _section(reader, comments, "END_BLOCK_DATAGRID_3D")
         if not following.startswith("END_BLOCK"):
             warnings.warn(AssumptionWarning(f"{path} holds several data grids; the first is taken"), stacklevel=2)
@@ -133,35 +146,43 @@ def _atom(reader: LineReader, comments: list[str], count: int) -> tuple[str, lis
 
 
 def _data_grid(
-    reader: LineReader, lattice: NDArray[np.float64], scale: float
+    reader: LineReader, lattice: NDArray[np.float64], elements: list[str], field: Field, grid: str | None
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """(values without the repeated faces, origin) of the data grid that begins at the next line."""
+    """(values without repeated faces, origin) of the data grid that begins at the next line."""
     line = read_line(reader, "BEGIN_DATAGRID_3D")
     if not line.startswith(("BEGIN_DATAGRID_3D", "DATAGRID_3D")):
         raise reader.fail(f"found {line[:40]!r} where BEGIN_DATAGRID_3D is wanted")
     numbers = numbers_of(reader, read_line(reader, "the grid's points"), 3, "the grid's points (three integers)")
     points = [integer_of(reader, number, "a number of points") for number in numbers]
     grid_line = reader.line
-    if min(points) < 2:
-        raise reader.fail(f"found {points} points; a general grid has at least 2 along each axis, the last repeated")
+    if min(points) < 1:
+        raise reader.fail(f"found {points} points; wanted three positive numbers")
     origin = np.array(numbers_of(reader, read_line(reader, "the grid's origin"), 3, "the grid's origin"))
     vectors = _vectors(reader, [], "a vector that spans the grid")
-    off = float(np.abs(vectors - lattice).max())
-    if off > LATTICE_TOLERANCE_ANGSTROM:
-        raise reader.fail(f"the grid's vectors differ from PRIMVEC by up to {off:.4f} Å; wanted a grid over the cell")
+    try:
+        decision = by_vectors(points, origin, vectors, lattice)
+    except UnsettledError as error:
+        raise reader.fail(str(error)) from error
+    decision = Decision(grid) if grid else decision
+    if min(points) < 2 and (decision is None or decision.grid == GENERAL):
+        raise reader.fail(
+            f"found {points} points; a general grid has at least 2 along each axis, the last repeated", grid_line
+        )
     what = f"the {points[0]} x {points[1]} x {points[2]} grid"
-    values = read_numbers(reader, points[0] * points[1] * points[2], scale, what, grid_line)
-    end = read_line(reader, "END_DATAGRID_3D")
+    values = read_numbers(reader, points[0] * points[1] * points[2], 1 / field.to_file, what, grid_line)
+    end = _section(reader, [], "END_DATAGRID_3D")
     if not end.startswith("END_DATAGRID"):
         raise reader.fail(f"found {end[:40]!r} behind the numbers of {what} where END_DATAGRID_3D is wanted")
     block = values.reshape(points, order="F")
-    faces = max(float(np.abs(np.take(block, 0, axis) - np.take(block, -1, axis)).max()) for axis in range(3))
-    if faces > FACE_TOLERANCE * float(np.abs(block).max()):
-        raise reader.fail(
-            f"the far faces of {what} differ from the near ones; a general grid of a crystal repeats its first points",
-            grid_line,
-        )
-    return np.asfortranarray(block[:-1, :-1, :-1]), origin
+    if decision is None and field.block is not None:  # ours
+        decision = Decision(GENERAL)
+    try:
+        decision = decision or by_values(block, lattice, elements)
+    except UnsettledError as error:
+        raise reader.fail(f"{what}: {error}", grid_line) from error
+    if decision.note:
+        warnings.warn(AssumptionWarning(f"{reader.path}: {what}: {decision.note}"), stacklevel=3)
+    return without_repeated(block, decision.grid), origin
 
 
 def write(data: VolumetricData, path: str | Path, block: int = 0) -> None:
