@@ -89,7 +89,8 @@ def test_the_tag_that_was_meant_is_named(statement):
 
 
 @pytest.mark.parametrize(
-    "heading", ["Electronic minimization", "DOS related values", "Time step", "NSW and friends:", "ICHARG", "# ENCUT 400"]
+    "heading",
+    ["Electronic minimization", "DOS related values", "Time step", "NSW and friends:", "ICHARG", "# ENCUT 400"],
 )
 def test_headings_and_comments_say_nothing(heading):
     assert parse_incar(f"{heading}\nIMAGE_2/ENCUT = 300").ignored == ()
