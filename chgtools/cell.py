@@ -235,11 +235,11 @@ def require_apart(structure: Structure, mixed: bool = False) -> None:
         distance = np.where(apart, distance, np.inf)
     if np.isfinite(distance).any():
         nearest = int(np.argmin(distance))
-        one, other = (structure.elements[atom] for atom in (pairs.centre[nearest], pairs.other[nearest]))
-        shared = distance[nearest] <= POSITION_TOLERANCE_ANGSTROM and one != other
+        first, second = sorted((int(pairs.centre[nearest]), int(pairs.other[nearest])))
+        unlike = structure.elements[first] != structure.elements[second]
+        shared = unlike and distance[nearest] <= POSITION_TOLERANCE_ANGSTROM
         raise MismatchError(
-            f"{where}: atoms {pairs.centre[nearest] + 1} and {pairs.other[nearest] + 1} are "
-            f"{pairs.distance[nearest]:.3f} Å apart; check the positions"
+            f"{where}: atoms {first + 1} and {second + 1} are {distance[nearest]:.3f} Å apart; check the positions"
             + (" (species that share a place are weighted by VCA in the INCAR)" if shared else "")
         )
 

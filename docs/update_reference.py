@@ -1,6 +1,7 @@
-"""Bring the help texts in docs/reference/commands/ up to date: python docs/update_reference.py
+"""Bring docs/reference up to date: python docs/update_reference.py
 
-Each page has the help of its command between two marks; what stands around them is written by hand.
+Each page of commands/ has the help of its command between two marks, incar.md the tables of an INCAR's tags; what
+stands around them is written by hand.
 """
 
 from __future__ import annotations
@@ -8,12 +9,15 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from textwrap import wrap
 
 import click
 
 from chgtools.cli import COMMANDS, main
+from chgtools.formats.incar_tags import DECISIONS, KNOWN
 
 FOLDER = Path(__file__).resolve().parent / "reference" / "commands"
+INCAR = FOLDER.parent / "incar.md"
 BEGIN, END = "<!-- help: written by docs/update_reference.py -->\n", "<!-- end of help -->\n"
 
 
@@ -37,11 +41,25 @@ def _helps(command: click.Command, name: str, parent: click.Context) -> Iterator
 
 def updated(page: str, name: str) -> str:
     """A page with the present help of a command in its marks; a new page for an empty one."""
-    page = page or f"# chgtools {name}\n\n{BEGIN}{END}"
+    return between_marks(page or f"# chgtools {name}\n\n{BEGIN}{END}", name, help_of(name))
+
+
+def between_marks(page: str, name: str, text: str) -> str:
+    """A page with this text in its marks."""
     pattern = re.compile(re.escape(BEGIN) + ".*?" + re.escape(END), re.DOTALL)
     if not pattern.search(page):
         raise SystemExit(f"the page of {name} has lost its marks {BEGIN.strip()} and {END.strip()}")
-    return pattern.sub(lambda _: BEGIN + help_of(name) + END, page)
+    return pattern.sub(lambda _: BEGIN + text + END, page)
+
+
+def tags_of_incar() -> str:
+    """The table of decisions on INCAR tags, and the names of all others."""
+    rows: dict[tuple[str, str], list[str]] = {}
+    for tag, (verdict, why, only) in DECISIONS.items():
+        rows.setdefault((verdict, why + f" (value {', '.join(only)})" * bool(only)), []).append(tag)
+    table = "".join(f"| {', '.join(tags)} | {verdict} | {why} |\n" for (verdict, why), tags in rows.items())
+    others = "\n".join(wrap(" ".join(sorted(KNOWN - DECISIONS.keys())), 120, break_on_hyphens=False))
+    return f"| tag | decision | why |\n|---|---|---|\n{table}\nAll others:\n\n```text\n{others}\n```\n"
 
 
 if __name__ == "__main__":
@@ -49,3 +67,4 @@ if __name__ == "__main__":
     for command_name in COMMANDS:
         path = FOLDER / f"{command_name}.md"
         path.write_text(updated(path.read_text() if path.exists() else "", command_name))
+    INCAR.write_text(between_marks(INCAR.read_text(), INCAR.name, tags_of_incar()))

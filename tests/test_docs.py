@@ -62,6 +62,12 @@ def test_reference_page_holds_the_present_help(name):
     assert update_reference.updated(page, name) == page, "run: python docs/update_reference.py"
 
 
+def test_reference_page_holds_the_present_tags_of_an_incar():
+    page = update_reference.INCAR.read_text()
+    wanted = update_reference.between_marks(page, "incar.md", update_reference.tags_of_incar())
+    assert wanted == page, "run: python docs/update_reference.py"
+
+
 def _options(command, path):
     yield path, [option for parameter in command.params for option in parameter.opts if option.startswith("-")]
     if isinstance(command, click.Group):

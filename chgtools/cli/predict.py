@@ -111,14 +111,14 @@ def _one(poscar: Path, output: Path, force: bool, as_json: bool, options: dict[s
     import time
 
     from chgtools.cli.run_options import print_notes
-    from chgtools.start.writing import NO_RECORDS, StartOptions, write_start
+    from chgtools.start.writing import IN_NOTES, StartOptions, write_start
 
     started = time.perf_counter()
     start = write_start(poscar, output, StartOptions(**_start_options(options)))
     prediction = start.prediction
     print_notes(prediction.assumptions)
     for finding in start.findings:
-        if finding.code != NO_RECORDS:  # a note has said so
+        if finding.code not in IN_NOTES:
             click.echo(f"check: {finding}", err=True)
     seconds = time.perf_counter() - started
     facts = {"file": str(output), **start.facts(), "check": [finding.as_dict() for finding in start.findings]}

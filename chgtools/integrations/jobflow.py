@@ -24,7 +24,7 @@ from jobflow import Maker
 
 from chgtools.errors import ChgtoolsError
 from chgtools.integrations.custodian import DensityNotReadHandler
-from chgtools.start.writing import StartOptions, write_start
+from chgtools.start.writing import STATEMENT, StartOptions, write_start
 
 if TYPE_CHECKING:
     from jobflow import Response
@@ -106,5 +106,6 @@ def write_density(structure: Structure, maker: BaseVaspMaker, model: str = "auto
     start = write_start(Path("POSCAR"), Path("CHGCAR"), StartOptions(model=model))
     for sentence in start.prediction.assumptions:
         logger.info(sentence)
-    if start.findings:
-        raise ChgtoolsError("; ".join(str(finding) for finding in start.findings))
+    hindering = [finding for finding in start.findings if finding.code != STATEMENT]
+    if hindering:
+        raise ChgtoolsError("; ".join(map(str, hindering)))

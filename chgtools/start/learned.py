@@ -17,7 +17,9 @@ if TYPE_CHECKING:
     from chgtools.cell import Structure
     from chgtools.models.model import DensityModel, Estimate
     from chgtools.run.settings import RunSettings
+    from chgtools.start.magnetisation import StartMagnetisation
 
+MOMENT_APART = 0.05  # μ_B by which a net moment may differ from NUPDOWN without a word
 LITTLE_DAMPING = 0.8  # a DCD that is damped to less is said to be
 
 
@@ -82,9 +84,17 @@ def what_the_model_says(model: DensityModel, estimate: Estimate, settings: RunSe
     return tuple(sentences)
 
 
-def where_the_moments_come_from(model: DensityModel | None, learned: bool) -> tuple[str, ...]:
-    if learned:
-        return ("magnetisation: learned; MAGMOM says which way the moments point, not how large they are",)
+def where_the_moments_come_from(
+    model: DensityModel | None, start: StartMagnetisation, nupdown: float | None
+) -> tuple[str, ...]:
+    """Sentences on a magnetisation; nupdown : NUPDOWN, None where it is not set."""
+    if start.learned:
+        said = "magnetisation: learned; MAGMOM says which way the moments point, not how large they are"
+        net = float(start.moments.sum())
+        if nupdown is None or start.moments.ndim > 1 or abs(net - nupdown) < MOMENT_APART:
+            return (said,)
+        apart = f"NUPDOWN = {nupdown:g}, the learned moments add up to {net:.2f}: VASP keeps up less down electrons at "
+        return (said, apart + "NUPDOWN, and may converge slowly from another moment")
     if model is None:
         return ()
     known = f"the moments of {', '.join(model.spins)} alone" if model.spins else "no magnetisation"

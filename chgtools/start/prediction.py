@@ -97,7 +97,7 @@ def predict(
         start = start_magnetisation(atoms, settings.grid.ngf, densities, magmom, chosen.model, estimate)
         blocks += start.blocks
         atomic_moments = start.moments
-        sentences += where_the_moments_come_from(chosen.model, start.learned)
+        sentences += where_the_moments_come_from(chosen.model, start, settings.run.tags.nupdown)
         # VASP writes one moment per ion before each further block
         lines = [np.ascontiguousarray(component) for component in np.atleast_2d(magmom.T)]
     records = start_occupancies(

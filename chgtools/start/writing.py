@@ -30,12 +30,14 @@ if TYPE_CHECKING:
 
 FIXED = 11  # the ICHARG that keeps the density of the CHGCAR
 NO_RECORDS = "record-missing"
+STATEMENT = "incar-statement"
+IN_NOTES = (NO_RECORDS, STATEMENT)  # what a note of the prediction says as well
 # what the INCAR or the POTCAR says, whatever density is made for them
 OF_THE_INPUTS = (
-    "icharg", "lmaxmix", "taucar", "potcar-order", "incar-statement", "hybrid", "fixed-ions", "line-mode",
+    "icharg", "lmaxmix", "taucar", "potcar-order", STATEMENT, "hybrid", "fixed-ions", "line-mode",
 )  # fmt: skip
 # of them, what a run with ICHARG = 11 has not, or does not mind
-NOT_OF_FIXED = ("icharg", "incar-statement", "line-mode")
+NOT_OF_FIXED = ("icharg", STATEMENT, "line-mode")
 
 
 class FaultError(ChgtoolsError):
