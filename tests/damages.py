@@ -132,6 +132,7 @@ HARMLESS = {
     "three-digit exponents": (1, edit(grid(2), lambda x: [b" 0.12345678901-100" + x[18:]]), None),
     "lines joined": (1, lambda text: joined(text), "layout"),
     "lines of a record joined": (1, lambda text: joined(text, RECORD), "layout"),
+    "zeros that fill the last line": (1, edit(grid(8), lambda x: [x.rstrip() + b" 0.00000000000E+00" * 4]), "padding"),
     "blank line in the density": (1, edit(grid(2), lambda x: [b"", x]), "stray-blank-line"),
     "blank line in a record": (1, edit(record(2), lambda x: [b"", x]), "stray-blank-line"),
     "a second blank line before the grid": (1, edit(grid(0), lambda x: [b"", x]), "stray-blank-line"),

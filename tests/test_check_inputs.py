@@ -414,8 +414,8 @@ def test_a_run_of_the_corpus_with_its_own_inputs(tmp_path):
 def test_every_code_has_a_test_and_a_sentence():
     tested = {case[2] for case in (*REJECTED.values(), *HARMLESS.values())} | {code for _, code in MISREAD.values()}
     tested |= {code for _, code, _ in CASES.values()} | {"lmaxmix-of-file"}
-    # test_check_file.py, test_fortran_reader.py, test_cell_bounds.py, test_chgcar_columns.py, test_check_fix.py
-    tested |= {"compressed", "ion-index", "left-handed", "padding", "not-read"}
+    # test_check_file.py, test_fortran_reader.py, test_cell_bounds.py
+    tested |= {"compressed", "ion-index", "left-handed", "not-read"}
     tested |= {"run-density", "run-occupancies", "run-magnetisation"}  # test_check_run.py
     assert RULES.keys() == tested - {None}
     assert RULES.keys() >= FIXABLE
