@@ -20,13 +20,13 @@ if TYPE_CHECKING:
 def info(file: Path, as_json: bool) -> None:
     """Print what a volumetric file holds.
 
-    FILE is a CHGCAR, CHG, AECCAR, PARCHG, LOCPOT, ELFCAR, cube or XSF file, plain or compressed, or a difference
-    density of `chgtools make-dcd`. The whole file is read and checked.
+    FILE is a CHGCAR, CHG, AECCAR, PARCHG, LOCPOT, ELFCAR, cube or XSF file, JSON of pymatgen's Chgcar or a vaspwave.h5,
+    plain or compressed, or a difference density of `chgtools make-dcd`. The whole file is read and checked.
     """
     from chgtools.formats import read
     from chgtools.formats.hdf5 import name_of
 
-    facts = describe_difference(file) if name_of(file) is not None else describe(read(file))
+    facts = describe_difference(file) if name_of(file) else describe(read(file))
     click.echo(json.dumps(facts, indent=1) if as_json else table(facts))
 
 

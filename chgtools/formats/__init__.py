@@ -30,8 +30,24 @@ def _module(path: str | Path) -> ModuleType | None:
     return _grid_formats().get(suffix) if suffix else None
 
 
+def _by_content(path: str | Path) -> ModuleType | None:
+    """The module of a format with densities that is no text of VASP, whatever its name."""
+    from chgtools.formats import pymatgen_fields, vaspwave
+
+    return next((module for module in (pymatgen_fields, vaspwave) if module.holds_one(path)), None)
+
+
+def holds_density(path: str | Path) -> bool | None:
+    """Whether a file is one of the CHGCAR family, pymatgen's JSON of one or VASP's HDF5; None for one that is neither
+    that nor a structure of VASP. Raises FormatError for a file that is not there."""
+    from chgtools.formats import chgcar
+
+    return True if _by_content(path) is not None else chgcar.holds_grid(path)
+
+
 def read(path: str | Path, kind: str | None = None, dtype: Any = None) -> VolumetricData:
-    """Read a volumetric file: CHGCAR and its family, Gaussian cube or XSF, plain or compressed.
+    """Read a volumetric file, plain or compressed: CHGCAR and its family, Gaussian cube or XSF (told by the name),
+    pymatgen's JSON of a Chgcar and VASP's vaspwave.h5 (told by the content).
 
     kind : "CHGCAR", "LOCPOT", ... where the name does not say it
     dtype : np.float64 (default) or np.float32
@@ -42,7 +58,7 @@ def read(path: str | Path, kind: str | None = None, dtype: Any = None) -> Volume
     from chgtools.formats import chgcar
 
     dtype = np.float64 if dtype is None else dtype
-    module = _module(path)
+    module = _module(path) or _by_content(path)
     if module is None:
         return chgcar.read(path, kind, dtype)
     data: VolumetricData = module.read(path)
