@@ -256,3 +256,11 @@ def test_a_cut_vaspwave(tmp_path):
     (tmp_path / "cut.h5").write_bytes(whole[: len(whole) // 2])
     with pytest.raises(FormatError, match="damaged HDF5 file"):
         chgtools.read(tmp_path / "cut.h5")
+
+
+def test_json_of_a_structure_is_the_poscar_of_a_chgcar_and_no_density(tmp_path):
+    (tmp_path / "x.json").write_text(json.dumps(structure().to_pymatgen().as_dict()))
+    chgcar.write(charge(), tmp_path / "CHGCAR")
+    assert pair_files([tmp_path / "CHGCAR", tmp_path / "x.json"]) == [(tmp_path / "CHGCAR", tmp_path / "x.json")]
+    with pytest.raises(FormatError, match=r"x\.json: is JSON without a Chgcar"):
+        chgtools.read(tmp_path / "x.json")

@@ -31,18 +31,24 @@ def _module(path: str | Path) -> ModuleType | None:
 
 
 def _by_content(path: str | Path) -> ModuleType | None:
-    """The module of a format with densities that is no text of VASP, whatever its name."""
+    """The module of JSON or of VASP's HDF5, whatever the name of the file."""
     from chgtools.formats import pymatgen_fields, vaspwave
+    from chgtools.formats.structure_files import content_of
 
-    return next((module for module in (pymatgen_fields, vaspwave) if module.holds_one(path)), None)
+    if content_of(path) == "JSON":
+        return pymatgen_fields
+    return vaspwave if vaspwave.holds_one(path) else None
 
 
 def holds_density(path: str | Path) -> bool | None:
-    """Whether a file is one of the CHGCAR family, pymatgen's JSON of one or VASP's HDF5; None for one that is neither
-    that nor a structure of VASP. Raises FormatError for a file that is not there."""
+    """Whether a file is one of the CHGCAR family, pymatgen's JSON of one or VASP's HDF5.
+
+    None for a file that is neither that nor a structure of VASP. Raises FormatError for one that is not there.
+    """
     from chgtools.formats import chgcar
 
-    return True if _by_content(path) is not None else chgcar.holds_grid(path)
+    module = _by_content(path)
+    return chgcar.holds_grid(path) if module is None else module.holds_one(path) or None
 
 
 def read(path: str | Path, kind: str | None = None, dtype: Any = None) -> VolumetricData:

@@ -24,6 +24,7 @@ from chgtools.errors import ChgtoolsError, FormatError
 from chgtools.formats.chgcar import kind_of
 from chgtools.formats.chgcar_layout import IMAGINARY, RECORD, record_numbers
 from chgtools.formats.streams import read_bytes, reading
+from chgtools.formats.structure_files import HEAD
 from chgtools.formats.structures import as_structure
 from chgtools.volumetric import DENSITY_KINDS, KINDS, Augmentation, VolumetricData, put_moments
 
@@ -33,7 +34,6 @@ if TYPE_CHECKING:
 _KIND_OF_CLASS = {"Chgcar": "CHGCAR", "Locpot": "LOCPOT", "Elfcar": "ELFCAR"}
 _KEYS = (("total", "diff_x", "diff_y", "diff_z"), ("spin_up", "spin_down"), ("total", "diff"), ("total",))
 _CLASS = re.compile(rb'"@class": ?"(?:Chgcar|Locpot|Elfcar)"')
-HEAD = 1 << 16
 
 
 def from_pymatgen(source: Any, kind: str | None = None) -> VolumetricData:
@@ -53,11 +53,10 @@ def from_pymatgen(source: Any, kind: str | None = None) -> VolumetricData:
     return made
 
 
-def holds_one(path: Path) -> bool:
-    """Whether a file is JSON of such an object, by its first bytes."""
+def holds_one(path: str | Path) -> bool:
+    """Whether a JSON file names such an object among its first bytes, as monty writes it."""
     with reading(path) as file:
-        head = file.read(HEAD)
-    return head.lstrip()[:1] in (b"{", b"[") and _CLASS.search(head) is not None
+        return _CLASS.search(file.read(HEAD)) is not None
 
 
 def read(path: str | Path, kind: str | None = None) -> VolumetricData:
