@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from chgtools.check.codes import finding
 from chgtools.check.findings import DROPPED, MISREAD, NOTE, Finding
 from chgtools.errors import ChgtoolsError
+from chgtools.run.folder import RunFolder
 
 if TYPE_CHECKING:
     from chgtools.check.inputs import Inputs
@@ -158,7 +159,7 @@ def _zero(result: Scan, tags: Tags) -> list[Finding]:
 def _taucar(tags: Tags, inputs: Inputs) -> list[Finding]:
     if tags.metagga is None or tags.metagga.upper() in ("NONE", "--") or not tags.reads_chgcar:
         return []
-    if (inputs.folder / "TAUCAR").is_file():
+    if RunFolder.around(inputs.folder).path("TAUCAR") is not None:
         return []
     found = f"METAGGA = {tags.metagga} with ICHARG = {tags.icharg}, and no TAUCAR in the folder"
     if tags.fixed_density:
