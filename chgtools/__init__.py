@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from chgtools.dcd.difference import difference_density
     from chgtools.errors import ChgtoolsError
     from chgtools.formats import read, write
+    from chgtools.formats.pymatgen_fields import from_pymatgen
     from chgtools.formats.structures import as_structure
     from chgtools.fourier.grids import fft_grid
     from chgtools.fourier.resampling import resample
@@ -37,6 +38,7 @@ _HOME = {
     "compare": "chgtools.comparison",
     "difference_density": "chgtools.dcd.difference",
     "fft_grid": "chgtools.fourier.grids",
+    "from_pymatgen": "chgtools.formats.pymatgen_fields",
     "predict": "chgtools.start.prediction",
     "read": "chgtools.formats",
     "resample": "chgtools.fourier.resampling",
@@ -57,6 +59,7 @@ __all__ = [
     "compare",
     "difference_density",
     "fft_grid",
+    "from_pymatgen",
     "predict",
     "read",
     "resample",

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from chgtools.cell import Structure
-from chgtools.errors import ChgtoolsError, MismatchError
+from chgtools.errors import AssumptionWarning, ChgtoolsError, MismatchError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -168,3 +169,14 @@ def require_density(data: VolumetricData) -> None:
     """Raise ChgtoolsError when a file is no charge density."""
     if not data.is_density:
         raise ChgtoolsError(f"{data.source or 'the file'} is a {data.kind}, no charge density; wanted a CHGCAR or CHG")
+
+
+def put_moments(data: VolumetricData) -> None:
+    """Give a CHGCAR of several blocks the moments that it lacks, 1 for each atom, and say so (AssumptionWarning).
+
+    VASP wants the numbers before each further block and does not use them; without them it reads no magnetisation.
+    """
+    if data.kind == "CHGCAR" and len(data.blocks) > 1 and not data.moments:
+        data.moments = [np.ones(data.structure.n_atoms) for _ in data.blocks[1:]]
+        sentence = "no moments of the atoms are in it: 1 for each goes before the magnetisation, where VASP wants them"
+        warnings.warn(AssumptionWarning(f"{data.source or 'the data'}: {sentence}"), stacklevel=3)

@@ -6,6 +6,7 @@ import bz2
 import gzip
 import json
 import lzma
+import shutil
 from pathlib import Path
 
 import lz4.frame
@@ -13,6 +14,7 @@ import numpy as np
 import pytest
 import zstandard
 from click.testing import CliRunner
+from conftest import shared_path
 from synthetic_chgcar import charge, structure
 from synthetic_potcar import write_synthetic_potcar
 
@@ -278,3 +280,34 @@ def test_a_batch_over_a_band_is_ready(band):
     result = CliRunner().invoke(main, ["predict", "--batch", str(band / "list"), "--model", "none"])
     assert result.exit_code == 0, result.output
     assert "3 done, 0 there already, 0 failed;" in result.output
+
+
+def test_a_folder_of_which_every_file_is_gzipped(tmp_path):
+    """shared/inputs/gz-folder: grid, spin and electrons are the INCAR's, positions the POSCAR's; nothing is unpacked."""
+    folder = tmp_path / "run"
+    shutil.copytree(shared_path("inputs", "gz-folder"), folder)
+    folder.chmod(0o755)
+    predicted = facts("predict", folder / "POSCAR.gz", "-o", folder / "CHGCAR.gz", "--model", "none")
+    assert (predicted["grid"], predicted["blocks"], predicted["electrons"]) == ([56, 56, 56], 2, 8.0)
+    assert f"INCAR: {folder / 'INCAR.gz'}" in predicted["assumptions"]
+    made = facts("make-dcd", folder / "CHGCAR.gz")
+    assert f"positions of {folder / 'POSCAR.gz'}" in made["assumptions"]
+    assert f"NELECT = 8 ({folder / 'INCAR.gz'}:5)" in made["assumptions"]
+    assert abs(made["dcd_electrons"]) < 1e-6
+    report = check_file(folder / "CHGCAR.gz")
+    assert [each.code for each in report.findings] == ["compressed", "record-missing"]
+    assert {path.name for path in folder.iterdir()} >= {"POSCAR.gz", "INCAR.gz", "CONTCAR.gz"}
+
+
+@pytest.mark.parametrize("suffix", ["", ".gz"])
+def test_a_taucar_is_found_whatever_its_compression(run, suffix):
+    (run / "INCAR").write_text("ENCUT = 420\nICHARG = 11\nMETAGGA = R2SCAN\n")
+    chgcar.write(charge(), run / "CHGCAR", kind="CHGCAR")
+    assert "taucar" in [each.code for each in check_file(run / "CHGCAR").findings]
+    pack(write(run / "TAUCAR"), suffix)
+    assert "taucar" not in [each.code for each in check_file(run / "CHGCAR").findings]
+
+
+def write(path: Path) -> Path:
+    path.write_text("kinetic energy density\n")
+    return path

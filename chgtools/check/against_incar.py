@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from chgtools.check.codes import HYBRID_BANDS, finding
 from chgtools.check.findings import DROPPED, MISREAD, NOTE, Finding
 from chgtools.errors import ChgtoolsError
+from chgtools.run.folder import RunFolder
 from chgtools.run.remarks import misspelt_prec
 from chgtools.run.tags import require_zval, start_moments, weights
 
@@ -217,7 +218,7 @@ def _zero(result: Scan, start: StartMoments) -> list[Finding]:
 def _taucar(tags: Tags, inputs: Inputs) -> list[Finding]:
     if tags.metagga is None or tags.metagga.upper() in ("NONE", "--") or not tags.reads_chgcar:
         return []
-    if (inputs.folder / "TAUCAR").is_file():
+    if RunFolder.around(inputs.folder).path("TAUCAR") is not None:
         return []
     found = f"METAGGA = {tags.metagga} with ICHARG = {tags.icharg}, and no TAUCAR in the folder"
     if tags.fixed_density:

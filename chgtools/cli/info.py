@@ -21,15 +21,15 @@ if TYPE_CHECKING:
 def info(file: Path, grid: str | None, as_json: bool) -> None:
     """Print what a volumetric file holds.
 
-    FILE is a CHGCAR, CHG, AECCAR, PARCHG, LOCPOT, ELFCAR, cube or XSF file, plain or compressed, or a difference
-    density of `chgtools make-dcd`. The whole file is read and checked.
+    FILE is a CHGCAR, CHG, AECCAR, PARCHG, LOCPOT, ELFCAR, cube or XSF file, JSON of pymatgen's Chgcar or a vaspwave.h5,
+    plain or compressed, or a difference density of `chgtools make-dcd`. The whole file is read and checked.
     """
     from chgtools.errors import FormatError
     from chgtools.formats import read
     from chgtools.formats.hdf5 import name_of
 
     try:
-        facts = describe_difference(file) if name_of(file) is not None else describe(read(file, grid=grid))
+        facts = describe_difference(file) if name_of(file) else describe(read(file, grid=grid))
     except FormatError as error:
         if error.line is None or not _is_mended(file):
             raise

@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from chgtools import formats
 from chgtools.cell import Structure, require_same
 from chgtools.dcd.electrons import check_electrons
 from chgtools.errors import ChgtoolsError
 from chgtools.files import package_version
-from chgtools.formats import chgcar
+from chgtools.formats.pymatgen_fields import from_pymatgen
 from chgtools.formats.structures import as_structure
 from chgtools.libraries.choice import Choice, Source
 from chgtools.paw.records import record_length
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 
 
 def difference_density(
-    charge: VolumetricData | str | Path,
+    charge: Any,
     structure: Any = None,
     *,
     source: Source | None = None,
@@ -41,14 +42,14 @@ def difference_density(
 ) -> DifferenceDensity:
     """DCD of a self-consistent density.
 
-    charge : a CHGCAR (or CHG), read or as a path
+    charge : a CHGCAR (or CHG), read or as a path (see chgtools.read), or a pymatgen Chgcar
     structure : the POSCAR of its run, at full precision; the file's own header (6 decimals) when None
     source, densities : where the atoms come from (see chgtools.libraries.choice), or one density per group; those of
         ``source`` are weighted by the VCA of an INCAR beside the file
     nelect : electrons of a charged cell; by default NELECT of the INCAR beside the file, else it must hold ΣZVAL
     Raises MismatchError when the structure is not the file's, or ΣZVAL contradicts the file's electrons.
     """
-    data = charge if isinstance(charge, VolumetricData) else chgcar.read(charge, dtype=dtype)
+    data = _density(charge, dtype)
     require_density(data)
     atoms, assumptions = _settle_structure(data, structure)
     run, incar_notes = _run_of(data)
@@ -87,6 +88,12 @@ def _run_of(data: VolumetricData) -> tuple[RunFolder, tuple[str, ...]]:
     except ChgtoolsError as error:
         return RunFolder(None), (f"the INCAR beside the file is not used: {error}",)
     return run, () if run.incar is None else tuple(map(str, run.incar.ignored))
+
+
+def _density(charge: Any, dtype: Any) -> VolumetricData:
+    if isinstance(charge, VolumetricData):
+        return charge
+    return formats.read(charge, dtype=dtype) if isinstance(charge, (str, Path)) else from_pymatgen(charge)
 
 
 def _settle_structure(data: VolumetricData, structure: Any) -> tuple[Structure, tuple[str, ...]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from chgtools import formats
 from chgtools.errors import FormatError, SettingsError
 from chgtools.formats import chgcar
 
@@ -32,7 +33,7 @@ def pair_files(files: Sequence[Path]) -> list[tuple[Path, Path | None]]:
 def _is_charge(file: Path) -> bool | None:
     """None where neither content nor name tells."""
     try:
-        holds = chgcar.holds_grid(file)
+        holds = formats.holds_density(file)
     except FormatError:  # not there, or no text: whoever reads it says so
         holds = None
     return (chgcar.kind_of(file) is not None or None) if holds is None else holds

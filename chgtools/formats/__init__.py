@@ -30,8 +30,30 @@ def _module(path: str | Path) -> ModuleType | None:
     return _grid_formats().get(suffix) if suffix else None
 
 
+def _by_content(path: str | Path) -> ModuleType | None:
+    """The module of JSON or of VASP's HDF5, whatever the name of the file."""
+    from chgtools.formats import pymatgen_fields, vaspwave
+    from chgtools.formats.structure_files import content_of
+
+    if content_of(path) == "JSON":
+        return pymatgen_fields
+    return vaspwave if vaspwave.holds_one(path) else None
+
+
+def holds_density(path: str | Path) -> bool | None:
+    """Whether a file is one of the CHGCAR family, pymatgen's JSON of one or VASP's HDF5.
+
+    None for a file that is neither that nor a structure of VASP. Raises FormatError for one that is not there.
+    """
+    from chgtools.formats import chgcar
+
+    module = _by_content(path)
+    return chgcar.holds_grid(path) if module is None else module.holds_one(path) or None
+
+
 def read(path: str | Path, kind: str | None = None, dtype: Any = None, grid: str | None = None) -> VolumetricData:
-    """Read a volumetric file: CHGCAR and its family, Gaussian cube or XSF, plain or compressed.
+    """Read a volumetric file, plain or compressed: CHGCAR and its family, Gaussian cube or XSF (told by the name),
+    pymatgen's JSON of a Chgcar and VASP's vaspwave.h5 (told by the content).
 
     kind : "CHGCAR", "LOCPOT", ... where the name does not say it
     dtype : np.float64 (default) or np.float32
@@ -43,7 +65,7 @@ def read(path: str | Path, kind: str | None = None, dtype: Any = None, grid: str
     from chgtools.formats import chgcar
 
     dtype = np.float64 if dtype is None else dtype
-    module = _module(path)
+    module = _module(path) or _by_content(path)
     if grid is not None and ".xsf" not in getattr(module, "GRID_SUFFIXES", ()):
         raise SettingsError(f"--grid {grid} goes with XSF files, {path} is none by its name")
     if module is None:

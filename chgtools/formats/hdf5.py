@@ -5,6 +5,7 @@ Each kind of file says what it is by the attributes ``format`` and ``format_vers
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ import numpy as np
 
 from chgtools.errors import ChgtoolsError, FormatError
 from chgtools.files import package_version, replacing
+from chgtools.formats import streams
 
 _SIGNATURE = b"\x89HDF\r\n\x1a\n"  # HDF5 File Format Specification, version 3.0, section II.A
 
@@ -132,15 +134,36 @@ def name_of(path: str | Path) -> str | None:
 
     Raises FormatError for a damaged file.
     """
-    if not Path(path).is_file():
+    if not Path(path).is_file() or streams.compression_of(path) is not None or not is_hdf5(path):
         return None
-    with open(path, "rb") as start:  # h5py takes a while to import: a CHGCAR need not wait for it
-        if start.read(len(_SIGNATURE)) != _SIGNATURE:
-            return None
-    import h5py
+    import h5py  # takes a while: a CHGCAR need not wait for it
 
     try:
         with h5py.File(path, "r") as file:
             return str(file.attrs.get("format", ""))
     except OSError as error:
         raise FormatError("is a damaged HDF5 file, or is being written; make or copy it again", path) from error
+
+
+def is_hdf5(path: str | Path) -> bool:
+    """Whether a file, plain or compressed, is HDF5 by its first bytes. Raises FormatError for one that is not there."""
+    with streams.reading(path) as file:
+        return file.read(len(_SIGNATURE)) == _SIGNATURE
+
+
+@contextmanager
+def foreign(path: str | Path) -> Iterator[Any]:
+    """The h5py.File of an HDF5 file of another program, plain or compressed. Raises FormatError for a damaged one."""
+    import h5py
+
+    try:
+        file = h5py.File(_plain(path), "r")
+    except OSError as error:
+        raise FormatError("is a damaged HDF5 file, or is being written; make or copy it again", path) from error
+    with file:
+        yield file
+
+
+def _plain(path: str | Path) -> Any:
+    """What h5py opens: the path, or the content of a compressed file in memory."""
+    return path if streams.compression_of(path) is None else io.BytesIO(streams.read_bytes(path))

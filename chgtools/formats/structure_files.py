@@ -67,7 +67,7 @@ def read_one(path: str | Path) -> Any:
 def count_at_once(path: Path) -> int:
     """How many structures an XDATCAR or an xyz file has; 1 for any other file, which is not read, or that is none."""
     try:
-        kind = _kind(path)
+        kind = content_of(path)
         return xdatcar.count(path) if kind == "XDATCAR" else _count_xyz(path) if kind == "xyz" else 1
     except ChgtoolsError:
         return 1
@@ -75,7 +75,7 @@ def count_at_once(path: Path) -> int:
 
 def is_of_vasp(path: str | Path) -> bool:
     """Whether a file is a POSCAR, or an XDATCAR or a file of the CHGCAR family, which begin as one."""
-    return _kind(split_frame(path)[0]) in ("POSCAR", "XDATCAR")
+    return content_of(split_frame(path)[0]) in ("POSCAR", "XDATCAR")
 
 
 def _stamp(path: Path) -> tuple[int, int]:
@@ -91,7 +91,7 @@ def _all(path: Path, stamp: tuple[int, int]) -> tuple[list[Any], FormatError | N
     """Every structure of a file as it was at ``stamp``, and why reading ended before the file did."""
     if path.is_dir():
         raise FormatError("is a folder; name the structure in it", path)
-    kind, found = _kind(path), []
+    kind, found = content_of(path), []
     readers: dict[str, Callable[[Path], list[Any]]] = {"JSON": _of_json, "CIF": _of_cif, "xyz": _by_ase}
     if kind == "XDATCAR":
         try:
@@ -110,7 +110,7 @@ def _all(path: Path, stamp: tuple[int, int]) -> tuple[list[Any], FormatError | N
     return [poscar.read(path)], None
 
 
-def _kind(path: Path) -> str:
+def content_of(path: str | Path) -> str:
     """POSCAR (and what begins as one), XDATCAR, JSON, CIF or xyz by a file's content; "" where it does not tell."""
     with reading(path) as file:
         head = file.read(HEAD)
@@ -210,7 +210,7 @@ def _by_ase(path: Path) -> list[Any]:
         raise FormatError(
             "this format is read by ASE, which is not there: pip install 'chgtools[ase]'", path
         ) from error
-    is_xyz = _kind(path) == "xyz"
+    is_xyz = content_of(path) == "xyz"
     with _unpacked(path) as plain, _worded(path, "ASE", "xyz" if is_xyz else "a structure"):
         found = ase.io.read(str(plain), index=":", format="extxyz" if is_xyz else None)
     return list(found)

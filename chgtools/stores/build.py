@@ -23,7 +23,7 @@ from chgtools.dcd.difference import difference_density
 from chgtools.dcd.pairs import pair_files
 from chgtools.errors import ChgtoolsError, SettingsError
 from chgtools.formats import difference_density as targets
-from chgtools.formats import hdf5
+from chgtools.formats import hdf5, vaspwave
 from chgtools.formats.streams import stem
 from chgtools.libraries.choice import Source
 from chgtools.run.folder import RunFolder
@@ -67,8 +67,8 @@ def sources_of(files: Iterable[Path]) -> list[tuple[Path, Path | None]]:
     Raises SettingsError for a name that is no CHGCAR's and follows none.
     """
     files = list(files)
-    charges = [file for file in files if file.suffix != ".h5"]
-    ready: list[tuple[Path, Path | None]] = [(file, None) for file in files if file.suffix == ".h5"]
+    charges = [file for file in files if not _is_made(file)]
+    ready: list[tuple[Path, Path | None]] = [(file, None) for file in files if _is_made(file)]
     return ready + (pair_files(charges) if charges else [])
 
 
@@ -159,7 +159,7 @@ def _entry_of_file(
     path: Path, poscar: Path | None, identity: str, options: BuildOptions
 ) -> tuple[Entry, tuple[str, ...]]:
     notes: tuple[str, ...] = ()
-    if path.suffix == ".h5" or hdf5.name_of(path) is not None:
+    if _is_made(path):
         difference = targets.read(path)
     else:
         difference = difference_density(
@@ -205,7 +205,14 @@ def _identity_of_group(group: Any) -> str:
 
 def is_store(path: Path) -> bool:
     """Whether a file is HDF5 and no target of make-dcd; what it is then shows when it is opened."""
-    return hdf5.name_of(path) not in (None, targets.KIND.name)
+    return hdf5.name_of(path) not in (None, targets.KIND.name) and not vaspwave.holds_one(path)
+
+
+def _is_made(path: Path) -> bool:
+    """Whether a file is HDF5 of chgtools, by its name where it is not there or is none."""
+    if path.is_file() and vaspwave.holds_one(path):
+        return False
+    return path.suffix == ".h5" or hdf5.name_of(path) is not None
 
 
 def _identity(path: Path) -> str:
