@@ -68,6 +68,7 @@ MEANT = {
     "ENCUTT = 400": "ENCUT",
     "encut 400": "ENCUT",
     "ENCUT 400 eV": "ENCUT",
+    "encut\t400": "ENCUT",
     "ENCUT eV = 400": "ENCUT",
     "PREC Accurate": "PREC",
     "LSORBIT .TRUE.": "LSORBIT",

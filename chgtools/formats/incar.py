@@ -184,10 +184,9 @@ def parse_incar(text: str, path: str | Path = "INCAR") -> Incar:
 
 def _tag_without_equals(statement: str) -> str:
     """The tag of a line such as "ENCUT 400", "" for a heading."""
-    first, _, rest = statement.strip().partition(" ")
-    value = rest.split()[0] if rest.split() else ""
-    alone = first.isupper() and len(rest.split()) == 1
-    return first.upper() if is_known(first) and (alone or _VALUE.fullmatch(value)) else ""
+    first, *values = statement.split()
+    alone = first.isupper() and len(values) == 1
+    return first.upper() if is_known(first) and values and (alone or _VALUE.fullmatch(values[0])) else ""
 
 
 def _of_a_tag(place: str, tag: str, value: str) -> Iterator[Ignored]:
