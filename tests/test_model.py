@@ -183,6 +183,19 @@ def test_other_files_are_refused(tmp_path):
         load_model(path)
 
 
+def test_tensors_of_a_type_that_numpy_does_not_have_are_refused(tmp_path):
+    from safetensors import safe_open
+    from safetensors.torch import save_file
+
+    path = tmp_path / "m.safetensors"
+    save_model(small(), path)
+    with safe_open(path, framework="pt") as file:
+        tensors = {key: file.get_tensor(key).bfloat16() for key in file.keys()}  # noqa: SIM118
+        save_file(tensors, path, metadata=file.metadata())
+    with pytest.raises(FormatError, match="wanted float32 or float16"):
+        load_model(path)
+
+
 def test_zvals_follow_from_electron_counts():
     symbols, zvals = element_zvals([("Na", "Cl"), ("Na", "Na", "O"), ("Cl", "O")], [16.0, 24.0, 13.0])
     assert symbols == ("Cl", "Na", "O")

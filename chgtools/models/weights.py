@@ -110,6 +110,10 @@ def load_model(name: str | Path) -> DensityModel:
         tensors = load_file(path)
     except (SafetensorError, OSError) as error:
         raise FormatError(f"is a damaged safetensors file ({error})", path) from error
+    except (TypeError, KeyError) as error:  # bfloat16 and the like
+        raise FormatError(
+            f"holds tensors of a type that is unknown here, wanted float32 or float16 ({error})", path
+        ) from error
     wanted = shapes(encoder, basis.n_max, len(properties), len(properties[0]) if properties else 0)
     members = [_read_network(index, tensors, encoder, wanted, path) for index in range(int(facts["members"]))]
     return DensityModel(
