@@ -9,9 +9,10 @@ from chgtools.cell import Structure
 from chgtools.fourier.basis import RadialBasis
 from chgtools.kernels.harmonics import harmonics
 from chgtools.models.descriptors import properties
-from chgtools.models.encoder import Encoder
 from chgtools.models.encoder_settings import EncoderSettings
 from chgtools.models.model import DensityModel, Trust
+from chgtools.training.torch_network.conversion import network_of
+from chgtools.training.torch_network.encoder import Encoder
 
 BASIS = RadialBasis(n_max=5)
 ELEMENTS = ("Na", "O", "Si")
@@ -23,8 +24,8 @@ def small(members=2, order=2, seed=3):
     torch.manual_seed(seed)
     settings = EncoderSettings(cutoff=4.5, radial=6, channels=6, hidden=16, state=8, order=order, readings=3)
     known = torch.as_tensor(properties(ELEMENTS), dtype=torch.float32)
-    encoders = [Encoder(settings, BASIS.n_max, known).double() for _ in range(members)]
-    return DensityModel("test", ELEMENTS, np.array([9.0, 6.0, 4.0]), BASIS, "dcd", encoders, Trust(0.1, 0.9, 0.5, 1.0))
+    networks = [network_of(Encoder(settings, BASIS.n_max, known)) for _ in range(members)]
+    return DensityModel("test", ELEMENTS, np.array([9.0, 6.0, 4.0]), BASIS, "dcd", networks, Trust(0.1, 0.9, 0.5, 1.0))
 
 
 def cell(lattice=LATTICE, frac=FRAC):

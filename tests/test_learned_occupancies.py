@@ -4,7 +4,6 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-import torch
 from made_entries import an_entry, settings
 from made_models import LATTICE, rotation, small
 
@@ -38,9 +37,7 @@ def cell(lattice=LATTICE, seed=0):
 def with_readings(model, seed=1):
     """The model with random readings."""
     rng = np.random.default_rng(seed)
-    features = features_of(
-        model.members, graph(cell(), model.elements, model.members[0].settings, torch.float64), model.basis, 6
-    )
+    features = features_of(model.members, graph(cell(), model.elements, model.members[0].settings), model.basis, 6)
     model.occupancies = {
         label: LabelReading(
             channels, MEANS[label],

@@ -12,9 +12,9 @@ from small_entries import BASIS, ENCODER, SALT, entry_of, random_coefficients
 from chgtools.atoms.density import AtomicDensity
 from chgtools.cell import Structure
 from chgtools.fourier.basis import expand
-from chgtools.models.encoder import Described
 from chgtools.models.encoder_settings import EncoderSettings
 from chgtools.models.model import DensityModel, Trust
+from chgtools.models.network import Described
 from chgtools.stores.store import writable, write_entry
 from chgtools.training.calibration import calibrate, observe
 from chgtools.training.config import Loss, TrainSettings, Validation
@@ -25,22 +25,21 @@ from chgtools.training.trainer import Trainer
 # ---- an ensemble of made-up members
 
 
-class Told(torch.nn.Module):
+class Told:
     """A member that predicts the coefficients it was given."""
 
     def __init__(self, coefficients, spins=None):
-        super().__init__()
         self.settings, self.values, self.spins = ENCODER, coefficients, spins
 
     def describe(self, atoms):
-        nothing = torch.zeros(len(atoms.element), 1)
-        return Described(nothing, nothing, nothing[:, :, None], nothing[:, None, :0, None])
+        nothing = np.zeros((len(atoms.element), 1))
+        return Described(nothing, nothing, nothing[None], nothing[:, None, :0, None])
 
     def density(self, described, atoms):
-        return torch.as_tensor(self.values)
+        return self.values
 
     def magnetisation(self, described, atoms):
-        return torch.as_tensor(self.spins)
+        return self.spins
 
 
 TRUST = Trust(offset=0.3, slope=0.8, size=2.5, damping=0.7)

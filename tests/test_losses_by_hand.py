@@ -18,7 +18,6 @@ from scipy.special import lpmv, spherical_jn
 from small_entries import BASIS, ENCODER, EVEN, SALT, entry_of, random_coefficients
 
 from chgtools.cell import Structure
-from chgtools.models.encoder import Encoder
 from chgtools.training.config import Loss
 from chgtools.training.losses import (
     coulomb_percent,
@@ -30,6 +29,7 @@ from chgtools.training.losses import (
     rms_percent,
 )
 from chgtools.training.samples import sample_of
+from chgtools.training.torch_network.encoder import Encoder
 
 ELEMENTS = ("Cl", "Na")
 ENDS = 4 / 3 * BASIS.q_max  # 1/Å, beyond it no function has a wave

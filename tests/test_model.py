@@ -13,6 +13,7 @@ from chgtools.kernels.harmonics import harmonics
 from chgtools.models.encoder_settings import EncoderSettings
 from chgtools.models.graph import graph
 from chgtools.models.model import Trust
+from chgtools.models.tensor_shapes import is_trained
 from chgtools.models.weights import element_zvals, load_model, read_facts, save_model
 from chgtools.paw.angular import gaunt
 
@@ -120,7 +121,9 @@ def test_half_precision_halves_the_file_and_changes_little(tmp_path):
     model = small()
     for name, half in (("full", False), ("half", True)):
         save_model(model, tmp_path / name, half=half)
-    trained = sum(p.numel() for member in model.members for p in member.parameters())
+    trained = sum(
+        values.size for member in model.members for name, values in member.tensors.items() if is_trained(name)
+    )
     full, half = ((tmp_path / name).stat().st_size for name in ("full", "half"))
     assert full - half == pytest.approx(2 * trained, abs=4000)  # the head counts tensors' places
     first, second = (load_model(tmp_path / name).predict(cell()).coefficients for name in ("full", "half"))
@@ -145,8 +148,16 @@ def damaged(path, change):
         (lambda f, t: f.update(spin="yes"), "unknown keys spin"),
         (lambda f, t: f.pop("basis"), "lacks basis"),
         (lambda f, t: f["encoder"].update(attention=4), "unknown encoder settings attention"),
-        (lambda f, t: f["encoder"].update(channels=7), "does not hold the tensors"),
-        (lambda f, t: t.pop("1.reading"), "does not hold the tensors"),
+        (
+            lambda f, t: f["encoder"].update(channels=7),
+            r"does not hold the tensors that its card describes: in member 0 left has the shape \(5, 6, 6\), wanted "
+            r"\(5, 7, 7\); .*; and 6 more",
+        ),
+        (lambda f, t: t.pop("1.reading"), "does not hold the tensors .*: in member 1 reading is missing"),
+        (
+            lambda f, t: t.update({"1.spins": np.zeros(2)}),
+            "does not hold the tensors .*: in member 1 spins is one too many",
+        ),
         (lambda f, t: t["0.reading"].__setitem__(0, np.nan), "not finite"),
         (lambda f, t: f["elements"].pop(), "different numbers"),
     ],
@@ -172,6 +183,19 @@ def test_other_files_are_refused(tmp_path):
         load_model(path)
 
 
+def test_tensors_of_a_type_that_numpy_does_not_have_are_refused(tmp_path):
+    from safetensors import safe_open
+    from safetensors.torch import save_file
+
+    path = tmp_path / "m.safetensors"
+    save_model(small(), path)
+    with safe_open(path, framework="pt") as file:
+        tensors = {key: file.get_tensor(key).bfloat16() for key in file.keys()}  # noqa: SIM118
+        save_file(tensors, path, metadata=file.metadata())
+    with pytest.raises(FormatError, match="wanted float32 or float16"):
+        load_model(path)
+
+
 def test_zvals_follow_from_electron_counts():
     symbols, zvals = element_zvals([("Na", "Cl"), ("Na", "Na", "O"), ("Cl", "O")], [16.0, 24.0, 13.0])
     assert symbols == ("Cl", "Na", "O")
@@ -183,4 +207,5 @@ def test_a_graph_holds_what_the_encoder_takes():
     batch = graph(cell(), ELEMENTS, settings)
     assert batch.element.tolist() == [0, 2, 1, 1]
     assert batch.radial.shape == (len(batch.centre), 3)
+    assert (np.diff(batch.centre) >= 0).all()
     assert float(batch.envelope.max()) <= 1

@@ -16,11 +16,10 @@ from chgtools.cell import Structure
 from chgtools.errors import ChgtoolsError, FormatError, SettingsError
 from chgtools.fourier.basis import RadialBasis
 from chgtools.models.descriptors import properties
-from chgtools.models.encoder import Encoder
 from chgtools.models.encoder_settings import EncoderSettings
 from chgtools.models.graph import graph
 from chgtools.models.model import DensityModel, Trust
-from chgtools.models.prior import INVARIANTS_SCALE, LARGEST, SPINS_SCALE, TENSORS_SCALE, PriorInputs, PriorScales
+from chgtools.models.prior import INVARIANTS_SCALE, LARGEST, SPINS_SCALE, TENSORS_SCALE, PriorScales
 from chgtools.models.weights import load_model, read_facts, save_model
 from chgtools.tightbinding import features_cache
 from chgtools.tightbinding.electrons import filling, solve
@@ -35,6 +34,8 @@ from chgtools.tightbinding.features import (
     work_orbitals,
 )
 from chgtools.tightbinding.features_cache import cache_file, cached_features, structure_key
+from chgtools.training.torch_network.conversion import network_of
+from chgtools.training.torch_network.encoder import Encoder
 
 BASIS = RadialBasis(n_max=4)
 ELEMENTS = ("Na", "O", "Ti")
@@ -61,7 +62,7 @@ def learned(members=2, order=2, l_max=4, **changes):
     encoders = [Encoder(settings, basis.n_max, known) for _ in range(members)]
     for encoder in encoders if settings.prior != "none" else ():
         encoder.prior.set_scales(PriorScales.of([prior_features(crystal())]))
-    members = [encoder.double() for encoder in encoders]
+    members = [network_of(encoder) for encoder in encoders]
     return DensityModel("with", ELEMENTS, np.array([9.0, 6.0, 4.0]), basis, "dcd", members, Trust(0.1, 0.9, 0.5, 1.0))
 
 
@@ -248,9 +249,8 @@ def test_inputs_are_of_like_size_and_cut_off_by_length():
     features = some_features(rng, 400, 3)
     features = PriorFeatures(3 * features.invariants, 0.2 * features.tensors, 5 * features.spins)
     features.invariants[:, 5], features.tensors[:, 2, 4:9], features.spins[:, :, 4, 1:4] = 1e-6, 1e-6, 1e-6
-    inputs = PriorInputs(EncoderSettings(prior=PRIOR)).double()
-    inputs.set_scales(PriorScales.of([features]))
-    onsite, tensors, spins = scaled(inputs, features)
+    scales = PriorScales.of([features])
+    onsite, tensors, spins = scaled(scales, features)
     assert onsite.std() / INVARIANTS_SCALE == pytest.approx(np.sqrt(16 / 17), rel=0.02)
     assert not onsite[:, 5].any()
     assert not tensors[:, 2, 4:9].any()
@@ -259,7 +259,7 @@ def test_inputs_are_of_like_size_and_cut_off_by_length():
     assert spins[:, :, 1, 9:16].std() / SPINS_SCALE == pytest.approx(1 / np.sqrt(3), rel=0.03)
     assert not spins[:, :, 4, 1:4].any()
     large = PriorFeatures(*(100 * values for values in vars(features).values()))
-    onsite, cut, cut_spins = scaled(inputs, large)
+    onsite, cut, cut_spins = scaled(scales, large)
     lengths = np.sqrt((cut_spins[:, :, 1, 9:16] ** 2).sum(1).mean(1))
     np.testing.assert_allclose(lengths, LARGEST * SPINS_SCALE)
     directions = cut_spins[:, :, 1, 9:16] / spins[:, :, 1, 9:16]
@@ -270,14 +270,8 @@ def test_inputs_are_of_like_size_and_cut_off_by_length():
     np.testing.assert_allclose(ratio, ratio[:, :1] * np.ones(7), rtol=1e-9)
 
 
-def scaled(inputs, features):
-    atoms = SimpleNamespace(
-        **{
-            name: torch.as_tensor(values)
-            for name, values in zip(("onsite", "tensors", "spins"), vars(features).values(), strict=True)
-        }
-    )
-    return [values.numpy() for values in inputs(atoms)]
+def scaled(scales, features):
+    return scales.inputs(SimpleNamespace(onsite=features.invariants, tensors=features.tensors, spins=features.spins))
 
 
 def test_scales_are_those_of_all_atoms():

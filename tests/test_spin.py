@@ -14,9 +14,7 @@ from chgtools.cell import Structure
 from chgtools.errors import FormatError
 from chgtools.fourier.basis import RadialBasis, expand, waves
 from chgtools.models.descriptors import properties
-from chgtools.models.encoder import Encoder
 from chgtools.models.encoder_settings import EncoderSettings
-from chgtools.models.graph import merge
 from chgtools.models.model import DensityModel
 from chgtools.models.prior import PriorScales, has_open_shell
 from chgtools.models.weights import load_model, save_model
@@ -29,6 +27,9 @@ from chgtools.training.losses import magnetic_percent
 from chgtools.training.run import train
 from chgtools.training.samples import sample_of
 from chgtools.training.spins import directions, start_directions
+from chgtools.training.torch_network.conversion import encoder_of, network_of
+from chgtools.training.torch_network.encoder import Encoder
+from chgtools.training.torch_network.graph import TensorGraph, merge
 
 BASIS = RadialBasis(n_max=4)
 ELEMENTS = ("Fe", "O", "Si")
@@ -48,8 +49,8 @@ def magnetic(members=2, prior="none"):
     encoders = [Encoder(settings, BASIS.n_max, known) for _ in range(members)]
     for encoder in encoders if prior != "none" else ():
         encoder.prior.set_scales(PriorScales.of([prior_features(cell(), UP, prior)]))
-    encoders = [encoder.double() for encoder in encoders]
-    return DensityModel("test", ELEMENTS, np.array([8.0, 6.0, 4.0]), BASIS, "dcd", encoders, spins=("Fe",))
+    networks = [network_of(encoder) for encoder in encoders]
+    return DensityModel("test", ELEMENTS, np.array([8.0, 6.0, 4.0]), BASIS, "dcd", networks, spins=("Fe",))
 
 
 def cell(lattice=LATTICE, frac=FRAC, species=("Fe", "O", "Fe", "Si")):
@@ -132,8 +133,8 @@ def test_structures_are_merged_whatever_their_moments_are():
     """A spiral, a collinear magnet and a crystal without moments in one batch, as each by itself."""
     model = magnetic(members=1, prior=PRIOR)
     spiral = np.array([[1.0, 0, 0], [0, 0, 0], [0, 0.6, 0.8], [0, 0, 0]])
-    alone = [model.atoms(cell(), spin) for spin in (spiral, UP, None)]
-    encoder, together = model.members[0], merge(alone)
+    alone = [TensorGraph.of(model.atoms(cell(), spin), torch.float64) for spin in (spiral, UP, None)]
+    encoder, together = encoder_of(model.members[0]).double(), merge(alone)
     found = encoder.magnetisation(encoder.describe(together), together).detach().numpy()
     for index, (atoms, components) in enumerate(zip(alone, (3, 1, 1), strict=True)):
         own = encoder.magnetisation(encoder.describe(atoms), atoms).detach().numpy()

@@ -7,7 +7,7 @@ import torch
 from chgtools.cell import Structure
 from chgtools.fourier.basis import RadialBasis, expand
 from chgtools.kernels.harmonics import harmonics as compiled
-from chgtools.models.torch_grid import expand_on, harmonics
+from chgtools.training.torch_grid import expand_on, harmonics
 
 LATTICE = np.array([[4.1, 0.2, 0.0], [-0.7, 4.3, 0.4], [0.3, 0.6, 3.9]])
 STRUCTURE = Structure(LATTICE, ("Si", "O"), (1, 2), [[0.1, 0.2, 0.3], [0.6, 0.5, 0.9], [0.4, 0.9, 0.65]])

@@ -23,9 +23,8 @@ from chgtools.libraries.choice import Source, choose
 from chgtools.libraries.ground_state import ground_state_change
 from chgtools.models import choice
 from chgtools.models.descriptors import NAMES, properties
-from chgtools.models.encoder import Encoder
 from chgtools.models.encoder_settings import EncoderSettings
-from chgtools.models.graph import FOREIGN, graph, merge, with_foreign
+from chgtools.models.graph import FOREIGN, graph
 from chgtools.models.model import DensityModel, Estimate, Trust
 from chgtools.models.prior import PriorScales
 from chgtools.models.weights import PACKAGED, load_model, packaged, read_facts, save_model
@@ -38,6 +37,9 @@ from chgtools.training.config import TrainSettings, Validation
 from chgtools.training.prior import RunFeatures
 from chgtools.training.run import Listener, train
 from chgtools.training.samples import sample_of
+from chgtools.training.torch_network.conversion import network_of
+from chgtools.training.torch_network.encoder import Encoder
+from chgtools.training.torch_network.graph import TensorGraph, merge, with_foreign
 from chgtools.training.trainer import Trainer
 
 ENCODER = replace(made_molecules.ENCODER, unknown=0.5)
@@ -82,7 +84,7 @@ def learned(elements=("Na", "O"), prior=PRIOR, **changes):
     )
     if prior != "none":
         encoder.prior.set_scales(PriorScales.of([prior_features(SULPHIDE)]))
-    return DensityModel("made", elements, np.arange(1.0, 1 + len(elements)), BASIS, "dcd", [encoder.double()])
+    return DensityModel("made", elements, np.arange(1.0, 1 + len(elements)), BASIS, "dcd", [network_of(encoder)])
 
 
 # --- prediction -------------------------------------------------------------------------------------------------------
@@ -139,19 +141,16 @@ def test_weights_without_a_prior_leave_it_out():
 @pytest.mark.parametrize("unknown", [0.0, 0.5])
 def test_it_is_an_element_with_the_vector_of_nobody(unknown):
     """So says an encoder that has the element, with that vector and the same properties."""
-    model = learned(unknown=unknown, free_atoms=True)
-    (encoder,) = model.members
-    with torch.no_grad():
-        encoder.atoms.normal_()
-        if unknown:
-            encoder.embedding_any.normal_()
-        nobody = encoder.embedding_any if unknown else encoder.embedding.mean(0, keepdim=True)
-        full = learned(("Na", "O", "H", "S"), unknown=unknown, free_atoms=True)
-        state = encoder.state_dict()
-        state["properties"] = full.members[0].properties
-        state["embedding"] = torch.cat([encoder.embedding, nobody, nobody])
-        state["atoms"] = torch.cat([encoder.atoms, torch.zeros(2, BASIS.n_max)])
-        full.members[0].load_state_dict(state)
+    model, rng = learned(unknown=unknown, free_atoms=True), np.random.default_rng(1)
+    tensors = model.members[0].tensors
+    tensors["atoms"] = rng.normal(size=tensors["atoms"].shape)
+    if unknown:
+        tensors["embedding_any"] = rng.normal(size=tensors["embedding_any"].shape)
+    nobody = tensors["embedding_any"] if unknown else tensors["embedding"].mean(axis=0, keepdims=True)
+    full = learned(("Na", "O", "H", "S"), unknown=unknown, free_atoms=True)
+    full.members[0].tensors.update(tensors, properties=full.members[0].properties)
+    full.members[0].tensors["embedding"] = np.concatenate([tensors["embedding"], nobody, nobody])
+    full.members[0].tensors["atoms"] = np.concatenate([tensors["atoms"], np.zeros((2, BASIS.n_max))])
     for structure in (SULPHIDE, WATER):
         found, wanted = (each.coefficients(structure) for each in (model, full))
         np.testing.assert_allclose(found, wanted, atol=1e-6 * np.abs(wanted).max())
@@ -266,8 +265,8 @@ def test_weights_come_back_as_they_were(weights, tmp_path):
     first, second = (each.predict(SULPHIDE).coefficients for each in (weights, back))
     assert np.abs(first - second).max() < 1e-6 * np.abs(first).max()
     for member, other in zip(weights.members, back.members, strict=True):
-        assert member.embedding_any.any()
-        assert torch.equal(member.embedding_any, other.embedding_any)
+        assert member.nobody.any()
+        assert np.array_equal(member.nobody, other.nobody)
 
 
 def test_files_of_weights_that_need_it_not_say_nothing_of_it(tmp_path):
@@ -277,7 +276,7 @@ def test_files_of_weights_that_need_it_not_say_nothing_of_it(tmp_path):
         facts = json.dumps(read_facts(tmp_path / f"{prior}.safetensors"))
         assert "unknown" not in facts
         assert "unseen" not in facts
-        assert "embedding_any" not in dict(load_model(tmp_path / f"{prior}.safetensors").members[0].named_parameters())
+        assert "embedding_any" not in load_model(tmp_path / f"{prior}.safetensors").members[0].tensors
 
 
 # --- properties and graphs --------------------------------------------------------------------------------------------
@@ -302,7 +301,7 @@ def test_properties_are_standardised_as_those_in_the_files_of_weights(name):
 def test_foreign_atoms_of_several_graphs_keep_their_properties():
     plain = replace(ENCODER, prior="none", unknown=0.0)
     table = torch.as_tensor(properties(("H", "O"))).float()
-    graphs = [graph(made, ("H", "O"), plain) for made in (SULPHIDE, WATER, SULPHIDE)]
+    graphs = [TensorGraph.of(graph(made, ("H", "O"), plain)) for made in (SULPHIDE, WATER, SULPHIDE)]
     batch = merge([graphs[0], with_foreign(graphs[1], 0, table), graphs[2]])
     assert batch.element.tolist() == [FOREIGN, 0, 0, 1, FOREIGN, FOREIGN, FOREIGN, 0, 0]
     wanted = properties(("S", "H", "H", "S"))
@@ -355,8 +354,8 @@ def test_a_stopped_training_goes_on_exactly(store, folder, tmp_path):
         train(settings(store), tmp_path, listener=Listener(evaluated=stop))
     parts = train(settings(store), tmp_path)
     for one, other in zip(whole.members, parts.members, strict=True):
-        for name, value in one.state_dict().items():
-            assert torch.equal(value.float(), other.state_dict()[name].float()), name
+        for name, value in one.tensors.items():
+            assert np.array_equal(value, other.tensors[name]), name
 
 
 def test_hiding_changes_the_training_and_begins_as_without(store, folder):
@@ -375,7 +374,7 @@ def test_fine_tuning_goes_on_hiding(store, weights, tmp_path):
     assert tuned.trust.unseen == 2.5
     for before, after in zip(weights.members, tuned.members, strict=True):
         assert after.settings.unknown == 0.5
-        assert not torch.equal(before.embedding_any, after.embedding_any)
+        assert not np.array_equal(before.nobody, after.nobody)
 
 
 @pytest.mark.parametrize(

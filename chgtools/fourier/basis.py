@@ -13,7 +13,7 @@ that the second step spills beyond (:attr:`RadialTables.spill`).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Protocol
@@ -117,8 +117,6 @@ class RadialTables:
 
 @lru_cache(maxsize=8)
 def _tables(basis: RadialBasis) -> RadialTables:
-    from scipy.special import spherical_jn
-
     n_r = int(np.ceil(basis.cutoff / DR_ANGSTROM))
     r = np.linspace(0.0, basis.cutoff, 3 * n_r + 1)
     q = np.arange(0.0, 4 / 3 * basis.q_max + DQ_PER_ANGSTROM, DQ_PER_ANGSTROM)
@@ -129,10 +127,9 @@ def _tables(basis: RadialBasis) -> RadialTables:
     nodes, weights = _logarithmic_nodes(basis)
     cubics = np.empty((basis.l_max + 1, basis.n_max, n_r, 4))
     transforms = np.empty((basis.l_max + 1, basis.n_max, len(q)))
-    for ell in range(basis.l_max + 1):
-        sines = _sines(basis, ell, nodes) * weights * nodes**2
-        sharp = 4 * np.pi * sines @ spherical_jn(ell, np.outer(nodes, q[passed]))
-        bessel = spherical_jn(ell, np.outer(q, r))
+    at_nodes, at_mesh = (_spherical_bessel(basis.l_max, np.outer(*x)) for x in ((nodes, q[passed]), (q, r)))
+    for ell, (sharp_bessel, bessel) in enumerate(zip(at_nodes, at_mesh, strict=True)):
+        sharp = 4 * np.pi * (_sines(basis, ell, nodes) * weights * nodes**2) @ sharp_bessel
         low = (sharp * low_pass[passed] * q[passed] ** 2) @ bessel[passed] * (DQ_PER_ANGSTROM / (2 * np.pi**2))
         # The integrands are even in r and end smoothly: the trapezoid rule has no end error
         functions = _orthonormal(low * end, r, basis)
@@ -141,6 +138,21 @@ def _tables(basis: RadialBasis) -> RadialTables:
     beyond = (transforms * q)[:, :, q > basis.q_max]
     spill = np.sqrt((beyond**2).sum(axis=2) * DQ_PER_ANGSTROM / (8 * np.pi**3))
     return RadialTables(cubics, basis.cutoff / n_r, q, transforms, spill)
+
+
+def _spherical_bessel(l_max: int, x: NDArray[np.float64]) -> Iterator[NDArray[np.float64]]:
+    """j_l(x), x >= 0, for l = 0, ..., l_max: scipy's, at half the time, with one sine and cosine for all l."""
+    from scipy.special import spherical_jn
+
+    with np.errstate(invalid="ignore"):  # 0/0 at 0, where the recurrence does not hold
+        now = np.sin(x) / x
+        following = (now - np.cos(x)) / x
+    for ell in range(l_max + 1):
+        small = x <= ell  # there rounding errors of the recurrence grow
+        now[small] = spherical_jn(ell, x[small])
+        yield now
+        with np.errstate(invalid="ignore"):
+            now, following = following, (2 * ell + 3) * following / x - now
 
 
 def _orthonormal(functions: NDArray[np.float64], r: NDArray[np.float64], basis: RadialBasis) -> NDArray[np.float64]:

@@ -1,10 +1,16 @@
-"""What an encoder is, beside its weights; without torch, so that settings can be read without it."""
+"""What a network is, beside its weights."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
 
 from chgtools.tightbinding.features import FIRST, PRIOR
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 NO_PRIOR = "none"
 PRIORS = (NO_PRIOR, FIRST, PRIOR)
@@ -12,7 +18,7 @@ PRIORS = (NO_PRIOR, FIRST, PRIOR)
 
 @dataclass(frozen=True)
 class EncoderSettings:
-    """What an encoder is, beside its weights.
+    """What a network is, beside its weights.
 
     cutoff : Å, of the neighbours; radial : Bessel functions of a distance; l_max : of the coefficients
     channels : equivariant features of each l; hidden : width of the networks of invariants
@@ -22,7 +28,7 @@ class EncoderSettings:
     spin_channels : equivariant features of the neighbours' spins; 0 makes a network without magnetisation
     prior : one of PRIORS: whether atoms bring features of a tight-binding calculation, and of which definition
     unknown : how likely a structure is, in each step of the training, to have one element's learned vector replaced by
-        that of "no particular element"; 0 makes that vector the mean of all elements'. Of encoders with a prior alone
+        that of "no particular element"; 0 makes that vector the mean of all elements'. Of networks with a prior alone
     """
 
     cutoff: float = 6.0
@@ -38,3 +44,8 @@ class EncoderSettings:
     spin_channels: int = 0
     prior: str = NO_PRIOR
     unknown: float = 0.0
+
+    @property
+    def degrees(self) -> NDArray[np.int64]:
+        """(n_lm,) l of each lm."""
+        return np.repeat(np.arange(self.l_max + 1), 2 * np.arange(self.l_max + 1) + 1)

@@ -1,4 +1,4 @@
-"""A learned density ready to use: an ensemble of encoders, their basis, and how far it can be trusted.
+"""A learned density ready to use: an ensemble of networks, their basis, and how far it can be trusted.
 
 The prediction is the mean of the members' coefficients with the wanted charge. How much the members differ says how
 sure they are: on structures that were kept aside from training, the error was found to follow
@@ -21,14 +21,13 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 
 from chgtools.atoms.labels import default_label, label_facts
 from chgtools.errors import AssumptionWarning
 from chgtools.fourier.basis import RadialBasis, expand, with_charge
-from chgtools.models.encoder import Encoder
 from chgtools.models.encoder_settings import NO_PRIOR
 from chgtools.models.graph import AtomGraph, graph
+from chgtools.models.network import Network
 from chgtools.models.prior import has_open_shell, has_prior
 from chgtools.tightbinding.features import PRIOR, PriorFeatures, prior_features
 
@@ -97,7 +96,7 @@ class Estimate:
 
 @dataclass
 class DensityModel:
-    """An ensemble of encoders with one basis.
+    """An ensemble of networks with one basis.
 
     elements : that it was trained on; zvals : (n_elements,) valence electrons in the training data
     target : "dcd", or "tcd" for total densities
@@ -106,7 +105,7 @@ class DensityModel:
     occupancies : POTCAR label to the readings of its augmentation occupancies; {} where none were learned
     labels : POTCAR labels whose CHGCARs the density was trained on: their cores are in it, as that code has them
     features_of : where the prior's features of a structure, directions of its moments and a version of the prior come
-        from, for encoders that have one
+        from, for networks that have one
     """
 
     name: str
@@ -114,7 +113,7 @@ class DensityModel:
     zvals: NDArray[np.float64]
     basis: RadialBasis
     target: str
-    members: list[Encoder]
+    members: list[Network]
     trust: Trust = field(default_factory=Trust)
     card: Mapping[str, Any] = field(default_factory=dict)
     spins: tuple[str, ...] = ()
@@ -124,7 +123,7 @@ class DensityModel:
 
     @property
     def prior(self) -> str:
-        """Name of the prior that the encoders take features of, "none" without."""
+        """Name of the prior that the networks take features of, "none" without."""
         return self.members[0].settings.prior if self.members else NO_PRIOR
 
     def predict(
@@ -184,7 +183,7 @@ class DensityModel:
         return (structure if known.all() else _without(structure, known)), known
 
     def atoms(self, structure: Structure, directions: NDArray[np.float64] | None = None) -> AtomGraph:
-        """The atoms of elements that the model knows, as its encoders take them, float64.
+        """The atoms of elements that the model knows, as its networks take them.
 
         directions : (n_atoms, 1 or 3) of the start moments of all, see :meth:`predict`. The prior's features are those
             of the whole structure.
@@ -194,7 +193,7 @@ class DensityModel:
         features = self.features(structure, directions)
         own = None if pointing is None else pointing[known]
         features = None if features is None else features.of_atoms(known)
-        return graph(part, self.elements, self.members[0].settings, torch.float64, own, features)
+        return graph(part, self.elements, self.members[0].settings, own, features)
 
     def features(self, structure: Structure, directions: NDArray[np.float64] | None = None) -> PriorFeatures | None:
         """The prior's of all atoms; None without a prior. directions : as in :meth:`predict`"""
@@ -234,12 +233,11 @@ class DensityModel:
         """Coefficients of the density and (n_members, 1 or 3, n_atoms, n_lm, n_max) of the magnetisation, if any."""
         atoms = self.atoms(structure, directions)
         densities, spins = [], []
-        with torch.no_grad():
-            for member in self.members:
-                described = member.describe(atoms)
-                densities.append(with_charge(member.density(described, atoms).numpy(), self.basis, total))
-                if atoms.spin.any():
-                    spins.append(member.magnetisation(described, atoms).numpy())
+        for member in self.members:
+            described = member.describe(atoms)
+            densities.append(with_charge(member.density(described, atoms), self.basis, total))
+            if atoms.spin.any():
+                spins.append(member.magnetisation(described, atoms))
         return np.stack(densities), np.stack(spins) if spins else None
 
     def density(self, structure: Structure, shape: Sequence[int], total: float = 0.0) -> NDArray[np.float64]:

@@ -1,4 +1,4 @@
-"""The inputs that an encoder takes from tight binding: chgtools.tightbinding.features, of like size for all.
+"""The inputs that a network takes from tight binding: chgtools.tightbinding.features, of like size for all.
 
 Each feature is divided by its root mean square over all atoms of the training set, of all elements, and what is larger
 than LARGEST times that is cut off there: a tensor by its length, so that it turns as before. The invariants of an atom
@@ -14,12 +14,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
-from torch import Tensor, nn
 
 from chgtools.elements import SYMBOLS
-from chgtools.models.encoder_settings import EncoderSettings
-from chgtools.tightbinding.features import L_MAX, N_INVARIANTS, N_SPINS, N_TENSORS, PRIOR
+from chgtools.tightbinding.features import L_MAX, N_SPINS
 from chgtools.tightbinding.shells import HEAVIEST, valence_shells
 
 if TYPE_CHECKING:
@@ -27,6 +24,8 @@ if TYPE_CHECKING:
 
     from chgtools.models.graph import AtomGraph
     from chgtools.tightbinding.features import PriorFeatures
+
+    Array = NDArray[np.float64]
 
 LARGEST = 4.0  # root mean squares
 SMALLEST = 1e-4
@@ -38,12 +37,13 @@ INVARIANTS_SCALE, TENSORS_SCALE, SPINS_SCALE = 0.2, 0.1, 0.3
 class PriorScales:
     """Root mean squares of a training set.
 
-    invariants : (N_INVARIANTS,); tensors : (N_TENSORS, 5), spins : (N_SPINS, 5), by l
+    invariants : (N_INVARIANTS,); tensors : (N_TENSORS, 5), spins : (N_SPINS, 5), by l. A network has those up to its
+    own l, and none of moments where its prior does not know them
     """
 
-    invariants: NDArray[np.float64]
-    tensors: NDArray[np.float64]
-    spins: NDArray[np.float64]
+    invariants: Array
+    tensors: Array
+    spins: Array
 
     @classmethod
     def of(cls, features: Sequence[PriorFeatures]) -> PriorScales:
@@ -59,6 +59,12 @@ class PriorScales:
         by_l = [np.sqrt(np.add.reduceat(squares, ell**2, axis=1) / (2 * ell + 1)) for squares in (tensors, spins)]
         return cls(np.sqrt(invariants), *by_l)
 
+    def inputs(self, atoms: AtomGraph) -> tuple[Array, Array, Array]:
+        """``onsite``, ``tensors`` and ``spins`` of atoms, as they were computed, made of like size."""
+        scaled = np.clip(atoms.onsite * _inverse(self.invariants), -LARGEST, LARGEST)
+        tensors = TENSORS_SCALE * _relative(atoms.tensors[:, None], self.tensors)[:, 0]
+        return INVARIANTS_SCALE * scaled, tensors, SPINS_SCALE * _relative(atoms.spins, self.spins)
+
 
 def has_prior(element: str) -> bool:
     """Whether tight binding has orbitals for an element: from H to Pu."""
@@ -71,47 +77,15 @@ def has_open_shell(element: str) -> bool:
     return any(shell.ell >= 2 and 0 < shell.electrons < 4 * shell.ell + 2 for shell in shells)
 
 
-class PriorInputs(nn.Module):
-    """See the module's head; of encoders with these settings."""
-
-    invariants_rms: Tensor
-    tensors_rms: Tensor
-    spins_rms: Tensor
-    degrees: Tensor
-
-    def __init__(self, settings: EncoderSettings) -> None:
-        super().__init__()
-        ell = np.arange(settings.l_max + 1)
-        self.with_spin = settings.prior == PRIOR
-        self.register_buffer("invariants_rms", torch.zeros(N_INVARIANTS))
-        self.register_buffer("tensors_rms", torch.zeros(N_TENSORS, settings.l_max + 1))
-        if self.with_spin:
-            self.register_buffer("spins_rms", torch.zeros(N_SPINS, settings.l_max + 1))
-        self.register_buffer("degrees", torch.as_tensor(np.repeat(ell, 2 * ell + 1)), persistent=False)
-
-    def set_scales(self, scales: PriorScales) -> None:
-        """Count features by those of a training set from now on."""
-        self.invariants_rms.copy_(torch.as_tensor(scales.invariants))
-        self.tensors_rms.copy_(torch.as_tensor(scales.tensors[:, : self.tensors_rms.shape[1]]))
-        if self.with_spin:
-            self.spins_rms.copy_(torch.as_tensor(scales.spins[:, : self.spins_rms.shape[1]]))
-
-    def forward(self, atoms: AtomGraph) -> tuple[Tensor, Tensor, Tensor]:
-        """``onsite``, ``tensors`` and ``spins`` of atoms, as they were computed, made of like size."""
-        scaled = (atoms.onsite * _inverse(self.invariants_rms)).clamp(-LARGEST, LARGEST)
-        tensors = TENSORS_SCALE * self._relative(atoms.tensors[:, None], self.tensors_rms)[:, 0]
-        spins = SPINS_SCALE * self._relative(atoms.spins, self.spins_rms) if self.with_spin else atoms.spins
-        return INVARIANTS_SCALE * scaled, tensors, spins
-
-    def _relative(self, tensors: Tensor, rms: Tensor) -> Tensor:
-        """tensors : (n_atoms, n_components, n, n_lm); rms : (n, l_max + 1)"""
-        relative = tensors * _inverse(rms)[:, self.degrees]
-        squares = relative.new_zeros(len(tensors), *rms.shape)
-        squares = squares.index_add_(2, self.degrees, (relative**2).sum(1))
-        size = (squares / self.degrees.bincount()).sqrt()  # of one component
-        factor = LARGEST / size.clamp(min=LARGEST)
-        return relative * factor[:, None, :, self.degrees]
+def _relative(tensors: Array, rms: Array) -> Array:
+    """tensors : (n_atoms, n_components, n, n_lm); rms : (n, l_max + 1)"""
+    ell = np.arange(rms.shape[1])
+    relative = tensors * np.repeat(_inverse(rms), 2 * ell + 1, axis=1)
+    squares = np.add.reduceat((relative**2).sum(axis=1), ell**2, axis=2)
+    size = np.sqrt(squares / (2 * ell + 1))  # of one component
+    factor = LARGEST / np.maximum(size, LARGEST)
+    return np.asarray(relative * np.repeat(factor, 2 * ell + 1, axis=2)[:, None])
 
 
-def _inverse(rms: Tensor) -> Tensor:
-    return torch.where(rms < SMALLEST, torch.zeros_like(rms), 1 / rms.clamp(min=SMALLEST))
+def _inverse(rms: Array) -> Array:
+    return np.where(rms < SMALLEST, 0.0, 1 / np.maximum(rms, SMALLEST))

@@ -1,14 +1,14 @@
-"""Learned augmentation occupancies: linear readings, a set for each label, of what an encoder knows of an atom.
+"""Learned augmentation occupancies: linear readings, a set for each label, of what a network knows of an atom.
 
 A record is parted into groups (a, b, L) of 2L + 1 numbers that turn among themselves as the harmonics of L do. Each
 group is the label's mean, which only L = 0 has, plus a linear reading of equivariant features of the same L:
 
     R(a, b, L, M) = mean + Σ_f w_f(a, b, L) x_f,LM
 
-with x the encoder's features and the coefficients of the difference density that it predicts, and a constant for
+with x the network's features and the coefficients of the difference density that it predicts, and a constant for
 L = 0. So a record turns with the atom's surroundings, exactly. The readings are fitted by least squares
 (chgtools.training.readings), for each member of the ensemble; the prediction is the mean of the members.
-For L above the encoder's (f with f: 5 and 6) the features are products of its features, coupled by Gaunt coefficients.
+For L above the network's (f with f: 5 and 6) the features are products of its features, coupled by Gaunt coefficients.
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 
 from chgtools.paw.angular import gaunt
 
@@ -26,9 +25,9 @@ if TYPE_CHECKING:
 
     from chgtools.cell import Structure
     from chgtools.fourier.basis import RadialBasis
-    from chgtools.models.encoder import Encoder
     from chgtools.models.graph import AtomGraph
     from chgtools.models.model import DensityModel
+    from chgtools.models.network import Network
 
 
 def predict_records(
@@ -57,20 +56,19 @@ def predict_records(
 
 
 def features_of(
-    members: Sequence[Encoder], atoms: AtomGraph, basis: RadialBasis, highest: int
+    members: Sequence[Network], atoms: AtomGraph, basis: RadialBasis, highest: int
 ) -> dict[int, NDArray[np.float64]]:
     """L to (n_members, n_atoms, n_features, 2L + 1): what the readings read, for L up to ``highest``."""
     by_l: dict[int, list[NDArray[np.float64]]] = {}
     for member in members:
-        with torch.no_grad():
-            described = member.describe(atoms)
-            coefficients = member.density(described, atoms)
-        known = torch.cat([described.features, coefficients.transpose(1, 2)], 1).double().numpy()
+        described = member.describe(atoms)
+        features = described.features.transpose(1, 2, 0)
+        known = np.concatenate([features, member.density(described, atoms).transpose(0, 2, 1)], axis=1)
         for big_l in range(highest + 1):
             if big_l <= basis.l_max:
                 values = known[:, :, big_l**2 : (big_l + 1) ** 2]
             else:
-                values = _products(described.features.double().numpy(), basis.l_max, big_l)
+                values = _products(features, basis.l_max, big_l)
             if big_l == 0:
                 values = np.concatenate([values, np.ones((len(values), 1, 1))], 1)
             by_l.setdefault(big_l, []).append(values)

@@ -17,15 +17,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 
 from chgtools.errors import ChgtoolsError, FormatError
 from chgtools.files import package_version, replacing
 from chgtools.fourier.basis import RadialBasis
-from chgtools.models.encoder import Encoder
 from chgtools.models.encoder_settings import NO_PRIOR, PRIORS, EncoderSettings
 from chgtools.models.label_reading import LabelReading
 from chgtools.models.model import DensityModel, Trust
+from chgtools.models.network import Network
+from chgtools.models.tensor_shapes import is_trained, misfits, shapes
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -38,6 +38,7 @@ _KNOWN = {
 }  # fmt: skip
 _OPTIONAL = {"chgtools_version", "spins", "labels", "occupancies"}
 _READINGS = "occupancies."
+_NAMED = 3  # tensors that do not fit, in an error
 WITHOUT_PRIOR = ".without_prior"
 PACKAGED = ("si", "base")  # each with its companion that needs no prior, see without_prior
 
@@ -94,7 +95,7 @@ def read_facts(name: str | Path) -> dict[str, Any]:
 def load_model(name: str | Path) -> DensityModel:
     """The model in a file, in float64. Raises ChgtoolsError, FormatError for what is not understood."""
     from safetensors import SafetensorError
-    from safetensors.torch import load_file
+    from safetensors.numpy import load_file
 
     path, facts = find_weights(name), read_facts(name)
     basis = _settings(RadialBasis, facts["basis"], "basis", path)
@@ -102,26 +103,19 @@ def load_model(name: str | Path) -> DensityModel:
     if encoder.prior not in PRIORS:
         raise FormatError(f"needs the prior {encoder.prior!r}, which this chgtools does not know: upgrade it", path)
     trust = _settings(Trust, facts["trust"], "trust", path)
-    properties = torch.tensor(facts["properties"], dtype=torch.float32)
+    properties = facts["properties"]
     if len(properties) != len(facts["elements"]) or len(facts["zvals"]) != len(facts["elements"]):
         raise FormatError("has elements, ZVALs and properties of different numbers; it is damaged", path)
     try:
         tensors = load_file(path)
     except (SafetensorError, OSError) as error:
         raise FormatError(f"is a damaged safetensors file ({error})", path) from error
-    members = []
-    for index in range(int(facts["members"])):
-        start = f"{index}."
-        state = {key[len(start) :]: value for key, value in tensors.items() if key.startswith(start)}
-        member = Encoder(encoder, basis.n_max, properties)
-        try:
-            member.load_state_dict(state)
-        except RuntimeError as error:
-            first = " ".join(str(error).split())[:200]
-            raise FormatError(f"does not hold the tensors that its card describes: {first}", path) from error
-        if not all(torch.isfinite(value).all() for value in state.values()):
-            raise FormatError("holds weights that are not finite numbers", path)
-        members.append(member.double().eval())
+    except (TypeError, KeyError) as error:  # bfloat16 and the like
+        raise FormatError(
+            f"holds tensors of a type that is unknown here, wanted float32 or float16 ({error})", path
+        ) from error
+    wanted = shapes(encoder, basis.n_max, len(properties), len(properties[0]) if properties else 0)
+    members = [_read_network(index, tensors, encoder, wanted, path) for index in range(int(facts["members"]))]
     return DensityModel(
         name=str(facts["name"]),
         elements=tuple(facts["elements"]),
@@ -143,7 +137,7 @@ def save_model(model: DensityModel, path: str | Path, *, half: bool = False) -> 
     half : whether trained parameters are written in half precision: the file is half as large, and a prediction differs
         by some 1e-4 of the difference density
     """
-    from safetensors.torch import save_file
+    from safetensors.numpy import save_file
 
     if not model.members:
         raise ChgtoolsError("a model without members cannot be written")
@@ -179,15 +173,29 @@ def save_model(model: DensityModel, path: str | Path, *, half: bool = False) -> 
         }
     tensors = {}
     for index, member in enumerate(model.members):
-        trained = {key for key, _ in member.named_parameters()}
-        for key, value in member.state_dict().items():
-            kept = value.detach().half() if half and key in trained else value.detach().float()
-            tensors[f"{index}.{key}"] = kept.contiguous().cpu()
+        for key, value in member.tensors.items():
+            kind = np.float16 if half and is_trained(key) else np.float32
+            tensors[f"{index}.{key}"] = np.ascontiguousarray(value, dtype=kind)
     for label, reading in model.occupancies.items():
         for big_l, weights in reading.weights.items():
-            tensors[f"{_READINGS}{label}.{big_l}"] = torch.tensor(weights, dtype=torch.float32)
+            tensors[f"{_READINGS}{label}.{big_l}"] = np.ascontiguousarray(weights, dtype=np.float32)
     with replacing(Path(path)) as temporary:
         save_file(tensors, temporary, metadata={_KEY: json.dumps(facts)})
+
+
+def _read_network(
+    index: int, tensors: Mapping[str, Any], settings: EncoderSettings, wanted: Mapping[str, tuple[int, ...]], path: Path
+) -> Network:
+    """The member ``index`` of a file with these tensors. wanted : names and shapes of a member's"""
+    start = f"{index}."
+    own = {key[len(start) :]: value for key, value in tensors.items() if key.startswith(start)}
+    if wrong := misfits(own, wanted):
+        more = f"; and {len(wrong) - _NAMED} more" if len(wrong) > _NAMED else ""
+        words = "; ".join(wrong[:_NAMED])
+        raise FormatError(f"does not hold the tensors that its card describes: in member {index} {words}{more}", path)
+    if not all(np.isfinite(value).all() for value in own.values()):
+        raise FormatError("holds weights that are not finite numbers", path)
+    return Network(settings, {key: own[key].astype(np.float64) for key in wanted})
 
 
 def _read_readings(facts: Mapping[str, Any], tensors: Mapping[str, Any], path: Path) -> dict[str, LabelReading]:
@@ -195,7 +203,7 @@ def _read_readings(facts: Mapping[str, Any], tensors: Mapping[str, Any], path: P
     for label, values in facts.get("occupancies", {}).items():
         start = f"{_READINGS}{label}."
         weights = {
-            int(key[len(start) :]): value.double().numpy()
+            int(key[len(start) :]): value.astype(np.float64)
             for key, value in tensors.items()
             if key.startswith(start) and key[len(start) :].isdigit()
         }

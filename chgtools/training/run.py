@@ -18,7 +18,6 @@ import torch
 from chgtools.errors import SettingsError
 from chgtools.files import package_version
 from chgtools.models.descriptors import properties
-from chgtools.models.encoder import Encoder
 from chgtools.models.encoder_settings import NO_PRIOR, EncoderSettings
 from chgtools.models.model import DensityModel, Trust
 from chgtools.models.prior import PriorScales
@@ -40,6 +39,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from chgtools.fourier.basis import RadialBasis
+    from chgtools.models.network import Network
     from chgtools.stores.entry import Entry
     from chgtools.training.config import TrainSettings
     from chgtools.training.samples import Sample
@@ -95,10 +95,10 @@ def train(
         atoms = fit_free_atoms(train_set, len(elements), basis.n_max)
     run = digest(settings, data.sources, "" if start is None else _sha(start))
     count = settings.members if start is None else len(start.members)
-    members: list[Encoder] = []
+    members: list[Network] = []
     curves: list[list[Progress]] = []
     for member in range(count):
-        begin = None if start is None else {k: v.float() for k, v in start.members[member].state_dict().items()}
+        begin = None if start is None else start.members[member]
         trainer = Trainer(settings, encoder, basis, known, member, begin, atoms, scales)
         path = folder / f"member-{member}.safetensors"
         if path.exists() and not restart:
@@ -155,7 +155,7 @@ def _network(
         )
     if start.target != settings.target:
         raise SettingsError(f"the weights {start.name!r} are for the target {start.target}, not {settings.target}")
-    return start.elements, start.members[0].settings, start.members[0].properties.float()
+    return start.elements, start.members[0].settings, torch.tensor(start.members[0].properties).float()
 
 
 def _prior(
@@ -195,7 +195,7 @@ def _model(
     settings: TrainSettings,
     data: Data,
     elements: tuple[str, ...],
-    members: list[Encoder],
+    members: list[Network],
     basis: RadialBasis,
     start: DensityModel | None,
     features: RunFeatures | None,
@@ -207,7 +207,7 @@ def _model(
         zvals=_zvals(data, elements, start),
         basis=basis,
         target=settings.target,
-        members=[member.double().eval() for member in members],
+        members=members,
         spins=_spins(members[0], data, start),
         labels=_labels(settings, data, start),
     )
@@ -297,7 +297,7 @@ def _labels(settings: TrainSettings, data: Data, start: DensityModel | None) -> 
     return tuple(sorted(labels))
 
 
-def _spins(member: Encoder, data: Data, start: DensityModel | None) -> tuple[str, ...]:
+def _spins(member: Network, data: Data, start: DensityModel | None) -> tuple[str, ...]:
     """Elements that had start moments in the training data, this run's and those before."""
     symbols = set() if start is None else set(start.spins)
     for entry in data.train if member.settings.spin_channels else ():
@@ -324,6 +324,6 @@ def _errors(model: DensityModel, entries: list[Entry], observations: list[Observ
 def _sha(model: DensityModel) -> str:
     sha = hashlib.sha256()
     for member in model.members:
-        for value in member.state_dict().values():
-            sha.update(value.float().numpy().tobytes())
+        for value in member.tensors.values():
+            sha.update(value.astype(np.float32).tobytes())
     return sha.hexdigest()

@@ -16,8 +16,9 @@ from torch import Tensor
 from chgtools.cell import reciprocal
 from chgtools.fourier.grids import fft_friendly
 from chgtools.fourier.phases import angles, structure_factors
-from chgtools.models.graph import AtomGraph, graph, to_tensor
+from chgtools.models.graph import graph
 from chgtools.training.spins import start_directions
+from chgtools.training.torch_network.graph import TensorGraph, to_tensor
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
 class Sample:
     """A structure and its target.
 
-    kind : of the structure; atoms : its AtomGraph
+    kind : of the structure; atoms : its TensorGraph
     even, odd : (n_G, n_even), (n_G, n_odd) waves of the functions of even and odd l, signs of (-i)^l included
     cosine, sine : (n_G, n_atoms) of G·R
     target : (n_G, 2) real and imaginary part of V·n_G; weight : (n_G,) of each wave in a sum over half the sphere
@@ -50,7 +51,7 @@ class Sample:
 
     name: str
     kind: str
-    atoms: AtomGraph
+    atoms: TensorGraph
     even: Tensor
     odd: Tensor
     cosine: Tensor
@@ -154,7 +155,7 @@ def sample_of(
     return Sample(
         name=entry.name,
         kind=str(entry.attributes.get("kind", "unknown")),
-        atoms=graph(structure, elements, settings, spin=spin, prior=prior),
+        atoms=TensorGraph.of(graph(structure, elements, settings, spin, prior)),
         even=to_tensor(even),
         odd=to_tensor(odd),
         cosine=to_tensor(np.cos(angle)),

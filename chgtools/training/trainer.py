@@ -18,14 +18,16 @@ from torch import Tensor
 from torch.nn import Parameter
 
 from chgtools.errors import SettingsError
-from chgtools.models.encoder import Encoder
 from chgtools.models.encoder_settings import EncoderSettings
-from chgtools.models.graph import merge, with_foreign
 from chgtools.training.losses import loss_of, magnetic_percent, neutral, residual, rms_percent
 from chgtools.training.processes import average_gradients, rank, world
+from chgtools.training.torch_network.conversion import encoder_of, network_of
+from chgtools.training.torch_network.encoder import Encoder
+from chgtools.training.torch_network.graph import merge, with_foreign
 
 if TYPE_CHECKING:
     from chgtools.fourier.basis import RadialBasis
+    from chgtools.models.network import Network
     from chgtools.models.prior import PriorScales
     from chgtools.training.config import TrainSettings
     from chgtools.training.samples import Sample
@@ -58,19 +60,17 @@ class Trainer:
         basis: RadialBasis,
         properties: Tensor,
         member: int,
-        start: Mapping[str, Tensor] | None = None,
+        start: Network | None = None,
         free_atoms: Tensor | None = None,
         prior: PriorScales | None = None,
     ) -> None:
-        """start : weights to begin with, in place of random ones; free_atoms : (n_elements, n_max) spheres
+        """start : the network to begin with, in place of a random one; free_atoms : (n_elements, n_max) spheres
         prior : what the prior's features are counted by, where the weights to begin with do not say it
         """
         self.settings, self.seed = settings, settings.seed + member
         self.device = device_of(settings.device)
         torch.manual_seed(self.seed)
-        self.encoder = Encoder(encoder, basis.n_max, properties)
-        if start is not None:
-            self.encoder.load_state_dict(dict(start))
+        self.encoder = Encoder(encoder, basis.n_max, properties) if start is None else encoder_of(start)
         if free_atoms is not None:
             with torch.no_grad():
                 self.encoder.atoms.copy_(free_atoms)
@@ -182,11 +182,11 @@ class Trainer:
         self.without_better = int(facts["without_better"])
         self.history = [Progress(int(s), float(t), dict(v), float(r)) for s, t, v, r in facts["history"]]
 
-    def result(self) -> Encoder:
-        """The encoder on the CPU: with early stopping the best weights, else the last, so that none are picked by the
+    def result(self) -> Network:
+        """What was trained: with early stopping the best weights, else the last, so that none are picked by the
         structures that were kept aside."""
         self._put(self.best if self.settings.patience else self.mean)
-        return self.encoder.cpu()
+        return network_of(self.encoder)
 
     def _coefficients(self, samples: Sequence[Sample]) -> tuple[list[Tensor], list[Tensor]]:
         """Of the density, and of the magnetisation, of each sample."""

@@ -1,18 +1,6 @@
-"""The network: atoms and their neighbours in, coefficients of the density's basis out; E(3)-equivariant.
+"""The network of chgtools.models.network as a torch module: the same formulas and names of tensors, with gradients.
 
-1. Each element is a vector: a learned one beside a linear map of its tabulated properties. Atoms of elements that are
-   not among the encoder's have the vector of "no particular element" for the learned one: see ``Encoder.nobody``.
-2. Invariant messages: each atom gathers scalars from its neighbours, so that it knows its coordination; all that
-   follows depends on these states and not on the elements alone.
-3. Equivariant features: A_a,c,lm = Σ_b w_cl(h_a, h_b, r_ab) Y_lm(r_ab), the neighbours' density in C channels. Their
-   products through Gaunt coefficients, Y_lm Y_l'm' -> Y_LM, bring in three-body terms.
-4. Coefficients c_a,lm,n = Σ_c R_l,cn(h_a) A_a,c,lm, with a reading R that the state of the atom mixes from a few.
-
-With a prior, what a tight-binding calculation says of each atom comes in twice: scalars at the start of 2, beside the
-element's vector, and tensors at 3, as more channels of A. Of its moments the density takes how large they are.
-
-Only even l + l' + L occur, so a mirror image of the atoms has the mirror image of the density. The magnetisation is
-read from the same features by chgtools.models.spin.
+A change of one is a change of both: tests/test_network.py holds them to each other.
 """
 
 from __future__ import annotations
@@ -24,12 +12,13 @@ import torch
 from torch import Tensor, nn
 
 from chgtools.models.encoder_settings import NO_PRIOR, EncoderSettings
-from chgtools.models.graph import FOREIGN, AtomGraph
-from chgtools.models.perceptron import Perceptron
-from chgtools.models.prior import PriorInputs
-from chgtools.models.spin import SpinReading, smooth_size
+from chgtools.models.graph import FOREIGN
 from chgtools.paw.angular import gaunt
 from chgtools.tightbinding.features import N_INVARIANTS, N_SPINS, N_TENSORS, PRIOR
+from chgtools.training.torch_network.graph import TensorGraph
+from chgtools.training.torch_network.perceptron import Perceptron
+from chgtools.training.torch_network.prior import PriorInputs
+from chgtools.training.torch_network.spin import SpinReading, smooth_size
 
 
 @dataclass
@@ -47,7 +36,7 @@ class Described:
 
 
 class Encoder(nn.Module):
-    """See the module's head; ``n_max`` functions of each l, ``properties`` (n_elements, n_properties), standardised."""
+    """``n_max`` functions of each l; ``properties`` (n_elements, n_properties), standardised."""
 
     properties: Tensor
     degrees: Tensor
@@ -64,8 +53,7 @@ class Encoder(nn.Module):
         self.messages = nn.ModuleList(Perceptron(s.radial + 2 * s.state, s.hidden, s.hidden) for _ in range(s.passes))
         self.updates = nn.ModuleList(Perceptron(s.state + s.hidden, s.hidden, s.state) for _ in range(s.passes))
         self.pair = Perceptron(s.radial + 2 * s.state, s.hidden, s.hidden, s.channels * (s.l_max + 1))
-        degrees = np.repeat(np.arange(s.l_max + 1), 2 * np.arange(s.l_max + 1) + 1)
-        self.register_buffer("degrees", torch.as_tensor(degrees), persistent=False)
+        self.register_buffer("degrees", torch.as_tensor(s.degrees), persistent=False)
         channels = s.channels
         if s.prior != NO_PRIOR:
             self.prior = PriorInputs(s)
@@ -94,7 +82,7 @@ class Encoder(nn.Module):
         if s.spin_channels:
             self.spin = SpinReading(s, features, invariants, n_max)
 
-    def forward(self, batch: AtomGraph) -> Tensor:
+    def forward(self, batch: TensorGraph) -> Tensor:
         """(n_atoms, n_lm, n_max) coefficients, electrons Å^-3/2."""
         return self.density(self.describe(batch), batch)
 
@@ -106,14 +94,14 @@ class Encoder(nn.Module):
         """
         return self.embedding_any if self.settings.unknown else self.embedding.mean(0, keepdim=True)
 
-    def magnetisation(self, described: Described, batch: AtomGraph) -> Tensor:
+    def magnetisation(self, described: Described, batch: TensorGraph) -> Tensor:
         """(n_components, n_atoms, n_lm, n_max) coefficients of the magnetisation, μ_B Å^-3/2; 0 without spins."""
         if not self.settings.spin_channels or not bool(batch.spin.any()):
             n_atoms, _, n_lm = described.features.shape
             return described.features.new_zeros(batch.spin.shape[1], n_atoms, n_lm, self.n_max)
         return self.spin(described.state, described.invariants, described.features, described.spins, batch)
 
-    def describe(self, batch: AtomGraph) -> Described:
+    def describe(self, batch: TensorGraph) -> Described:
         """States, invariants and features of the atoms."""
         s = self.settings
         state = self._elements(batch)
@@ -147,7 +135,7 @@ class Encoder(nn.Module):
         gates = 1 + self.gates(invariants).view(n_atoms, self.features, s.l_max + 1)
         return Described(state, invariants, features * gates[:, :, self.degrees], spins)
 
-    def _elements(self, batch: AtomGraph) -> Tensor:
+    def _elements(self, batch: TensorGraph) -> Tensor:
         """(n_atoms, state) what an atom is by its element, whatever is around it."""
         learned, known = self.embedding[batch.element], self.properties[batch.element]
         if len(batch.foreign):
@@ -156,7 +144,7 @@ class Encoder(nn.Module):
             known = known.masked_scatter(foreign, batch.foreign)
         return learned + self.known(known)
 
-    def density(self, described: Described, batch: AtomGraph) -> Tensor:
+    def density(self, described: Described, batch: TensorGraph) -> Tensor:
         """(n_atoms, n_lm, n_max) coefficients, electrons Å^-3/2."""
         mixing = self.mixing(described.state)
         read = torch.einsum("aj,jlcn->alcn", mixing, self.reading)[:, self.degrees]
