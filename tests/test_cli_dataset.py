@@ -36,10 +36,10 @@ def test_build_goes_on(run, tmp_path):
     output = tmp_path / "store.h5"
     result = run("build", "-o", output, *files[:2])
     assert result.exit_code == 0, result.stderr
-    assert result.stdout == f"{output}: 2 added, 0 there already, 0 failed\n"
+    assert result.stdout == f"{output}: 2 structures added from 2 of 2 files, 0 files there already, 0 failed\n"
     assert result.stderr == ""
     result = run("build", "-o", output, *files, "--jobs", 2)
-    assert result.stdout == f"{output}: 1 added, 2 there already, 0 failed\n"
+    assert result.stdout == f"{output}: 1 structures added from 1 of 3 files, 2 files there already, 0 failed\n"
     assert {name.split("-")[1] for name in Store.open(output)} == {"t0", "t1", "t2"}
 
 
@@ -53,7 +53,7 @@ def test_a_bad_file_stops_no_other(run, tmp_path):
         f"Error: {tmp_path / 'gone.h5'}: No such file or directory",
         "Error: 2 of 3 files failed; the others are done",
     ]
-    assert result.stdout.endswith(": 1 added, 0 there already, 2 failed\n")
+    assert result.stdout.endswith(": 1 structures added from 1 of 3 files, 0 files there already, 2 failed\n")
     assert len(Store.open(tmp_path / "store.h5")) == 1
 
 
@@ -166,4 +166,7 @@ def test_as_a_program(tmp_path):
     target(tmp_path / "a.h5")
     command = [sys.executable, "-m", "chgtools", "dataset", "build", "-o", "s.h5", "a.h5"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
-    assert (done.returncode, done.stdout) == (0, "s.h5: 1 added, 0 there already, 0 failed\n")
+    assert (done.returncode, done.stdout) == (
+        0,
+        "s.h5: 1 structures added from 1 of 1 files, 0 files there already, 0 failed\n",
+    )

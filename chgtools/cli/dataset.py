@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from chgtools.cli.options import PATH, density_options, json_option, output_option
+from chgtools.cli.options import PATH, density_options, failed_sentence, json_option, output_option
 
 if TYPE_CHECKING:
     from chgtools.stores.build import Outcome
@@ -66,12 +66,14 @@ def build(
     sources = sources_of(files)
     settings = BuildOptions(truncation, kind, source_of(options), nelect)
     counts: Counter[str] = Counter()
+    structures: Counter[str] = Counter()
     bar: Any = nullcontext()
     if shown := sys.stderr.isatty():
         bar = click.progressbar(length=len(sources), label=str(output), file=sys.stderr)
     with bar:
         for outcome in build_store(output, sources, settings, jobs):
             counts[outcome.status] += 1
+            structures[outcome.status] += len(outcome.names)
             if shown and (outcome.notes or outcome.error):
                 click.echo(err=True)  # off the line of the bar
             print_notes(f"{outcome.path}: {sentence}" for sentence in outcome.notes)
@@ -83,9 +85,12 @@ def build(
             if shown:
                 bar.update(1)
     if not as_json:
-        click.echo(f"{output}: {counts['added']} added, {counts['present']} there already, {counts['failed']} failed")
+        click.echo(
+            f"{output}: {structures['added']} structures added from {counts['added']} of {len(sources)} files, "
+            f"{counts['present']} files there already, {counts['failed']} failed"
+        )
     if counts["failed"]:
-        click.echo(f"Error: {counts['failed']} of {len(sources)} files failed; the others are done", err=True)
+        click.echo(failed_sentence(counts["failed"], len(sources), "files"), err=True)
         sys.exit(1)
 
 

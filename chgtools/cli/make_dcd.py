@@ -12,6 +12,7 @@ import click
 from chgtools.cli.options import (
     PATH,
     density_options,
+    failed_sentence,
     float32_option,
     force_option,
     json_option,
@@ -74,7 +75,7 @@ def make_dcd(
                 f"DCD holds {facts['dcd_electrons']:+.1e}; SAED alone is {facts['saed_eps_mae_percent']:.2f} % off"
             )
     if failures:
-        click.echo(f"Error: {failures} of {len(pairs)} CHGCARs failed; the others are done", err=True)
+        click.echo(failed_sentence(failures, len(pairs), "CHGCARs"), err=True)
         sys.exit(1)
 
 

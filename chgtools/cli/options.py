@@ -106,7 +106,15 @@ def output_option(required: bool = True, **attributes: Any) -> Callable[[Command
     return click.option("-o", "--output", type=PATH, required=required, metavar="FILE", **attributes)
 
 
+def failed_sentence(failed: int, total: int, what: str, more: str = "") -> str:
+    """How many of several inputs failed, and whether the others are done."""
+    others = "; the others are done" if failed < total else ""
+    return f"Error: {failed} of {total} {what} failed{more}{others}"
+
+
 def refuse_to_replace(path: Path, force: bool) -> None:
-    """Raise UsageError when an output exists and --force is not given; to be called before any work."""
+    """Raise UsageError for a folder, or a file that exists without --force; to be called before any work."""
+    if path.is_dir():
+        raise click.UsageError(f"{path} is a folder; name the file to write in it, such as {path / 'CHGCAR'}")
     if path.exists() and not force:
         raise click.UsageError(f"{path} exists; give --force to replace it, or another name")

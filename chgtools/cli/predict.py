@@ -14,6 +14,7 @@ import click
 from chgtools.cli.options import (
     PATH,
     density_options,
+    failed_sentence,
     force_option,
     grid_options,
     incar_option,
@@ -221,6 +222,5 @@ def _faults(outcomes: Sequence[Outcome]) -> int:
     before, failed = counts[FAILED_BEFORE], counts[FAILED] + counts[FAILED_BEFORE]
     if failed:
         earlier = f", {before} of them in an earlier call (--retry-failed tries them again)" if before else ""
-        others = "; the others are done" if failed < len(outcomes) else ""
-        click.echo(f"Error: {failed} of {len(outcomes)} structures failed{earlier}{others}", err=True)
+        click.echo(failed_sentence(failed, len(outcomes), "structures", earlier), err=True)
     return 1 if failed else USELESS if useless else 0

@@ -20,13 +20,18 @@ def pair_files(files: Sequence[Path]) -> list[tuple[Path, Path | None]]:
     if charges in ([None], [False], [None, None], [None, False]):
         charges[0] = True
     pairs: list[tuple[Path, Path | None]] = []
-    for file, charge in zip(files, charges, strict=True):
+    for index, (file, charge) in enumerate(zip(files, charges, strict=True)):
         if charge:
             pairs.append((file, None))
         elif pairs and pairs[-1][1] is None:
             pairs[-1] = (pairs[-1][0], file)
         else:
-            raise SettingsError(f"{file}: is no CHGCAR, and no CHGCAR without a POSCAR stands before it")
+            behind = files[index + 1] if charges[index + 1 : index + 2] == [True] else None
+            swapped = f": give {behind} first" if behind else ""
+            raise SettingsError(
+                f"{file}: is no CHGCAR, and no CHGCAR without a POSCAR stands before it{swapped}; wanted each CHGCAR, "
+                "then the POSCAR of its run"
+            )
     return pairs
 
 

@@ -62,6 +62,16 @@ class RunFolder:
         named_paths = {name.upper(): Path(path) for name, path in named.items() if path is not None}
         return cls(folder, named_paths, step=step, carried=carried_by(start))
 
+    @classmethod
+    def structure_file(cls, start: Any) -> Any:
+        """The POSCAR of a run folder; anything else as it is. Raises FormatError for a folder without one."""
+        if not isinstance(start, (str, Path)) or not Path(start).is_dir():
+            return start
+        path = cls.around(start).path(POSCAR)
+        if path is None:
+            raise FormatError("is a folder without a POSCAR; name the structure", start)
+        return path
+
     def path(self, name: str) -> Path | None:
         """Where an input is, such as "INCAR": the path named, else NAME in the folder, plain before compressed."""
         return next(iter(self._copies(name)), None)

@@ -77,6 +77,7 @@ def settings_for(
     Raises MismatchError for atoms on one place (but where VCA mixes them), ChgtoolsError for a left-handed cell and
     whatever contradicts itself.
     """
+    structure = RunFolder.structure_file(structure)
     run = RunFolder.around(structure, incar=incar)
     given = as_structure(structure)
     if isinstance(structure, (str, Path)) and not is_of_vasp(structure):

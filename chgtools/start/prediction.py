@@ -75,7 +75,7 @@ def predict(
 ) -> Prediction:
     """The start density of a VASP run, ready to be written as its CHGCAR.
 
-    structure : path, pymatgen Structure, ASE Atoms or chgtools Structure
+    structure : path (a run folder means its POSCAR), pymatgen Structure, ASE Atoms or chgtools Structure
     source : where atomic densities come from; by default the POTCAR beside a POSCAR given as a path, else the
         built-in library
     incar : INCAR of the run; by default the one beside the POSCAR
@@ -191,7 +191,7 @@ def saed(
     densities : one AtomicDensity per group of the structure; by default those of ``source``, weighted by VCA
     method : "auto", "reciprocal" or "real", see :mod:`chgtools.start.superposition`
     """
-    atoms, run = as_structure(structure), RunFolder.around(structure, incar=incar)
+    atoms, run = as_structure(RunFolder.structure_file(structure)), RunFolder.around(structure, incar=incar)
     if densities is None:
         densities = choose_for(run, atoms, run.source(source)).densities
     if shape is None:
