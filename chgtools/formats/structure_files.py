@@ -170,6 +170,10 @@ def _of_dict(content: Any) -> Iterator[Any]:
         if "lattice" not in content:
             raise ChgtoolsError("no cell: put the molecule into one before (pymatgen: get_boxed_structure)")
         yield Structure.from_dict(content)
+    elif isinstance(content, dict) and content.get("true_names") is False:
+        from pymatgen.io.vasp.inputs import Poscar
+
+        yield Poscar.from_dict(content)
     elif isinstance(content, dict):
         # entries and calculations, Poscar and Chgcar, and documents of databases hold one
         name = next((name for name in ("structure", "poscar") if name in content), "")
