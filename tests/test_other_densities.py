@@ -21,6 +21,7 @@ from chgtools.cli import main
 from chgtools.dcd.pairs import pair_files
 from chgtools.errors import AssumptionWarning, ChgtoolsError, FormatError
 from chgtools.formats import chgcar
+from chgtools.formats import difference_density as targets
 from chgtools.start.superposition import superpose
 from chgtools.volumetric import VolumetricData
 
@@ -143,6 +144,20 @@ def test_json_that_is_no_density_is_one_sentence(tmp_path):
         chgtools.from_pymatgen({})
 
 
+def test_the_false_names_of_a_vasp_4_file_are_no_species(tmp_path):
+    """pymatgen calls its groups H and He."""
+    nameless = charge()
+    nameless.structure = nameless.structure.with_changes(species=("", ""))
+    chgcar.write(nameless, tmp_path / "CHGCAR")
+    theirs = Chgcar.from_file(str(tmp_path / "CHGCAR"))
+    assert theirs.structure[0].specie.symbol == "H"
+    (tmp_path / "x.json").write_text(json.dumps(theirs, cls=MontyEncoder))
+    for found in (chgtools.from_pymatgen(theirs), chgtools.read(tmp_path / "x.json")):
+        assert (found.structure.species, found.structure.counts) == (("", ""), (2, 1))
+    for source in (theirs.poscar, tmp_path / "x.json"):
+        assert chgtools.as_structure(source).species == ("", "")
+
+
 # --- vaspwave.h5 ----------------------------------------------------------------------------------------------------
 
 
@@ -209,7 +224,11 @@ def test_make_dcd_and_a_store_take_a_vaspwave(tmp_path):
 
     density = superpose(structure(), (12, 10, 16), ATOMS)
     path = write_vaspwave(tmp_path / "vaspwave.h5", VolumetricData("CHGCAR", structure(), [density]))
-    assert np.abs(chgtools.difference_density(path, densities=ATOMS).dcd).max() < 1e-12
+    made = chgtools.difference_density(path, densities=ATOMS)
+    assert np.abs(made.dcd).max() < 1e-12
+    targets.write(made, tmp_path / "dcd.h5")
+    with pytest.raises(FormatError, match=r"dcd\.h5: is a chgtools difference charge density, no volumetric"):
+        chgtools.read(tmp_path / "dcd.h5")
     assert (sources_of([path]), is_store(path)) == ([(path, None)], False)
     assert pair_files([path, path]) == [(path, None), (path, None)]
     facts = CliRunner().invoke(main, ["info", str(path), "--json"])

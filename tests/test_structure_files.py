@@ -153,7 +153,7 @@ def test_a_frame_of_an_xdatcar(name, heads, tmp_path):
         assert (found.species, found.source) == (("Na", "Cl"), f"{tmp_path / name}:{number}")
     with pytest.raises(FormatError, match=rf"holds 4 structures; name one of them, {tmp_path / name}:1 to .*:4"):
         as_structure(tmp_path / name)
-    with pytest.raises(FormatError, match="has 4 structures, number 5 is wanted"):
+    with pytest.raises(FormatError, match="holds 4 structures, number 5 is wanted"):
         as_structure(f"{tmp_path / name}:5")
     with pytest.raises(FormatError, match="number 0 is wanted"):
         as_structure(f"{tmp_path / name}:0")
@@ -218,6 +218,7 @@ def refusals(tmp_path: Path) -> dict[str, tuple[Path, str]]:
         "no structure": (write(tmp_path / "f.json", '{"energy": 1}'), "f.json: is JSON without a structure"),
         "no JSON": (write(tmp_path / "g.json", '{"energy": '), "g.json: is no JSON"),
         "cut xyz": (write(tmp_path / "h.xyz", '2\nLattice="4 0 0 0 4 0 0 0 4"\nO 0 0 0\n'), "h.xyz: ASE cannot read it"),
+        "empty xyz": (write(tmp_path / "m.xyz", ""), "m.xyz: holds no structure"),
         "nothing in a CIF": (write(tmp_path / "i.cif", "data_x\n_cell_length_a 4\n"), "i.cif: pymatgen cannot read it"),
         "no text": (write(tmp_path / "j.vasp", b"\0" * 99), "j.vasp: holds zero bytes"),
         "a folder": (tmp_path, "is a folder"),
@@ -236,10 +237,20 @@ def test_what_cannot_be_read_is_one_sentence(tmp_path):
         assert "\n" not in str(caught.value), name
 
 
-def test_what_pymatgen_warns_of_is_a_note(tmp_path):
+def test_what_pymatgen_warns_of_is_one_note(tmp_path):
     text = THEIRS.to(fmt="cif").replace("0.48000000", "0.3333")
-    with pytest.warns(AssumptionWarning, match=r"x\.cif: pymatgen says: .*rounded to ideal values"):
+    with pytest.warns(AssumptionWarning, match=r"x\.cif: pymatgen says: .*rounded to ideal values") as caught:
         as_structure(write(tmp_path / "x.cif", text))
+    assert len(caught) == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "format"), [("x.gen", "gen"), ("x.traj", "traj"), ("pw.in", "espresso-in"), ("x.res", "res")]
+)
+def test_what_else_ase_and_pymatgen_know(name, format, tmp_path):
+    more = {"pseudopotentials": {"Na": "Na.upf", "Cl": "Cl.upf"}} if format == "espresso-in" else {}
+    ase.io.write(tmp_path / name, atoms(), format=format, **more)
+    same(as_structure(tmp_path / name))
 
 
 # --- the commands ---------------------------------------------------------------------------------------------------

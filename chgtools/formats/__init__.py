@@ -31,13 +31,13 @@ def _module(path: str | Path) -> ModuleType | None:
 
 
 def _by_content(path: str | Path) -> ModuleType | None:
-    """The module of JSON or of VASP's HDF5, whatever the name of the file."""
-    from chgtools.formats import pymatgen_fields, vaspwave
+    """The module of JSON or of HDF5, whatever the name of the file."""
+    from chgtools.formats import hdf5, pymatgen_fields, vaspwave
     from chgtools.formats.structure_files import content_of
 
     if content_of(path) == "JSON":
         return pymatgen_fields
-    return vaspwave if vaspwave.holds_one(path) else None
+    return vaspwave if hdf5.is_hdf5(path) else None
 
 
 def holds_density(path: str | Path) -> bool | None:

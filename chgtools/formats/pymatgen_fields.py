@@ -47,7 +47,7 @@ def from_pymatgen(source: Any, kind: str | None = None) -> VolumetricData:
     if not name:
         raise ChgtoolsError(f"cannot take a field from a {type(source).__name__}; wanted pymatgen's Chgcar or Locpot")
     comment = getattr(source, "name", None) or ""
-    structure = as_structure(source.structure).with_changes(comment=comment)
+    structure = as_structure(getattr(source, "poscar", source.structure)).with_changes(comment=comment)
     made = _volumetric(name, kind, structure, dict(source.data), source.data_aug or {})
     put_moments(made)
     return made
@@ -97,9 +97,14 @@ def _object_in(content: Any) -> dict[str, Any] | None:
 
 def _structure_in(found: Mapping[str, Any]) -> Any:
     from pymatgen.core import Structure
+    from pymatgen.io.vasp.inputs import Poscar
 
     poscar = found.get("poscar") or found
-    return Structure.from_dict(poscar.get("structure", poscar))
+    return (
+        Poscar.from_dict(dict(poscar))
+        if "true_names" in poscar
+        else Structure.from_dict(poscar.get("structure", poscar))
+    )
 
 
 def _array(value: Any) -> NDArray[Any]:

@@ -61,7 +61,7 @@ def read_one(path: str | Path) -> Any:
         return found[index - 1]
     if error is not None:
         raise error
-    raise FormatError(f"has {len(found)} structure{'s' * (len(found) > 1)}, number {index} is wanted", file)
+    raise FormatError(f"holds {len(found) or 'no'} structure{'s' * (len(found) > 1)}, number {index} is wanted", file)
 
 
 def count_at_once(path: Path) -> int:
@@ -170,6 +170,10 @@ def _of_dict(content: Any) -> Iterator[Any]:
         if "lattice" not in content:
             raise ChgtoolsError("no cell: put the molecule into one before (pymatgen: get_boxed_structure)")
         yield Structure.from_dict(content)
+    elif isinstance(content, dict) and content.get("true_names") is False:
+        from pymatgen.io.vasp.inputs import Poscar
+
+        yield Poscar.from_dict(content)
     elif isinstance(content, dict):
         # entries and calculations, Poscar and Chgcar, and documents of databases hold one
         name = next((name for name in ("structure", "poscar") if name in content), "")
@@ -189,18 +193,18 @@ def _by_pymatgen(path: Path) -> list[Any]:
         return [Structure.from_file(str(plain))]
 
 
-def _known_to_ase(path: Path) -> str | None:
-    """ASE's name of the format; None where it knows none, takes it for one of VASP's that are read here, or is not."""
+def _known_to_ase(path: Path) -> bool:
+    """Whether ASE is there and has a format for a file by its name or content, other than those that are read here."""
     try:
-        from ase.io.formats import UnknownFileTypeError, filetype
+        from ase.io.formats import UnknownFileTypeError, filetype, ioformats
     except ImportError:
-        return None
+        return False
     with _unpacked(path) as plain:
         try:
-            name = str(filetype(str(plain), guess=False))
+            name = filetype(str(plain))
         except (UnknownFileTypeError, OSError, ValueError):
-            return None
-    return None if name in ("vasp", "vasp-xdatcar") else name
+            return False
+    return name in ioformats and name not in ("vasp", "vasp-xdatcar")
 
 
 def _by_ase(path: Path) -> list[Any]:
@@ -239,8 +243,10 @@ def _worded(path: Path, reader: str, what: str) -> Iterator[None]:
         raise FormatError(str(error), path) from error
     except Exception as error:  # these readers raise whatever a damaged file brings about
         reason = " ".join(str(error).split()) or type(error).__name__
+        reason = f"it lacks or does not know {reason}" if isinstance(error, KeyError) else reason
         raise FormatError(f"{reader} cannot read it as {what} ({reason[:200]})", path) from error
-    for warning in caught:
-        if not issubclass(warning.category, DeprecationWarning):
-            sentence = " ".join(str(warning.message).split())
+    of_the_file = [each for each in caught if not issubclass(each.category, (DeprecationWarning, FutureWarning))]
+    said = dict.fromkeys(" ".join(str(warning.message).split()) for warning in of_the_file)
+    for sentence in said:
+        if not any(sentence != other and sentence in other for other in said):  # pymatgen's CIF reader sums them up
             warnings.warn(f"{path}: {reader} says: {sentence}", AssumptionWarning, stacklevel=3)

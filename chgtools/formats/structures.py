@@ -43,13 +43,15 @@ def _of_object(source: Any) -> Structure:
         return _grouped(
             np.array(source.cell[:]), list(source.get_chemical_symbols()), source.get_scaled_positions(wrap=False)
         )
-    source = getattr(source, "structure", source)  # pymatgen's Poscar and calculations hold one
+    named = getattr(source, "true_names", True)  # pymatgen calls the groups of a VASP 4 file H, He, Li, ...
+    source = getattr(source, "structure", source)  # its Poscar and calculations hold one
     if hasattr(source, "frac_coords") and hasattr(source, "lattice"):
         if not source.is_ordered:
             raise ChgtoolsError("partly occupied sites: order the structure before (one element to a site)")
-        return _grouped(
+        structure = _grouped(
             np.array(source.lattice.matrix), [site.specie.symbol for site in source], np.array(source.frac_coords)
         )
+        return structure if named else structure.with_changes(species=("",) * len(structure.counts))
     raise ChgtoolsError(
         f"cannot take a structure from a {type(source).__name__}; wanted a path, a pymatgen Structure or ASE Atoms"
     )

@@ -52,6 +52,8 @@ def read(path: str | Path) -> VolumetricData:
     Warns AssumptionWarning of what a CHGCAR of the run would hold and this file does not.
     """
     with hdf5.foreign(path) as file:
+        if "format" in file.attrs:
+            raise FormatError(f"is a {file.attrs['format']}, no volumetric file", path)
         if CHARGE not in file or GRID not in file:
             raise FormatError(
                 "holds no charge density; wanted the vaspwave.h5 of a run with LH5 = .TRUE. or LCHARGH5 = .TRUE.", path
