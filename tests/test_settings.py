@@ -104,7 +104,7 @@ def test_moments_of_nupdown_are_said_as_they_are():
 
     assert said("NUPDOWN = 0") == ("MAGMOM = 0 for every atom (VASP's default, NUPDOWN/NIONS)",)
     assert said("NUPDOWN = 3") == ("MAGMOM = 1 for every atom (VASP's default, NUPDOWN/NIONS)",)
-    assert said("MAGMOM = 1 2 -1\nNUPDOWN = 2") == ()
+    assert said("MAGMOM = 1 2 -1\nNUPDOWN = 2") == said("MAGMOM = 3*0.333\nNUPDOWN = 1") == ()
     (sentence,) = said("MAGMOM = 1 2 1\nNUPDOWN = 2")
     assert sentence.startswith("NUPDOWN = 2, MAGMOM adds up to 4: the moments are MAGMOM's")
     noncollinear = start_moments(structure(), Tags.of(parse_incar("LSORBIT = T\nNUPDOWN = 2"))).assumptions

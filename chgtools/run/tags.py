@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
 READS_CHGCAR = (1, 11)  # ICHARG that reads the CHGCAR
 LMAXMIX = 2  # VASP's default
-SAME = 1e-6  # numbers that an INCAR repeats are the same
+SAME_ZVAL = 1e-6
+SAME_MOMENT = 0.01  # μ_B: the rounding of 3*0.333
 # Tags that are read somewhere, each by its kind: VASP stops on a value that it cannot read
 _KINDS = {
     "number": ("NELECT", "NUPDOWN", "ENCUT", "ENAUG"),
@@ -150,7 +151,7 @@ def start_moments(structure: Structure, tags: Tags) -> StartMoments:
     assumptions = []
     if len(tags.magmom) > wanted:
         assumptions.append(f"MAGMOM: the first {wanted} of {len(tags.magmom)} values, as VASP does")
-    if tags.nupdown is not None and not tags.noncollinear and abs(values.sum() - tags.nupdown) > SAME:
+    if tags.nupdown is not None and not tags.noncollinear and abs(values.sum() - tags.nupdown) > SAME_MOMENT:
         assumptions.append(
             f"NUPDOWN = {tags.nupdown:g}, MAGMOM adds up to {values.sum():g}: the moments are MAGMOM's, as in VASP's "
             "own start; they should agree, since VASP keeps up less down electrons at NUPDOWN"
@@ -195,12 +196,12 @@ def weights(structure: Structure, tags: Tags) -> tuple[float, ...] | None:
 def require_zval(densities: Sequence[AtomicDensity], tags: Tags) -> None:
     """Raise MismatchError for a ZVAL that is not that of the potentials, one for each group: VASP stops on it."""
     own = [density.zval for density in densities]
-    if tags.zval is None or (len(tags.zval) == len(own) and np.allclose(tags.zval, own, rtol=0, atol=SAME)):
+    if tags.zval is None or (len(tags.zval) == len(own) and np.allclose(tags.zval, own, rtol=0, atol=SAME_ZVAL)):
         return
     given, has = (" ".join(f"{value:g}" for value in values) for values in (tags.zval, own))
     raise MismatchError(
-        f"{tags.place('ZVAL')}: found ZVAL = {given}, the atomic densities have {has}; VASP stops where they differ: "
-        "remove it (NELECT charges a cell, VCA weighs species)"
+        f"{tags.place('ZVAL')}: found ZVAL = {given}, the atomic densities have {has}; VASP stops on a ZVAL that is "
+        "not the POTCAR's: remove it, or name the potentials (--label, --potcar)"
     )
 
 
