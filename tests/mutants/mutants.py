@@ -249,7 +249,7 @@ MUTANTS = [
     Mutant("check/against_incar.py", "not inputs.line_mode or tags.fixed_density", "not inputs.line_mode", "check finds bands at a fixed density", "check_inputs"),
     Mutant("run/grid.py", "{\"h\": 1.25, \"l\": 0.75}", "{\"h\": 1.3, \"l\": 0.75}", "grids of PREC = High without ENCUT", "settings check_inputs grid"),
     Mutant("run/grid.py", "best = max(best", "best = min(best", "ENCUT of the softest potential", "settings grid prediction"),
-    Mutant("run/settings.py", "density.zval * count for", "density.zval for", "electrons of the atoms", "settings prediction"),
+    Mutant("libraries/choice.py", "density.zval * count for", "density.zval for", "electrons of the atoms", "settings prediction"),
     # measures and fields, on which all errors that are told stand
     Mutant("comparison.py", "2 * np.pi * COULOMB", "4 * np.pi * COULOMB", "Coulomb self-energies", "compare golden_weights"),
     Mutant("comparison.py", "1000 * energy / b", "100 * energy / b", "compare: meV/atom", "golden_weights compare"),
@@ -356,4 +356,17 @@ MUTANTS = [
            "runs with a prior that were begun earlier do not go on", "prior_use"),
     Mutant("training/calibration.py", "return float(np.mean([np.log(o", "return float(np.max([np.log(o",
            "the strangest structure alone says how unsure unseen elements make", "calibration"),
+    # inputs that people have
+    Mutant("cell.py", "nearest = int(np.argmin(distance))", "nearest = 0", "another pair than the nearest is told", "cell_bounds"),
+    Mutant("cell.py", "    if product < 0:", "    if product > 0:", "right-handed cells are refused", "cell_bounds"),
+    Mutant("cell.py", "np.ndindex(5, 5, 5) if step != (2, 2, 2)]) - 2", "np.ndindex(2, 2, 2) if step != (0, 0, 0)])",
+           "the shortest lattice vector of a skewed cell is missed", "cell_bounds"),
+    Mutant("start/expected_error.py", "near.min() >= NEAREST", "near.min() < NEAREST", "a figure where nothing was calibrated",
+           "expected_error"),
+    Mutant("start/expected_error.py", "if settings.charged:", "if False:", "a figure for charged cells", "expected_error"),
+    Mutant("run/settings.py", "choice.electrons - charge", "choice.electrons + charge", "a cation has too many electrons", "carried"),
+    Mutant("formats/carried.py", "vectors if vectors[:, :2].any()", "vectors if vectors[:, 1:2].any()",
+           "moments along x are lost", "carried"),
+    Mutant("run/memory.py", "(blocks - 1) * BYTES", "(1 - blocks) * BYTES", "spin needs less memory", "run_memory"),
+    Mutant("run/folder.py", "if name != POSCAR and self.band", "if self.band", "an image takes the POSCAR of its band", "run_folder"),
 ]  # fmt: skip
