@@ -210,7 +210,10 @@ def run(*arguments):
 
 run("predict", "POSCAR", "-o", "CHGCAR", "--ngf", "12", "12", "12", "--model", "base")
 Path("list").write_text("POSCAR\\n")
-run("predict", "--batch", "list", "--ngf", "12", "12", "12", "--force")
+try:
+    run("predict", "--batch", "list", "--ngf", "12", "12", "12", "--force")
+except SystemExit as ended:
+    assert ended.code == 3  # without a POTCAR
 run("info", "CHGCAR")
 run("evaluate", "base", "store.h5")
 import chgtools
