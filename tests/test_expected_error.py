@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from made_models import cell, small
+from synthetic_potcar import write_synthetic_potcar
 
 import chgtools
 from chgtools.cell import Structure, neighbours
@@ -78,6 +79,18 @@ def test_atoms_nearer_than_in_the_training_have_none():
         made = chgtools.predict(cubic, model=model, grid=chgtools.GridOptions(ngf=(12, 12, 12)))
         assert (made.error_percent is not None) == told
         assert told or f"{name} and {name} are {side:.2f} Å apart" in made.assumptions[-2] + made.assumptions[-1]
+
+
+def test_with_the_built_in_atoms_the_cores_are_said_to_be_left_out(tmp_path):
+    """It is not a figure of the whole file: the cores of VASP are those of the POTCAR."""
+    made = chgtools.predict(cell(), grid=GRID, model=small())
+    assert any("in the whole cell 30 CHGCARs of VASP were 0.6 to 15 % off" in text for text in made.assumptions)
+    assert not any("whole cell" in text for text in chgtools.predict(cell(), grid=GRID, model="none").assumptions)
+    poscar.write(cell(), tmp_path / "POSCAR")
+    write_synthetic_potcar(tmp_path / "POTCAR", [(name, 4, (0, 0, 1, 1)) for name in cell().species])
+    made = chgtools.predict(tmp_path / "POSCAR", grid=GRID, model=small())
+    assert made.error_percent is not None
+    assert not any("whole cell" in text for text in made.assumptions)
 
 
 def test_radii():
