@@ -81,6 +81,20 @@ def test_atoms_nearer_than_in_the_training_have_none():
         assert told or f"{name} and {name} are {side:.2f} Å apart" in made.assumptions[-2] + made.assumptions[-1]
 
 
+def test_potentials_that_nobody_knows_have_none(tmp_path):
+    """But those that the weights were trained on."""
+    poscar.write(cell(), tmp_path / "POSCAR")
+    species = cell().species
+    labels = [f"{species[0]}_mine", *species[1:]]
+    write_synthetic_potcar(tmp_path / "POTCAR", [(label, 4, (0, 0, 1, 1)) for label in labels])
+    made = chgtools.predict(tmp_path / "POSCAR", grid=GRID, model=small())
+    assert made.error_percent is None
+    assert any(f"{labels[0]} is a potential that is not known here" in text for text in made.assumptions)
+    model = small()
+    model.labels = (labels[0],)
+    assert chgtools.predict(tmp_path / "POSCAR", grid=GRID, model=model).error_percent is not None
+
+
 def test_with_the_built_in_atoms_the_cores_are_said_to_be_left_out(tmp_path):
     """It is not a figure of the whole file: the cores of VASP are those of the POTCAR."""
     made = chgtools.predict(cell(), grid=GRID, model=small())

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from chgtools.atoms.labels import known_facts
 from chgtools.cell import neighbours
 from chgtools.elements import COVALENT_RADII_ANGSTROM, SYMBOLS
 from chgtools.errors import SettingsError
@@ -59,6 +60,9 @@ def _not_calibrated(model: DensityModel, estimate: Estimate, settings: RunSettin
         reasons.append(
             f"they have seen no element with f electrons such as {', '.join(untried)}; compare with --model none"
         )
+    names = [density.label for density in settings.choice.densities if density.label not in model.labels]
+    if unknown := [name for name in dict.fromkeys(names) if known_facts(name) is None]:
+        reasons.append(f"{', '.join(unknown)} is a potential that is not known here")
     if near := _nearer_than_in_training(settings.structure):
         reasons.append(near)
     return reasons
