@@ -9,8 +9,11 @@ import pytest
 from click.testing import CliRunner
 
 from chgtools.cell import Structure, neighbours, require_apart, require_right_handed
+from chgtools.check import check_file
 from chgtools.cli import main
 from chgtools.errors import ChgtoolsError, MismatchError
+from chgtools.formats import chgcar
+from chgtools.volumetric import VolumetricData
 
 CUBIC = np.eye(3)
 
@@ -103,3 +106,20 @@ def test_a_left_handed_cell_is_refused_by_predict_and_found_by_check(run, tmp_pa
         assert "left-handed" in result.output
         assert "triple product is -40.0" in " ".join(result.output.split())
         path.unlink(missing_ok=True)
+
+
+@pytest.mark.parametrize(
+    ("length", "incar", "said"),
+    [
+        (50.1, "ICHARG = 1\n", True),
+        (49.9, "ICHARG = 1\n", False),
+        (50.1, "ICHARG = 1\nAMIN = 0.01\n", False),
+        (50.1, "ICHARG = 11\n", False),  # VASP's warning is of the self-consistency alone
+    ],
+)
+def test_a_long_cell_without_amin_is_a_note(length, incar, said, tmp_path):
+    charge = Structure(np.diag([3.0, 3.0, length]), ("Si",), (1,), np.zeros((1, 3)))
+    chgcar.write(VolumetricData("CHGCAR", charge, [np.full((4, 4, 8), 4 / charge.volume)]), tmp_path / "CHGCAR")
+    (tmp_path / "INCAR").write_text(incar)
+    codes = [finding.code for finding in check_file(tmp_path / "CHGCAR").findings]
+    assert ("long-cell" in codes) == said

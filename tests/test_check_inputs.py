@@ -415,7 +415,7 @@ def test_every_code_has_a_test_and_a_sentence():
     tested = {case[2] for case in (*REJECTED.values(), *HARMLESS.values())} | {code for _, code in MISREAD.values()}
     tested |= {code for _, code, _ in CASES.values()} | {"lmaxmix-of-file"}
     # test_check_file.py, test_fortran_reader.py, test_cell_bounds.py
-    tested |= {"compressed", "ion-index", "left-handed", "not-read"}
+    tested |= {"compressed", "ion-index", "left-handed", "long-cell", "not-read"}
     tested |= {"run-density", "run-occupancies", "run-magnetisation"}  # test_check_run.py
     assert RULES.keys() == tested - {None}
     assert RULES.keys() >= FIXABLE

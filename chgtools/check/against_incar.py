@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from chgtools.check.codes import HYBRID_BANDS, finding
 from chgtools.check.findings import DROPPED, MISREAD, NOTE, Finding
 from chgtools.errors import ChgtoolsError
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
     from chgtools.check.scan import Scan
     from chgtools.run.tags import StartMoments, Tags
 
+LONG_ANGSTROM = 50.0
 KEPT = 11  # ICHARG that reads a density and keeps it; 12 makes it anew for each geometry
 _CHARGE_FROM = {
     0: "takes the density from the WAVECAR's orbitals",
@@ -39,7 +42,9 @@ def check(result: Scan, inputs: Inputs, not_checked: list[str]) -> list[Finding]
     findings = _statements(inputs) + _icharg(tags, inputs) + _grid(result, inputs, not_checked) + _blocks(result, tags)
     wrong = _wrong_values(structure, tags, inputs)
     findings += wrong or _zero(result, start_moments(structure, tags))
-    return findings + _fixed(tags) + _line_mode(tags, inputs) + _taucar(tags, inputs)
+    return (
+        findings + _fixed(tags) + _line_mode(tags, inputs) + _long_cell(structure, tags, inputs) + _taucar(tags, inputs)
+    )
 
 
 def _wrong_values(structure: Structure, tags: Tags, inputs: Inputs) -> list[Finding]:
@@ -81,6 +86,14 @@ def _fixed(tags: Tags) -> list[Finding]:
         found = f"NSW = {tags.nsw} with ICHARG = {tags.icharg}: the ions are to move"
         findings.append(finding("fixed-ions", tags.place("NSW"), found))
     return findings
+
+
+def _long_cell(structure: Structure, tags: Tags, inputs: Inputs) -> list[Finding]:
+    """A lattice vector of more than 50 Å, of which VASP warns where AMIN is not small."""
+    longest = float(np.linalg.norm(structure.lattice, axis=1).max())
+    if longest <= LONG_ANGSTROM or tags.fixed_density or (inputs.incar is not None and "AMIN" in inputs.incar):
+        return []
+    return [finding("long-cell", tags.path, f"a lattice vector is {longest:.1f} Å long, and AMIN is not set")]
 
 
 def _line_mode(tags: Tags, inputs: Inputs) -> list[Finding]:

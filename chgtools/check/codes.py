@@ -169,6 +169,11 @@ RULES: dict[str, Rule] = {
         "does not give its bands",
         HYBRID_BANDS,
     ),
+    "long-cell": Rule(
+        NOTE,
+        "VASP warns that charge may slosh along the vector while the density becomes self-consistent",
+        "Set AMIN = 0.01, if it does not converge",
+    ),
     "fixed-ions": Rule(
         MISREAD,
         "VASP keeps the density of the first geometry while the ions move: forces and energies are those of no density "
