@@ -197,6 +197,18 @@ def test_old_weights_are_written_as_they_were_read(name, tmp_path):
         np.testing.assert_array_equal(values, before[key].astype(np.float32))
 
 
+def test_half_precision_is_for_what_was_trained(tmp_path):
+    """Properties of elements and the features' root mean squares are exact: a network is made for them as they are."""
+    first = network_of(encoder_with(settings_of("unknown")).float())
+    model = replace(small(), elements=ELEMENTS, members=[first])
+    save_model(model, tmp_path / "half.safetensors", half=True)
+    for key, values in load_file(tmp_path / "half.safetensors").items():
+        trained = is_trained(key.removeprefix("0."))
+        assert values.dtype == (np.float16 if trained else np.float32), key
+        if not trained:
+            np.testing.assert_array_equal(values, first.tensors[key.removeprefix("0.")])
+
+
 # --- without torch ----------------------------------------------------------------------------------------------------
 
 COMMANDS = """

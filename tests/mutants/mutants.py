@@ -332,7 +332,7 @@ MUTANTS = [
     Mutant("models/prior.py", "rms < SMALLEST", "rms < 0", "what the training set did not have gets in", "prior"),
     Mutant("models/model.py", "features.of_atoms(known)", "self.features_of(part, own, self.prior)",
            "features are those of a cell without the atoms that are left out", "prior"),
-    Mutant("models/network.py", "state = state + onsite @ t[\"onsite.weight\"].T", "pass", "a prior's scalars are not used", "prior_use"),
+    Mutant("models/network.py", "state = state + onsite @ t[\"onsite.weight\"].T", "pass", "a prior's scalars are not used", "network prior_use"),
     Mutant("models/weights.py", "if encoder.prior == NO_PRIOR:\n", "if False:\n",
            "older versions cannot read weights without a prior", "prior"),
     Mutant("models/choice.py", "work > LARGEST_ORBITALS", "work < 0", "cells of any size are diagonalised", "prior_use"),
