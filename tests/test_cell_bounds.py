@@ -60,8 +60,8 @@ def test_the_shortest_vector_of_a_skewed_cell_is_found():
 
 
 def test_the_nearest_pair_is_named():
-    frac = [(0, 0, 0), (0.02, 0.02, 0.02), (0.5, 0.5, 0.5), (0.51, 0.5, 0.5)]
-    with pytest.raises(MismatchError, match=r"atoms [34] and [34] are 0\.100 Å apart"):
+    frac = [(0, 0, 0), (0.02, 0, 0), (0.5, 0.5, 0.5), (0.51, 0.5, 0.5)]  # both pairs are too near
+    with pytest.raises(MismatchError, match=r"atoms 3 and 4 are 0\.100 Å apart"):
         require_apart(silicon(10 * CUBIC, frac))
 
 

@@ -359,8 +359,8 @@ MUTANTS = [
     # inputs that people have
     Mutant("cell.py", "nearest = int(np.argmin(distance))", "nearest = 0", "another pair than the nearest is told", "cell_bounds"),
     Mutant("cell.py", "    if product < 0:", "    if product > 0:", "right-handed cells are refused", "cell_bounds"),
-    Mutant("cell.py", "np.ndindex(5, 5, 5) if step != (2, 2, 2)]) - 2", "np.ndindex(2, 2, 2) if step != (0, 0, 0)])",
-           "the shortest lattice vector of a skewed cell is missed", "cell_bounds"),
+    Mutant("cell.py", "    if bound >= SHORTEST_ANGSTROM:\n", "    if bound >= 0:\n",
+           "thin cells are refused though all lattice vectors are long", "cell_bounds"),
     Mutant("start/expected_error.py", "near.min() >= NEAREST", "near.min() < NEAREST", "a figure where nothing was calibrated",
            "expected_error"),
     Mutant("start/expected_error.py", "if settings.charged:", "if False:", "a figure for charged cells", "expected_error"),
