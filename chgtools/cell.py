@@ -64,6 +64,10 @@ class Structure:
             raise ChgtoolsError(
                 f"{len(self.species)} species, {len(self.counts)} counts, {len(self.labels)} labels: wanted one each"
             )
+        if not (np.isfinite(self.lattice).all() and np.isfinite(self.frac).all()):
+            raise ChgtoolsError("the lattice or the positions hold numbers that are not finite")
+        if min(self.counts, default=0) < 0:
+            raise ChgtoolsError(f"found the atom counts {self.counts}; wanted positive numbers")
         if sum(self.counts) != len(self.frac):
             raise ChgtoolsError(
                 f"the counts {self.counts} add up to {sum(self.counts)}, found {len(self.frac)} positions"

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import random
+import resource
 import signal
 import sys
 import tempfile
@@ -34,6 +35,7 @@ BUGS = ("TRACEBACK", "NAMELESS", "NAN", "SLOW", "FAT")
 OUTCOMES = ("read", "refused", *BUGS)
 SLOW_SECONDS, FAT_BYTES = 2.0, 100e6
 HANGS_AFTER = 30  # seconds
+MOST_BYTES = 3_000_000_000  # beyond what is there already; a reader that wants more gets a MemoryError
 NAMED = 3  # bugs of a reader that are shown in full
 
 
@@ -83,6 +85,8 @@ def outcome_of(kind: Kind, path: Path) -> tuple[str, str]:
         outcome = "refused" if kind.name in words and "\n" not in words else "NAMELESS"
     except Hang:
         outcome, words = "SLOW", f"stopped after {HANGS_AFTER} s"
+    except MemoryError as error:
+        return "FAT", " ".join(str(error).split())[:150]
     except Exception as error:
         last = [frame for frame in traceback.extract_tb(error.__traceback__) if "chgtools" in frame.filename]
         where = f" at {Path(last[-1].filename).name}:{last[-1].lineno}" if last else ""
@@ -107,6 +111,9 @@ def fuzz(
     for content in originals:  # undamaged ones, which also compiles what is compiled
         path.write_bytes(content)
         kind.read(path)
+    limits = resource.getrlimit(resource.RLIMIT_AS)
+    pages = int(Path("/proc/self/statm").read_text().split()[0])
+    resource.setrlimit(resource.RLIMIT_AS, (pages * resource.getpagesize() + MOST_BYTES, limits[1]))
     tracemalloc.start()
     end = time.monotonic() + seconds
     for number in numbers:
@@ -123,6 +130,7 @@ def fuzz(
             keep.mkdir(parents=True, exist_ok=True)
             (keep / f"{reader.replace(' ', '_')}-{number}-{kind.name}").write_bytes(content)
     tracemalloc.stop()
+    resource.setrlimit(resource.RLIMIT_AS, limits)
     return found, bugs
 
 

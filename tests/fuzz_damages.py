@@ -243,14 +243,15 @@ def _damage_attribute(rng: random.Random, item: Any) -> None:
 def _damage_item(rng: random.Random, file: Any, name: str, item: Any) -> None:
     how = rng.choice(["remove", "replace", "replace", "replace", "huge", "rename", "group", "link", "swap"])
     is_set = isinstance(item, h5py.Dataset)
-    value = item[()] if is_set else 0.0
+    value = item[()] if is_set and item.nbytes < 1e6 else 0.0
     shape = item.shape if is_set else (3,)
     if how == "rename":
         file.move(name, name + "_")
         return
     if how == "swap":
         others = [other for other in hdf5_names(file) if other and isinstance(file[other], h5py.Dataset)]
-        value = file[rng.choice(others)][()] if others else value
+        other = file[rng.choice(others)] if others else item
+        value = other[()] if other.nbytes < 1e6 else value
     del file[name]
     if how == "replace":
         file[name] = _odd_values(rng, value)

@@ -72,7 +72,7 @@ def of_atom(density: Any) -> list[Any]:
 def read_frames(path: Path) -> list[Any]:
     found: list[Any] = []
     for number in range(1, structure_files.count_at_once(path) + 1):
-        found += of_structure(structure_files.read_one(f"{path}:{number}"))
+        found += of_structure(f"{path}:{number}")
     return found
 
 
@@ -210,7 +210,7 @@ def _read_fields(path: Path) -> list[Any]:
 
 
 def _read_structure(path: Path) -> list[Any]:
-    return of_structure(structure_files.read_one(path))
+    return of_structure(path)
 
 
 _CHGCARS = tuple(fields("CHGCAR", blocks) for blocks in (1, 2, 4))

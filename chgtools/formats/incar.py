@@ -27,8 +27,8 @@ from chgtools.formats.incar_tags import is_known, nearest
 from chgtools.formats.streams import read_bytes
 
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eEdD][+-]?\d+)?", re.ASCII)
-_INTEGER = re.compile(r"[+-]?\d+", re.ASCII)
-_REPEATED = re.compile(r"(\d+)\*(.+)", re.ASCII)
+_INTEGER = re.compile(r"[+-]?\d{1,18}", re.ASCII)
+_REPEATED = re.compile(r"(\d{1,18})\*(.+)", re.ASCII)
 _GROUP = re.compile(r"\s*[A-Za-z_]\w*\s*=?\s*", re.ASCII)
 _TAG = re.compile(r"[A-Za-z_][\w/]*", re.ASCII)
 _MAX_REPEAT = 10_000_000

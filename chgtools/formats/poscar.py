@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 _REAL = re.compile(rb"[+-]?(?:\d+\.?\d*|\.\d+)(?:[EeDd][+-]?\d+)?")
 # VASP prints 20(3X,A2) and 20I6: CONTCAR of VASP in pymatgen's reader of POSCARs, pymatgen pull request 502
 GROUPS_PER_LINE = 20
+BEYOND = 1e12  # Å or Å³; what is as large is damaged
 _NAME = re.compile(r"([A-Z][a-z]?)(.*)", re.DOTALL)
 _ELEMENT = re.compile(r"([A-Z][a-z]?)(?:[_./\d].*)?")
 
@@ -76,7 +77,7 @@ def _reals(reader: LineReader, line: bytes, count: int, what: str) -> list[float
     rest = head[position : position + 1]
     if len(values) < count or (rest and not rest.isspace() and rest not in b",+-"):
         raise reader.fail(f"found {_shown(line)} where {what} is wanted")
-    if not np.all(np.isfinite(values)):
+    if not all(abs(value) < BEYOND for value in values):
         raise reader.fail(f"found a number beyond all bounds in {_shown(line)} where {what} is wanted")
     return values
 
@@ -98,7 +99,7 @@ def _is_name(token: bytes) -> bool:
 
 
 def _is_count(token: bytes) -> bool:
-    return token.isdigit()
+    return token.isdigit() and len(token) <= 18
 
 
 def _words(line: bytes) -> list[bytes]:

@@ -63,7 +63,7 @@ def read(path: str | Path, kind: str | None = None) -> VolumetricData:
     """The first such object in a JSON file, plain or compressed. Raises FormatError for a file that holds none."""
     try:
         found = _object_in(json.loads(read_bytes(path)))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise FormatError(f"is no JSON, or cut short ({error}); copy it again", path) from error
     if found is None:
         raise FormatError("is JSON without a Chgcar, Locpot or Elfcar of pymatgen in it", path)

@@ -148,7 +148,7 @@ def _of_cif(path: Path) -> list[Any]:
 def _of_json(path: Path) -> list[Any]:
     try:
         content = json.loads(read_bytes(path))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise FormatError(f"is no JSON ({error}); copy it again", path) from error
     with _worded(path, "pymatgen", "one of its objects"):
         found = list(_of_dict(content))
