@@ -66,6 +66,8 @@ class Structure:
             )
         if not (np.isfinite(self.lattice).all() and np.isfinite(self.frac).all()):
             raise ChgtoolsError("the lattice or the positions hold numbers that are not finite")
+        if not volume(self.lattice) > 1e-12:
+            raise ChgtoolsError("the three lattice vectors lie in one plane, so that the cell has no volume")
         if min(self.counts, default=0) < 0:
             raise ChgtoolsError(f"found the atom counts {self.counts}; wanted positive numbers")
         if sum(self.counts) != len(self.frac):

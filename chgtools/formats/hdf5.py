@@ -117,11 +117,17 @@ def array(group: Any, name: str) -> NDArray[Any]:
     return np.asarray(item[()])
 
 
-def numbers(group: Any, name: str, *, ndim: int | None = None) -> NDArray[Any]:
-    """A data set of finite real numbers, of ``ndim`` axes where that is given. Raises ValueError for another."""
+def reals(group: Any, name: str) -> NDArray[Any]:
+    """A data set of real numbers, NaN and infinity too. Raises ValueError for another."""
     values = array(group, name)
     if values.dtype.kind not in "iuf":
         raise ValueError(f"{name} holds {values.dtype}, wanted numbers")
+    return values
+
+
+def numbers(group: Any, name: str, *, ndim: int | None = None) -> NDArray[Any]:
+    """A data set of finite real numbers, of ``ndim`` axes where that is given. Raises ValueError for another."""
+    values = reals(group, name)
     if ndim is not None and values.ndim != ndim:
         raise ValueError(f"{name} has the shape {values.shape}, wanted {ndim} axes")
     if not np.isfinite(values).all():

@@ -99,7 +99,8 @@ def _is_name(token: bytes) -> bool:
 
 
 def _is_count(token: bytes) -> bool:
-    return token.isdigit() and len(token) <= 18
+    # VASP's own lines are 120 digits at most; int() refuses thousands with an error of its own
+    return token.isdigit() and len(token) <= 400
 
 
 def _words(line: bytes) -> list[bytes]:
@@ -171,6 +172,8 @@ def parse(reader: LineReader) -> Structure:
     else:
         factor = np.full(3, scale[0] if scale[0] > 0 else (-scale[0] / determinant) ** (1 / 3))
     lattice = rows * factor
+    if abs(float(np.linalg.det(lattice))) < 1e-12:
+        raise reader.fail(f"the scale factor {scale[0]:g} leaves the cell no volume", 2)
 
     species, labels, counts = _species(reader)
 

@@ -156,7 +156,7 @@ def numbers(text: bytes) -> NDArray[np.float64]:
     try:
         return np.array(text.split(), dtype="S").astype(float)
     except ValueError:
-        apart = _TOUCHING.sub(rb" \1", _BARE_EXPONENT.sub(rb"E\1", text.replace(b"D", b"E")))
+        apart = _TOUCHING.sub(rb" \1", _BARE_EXPONENT.sub(rb"E\1", text.upper().replace(b"D", b"E")))
         return np.array(apart.split(), dtype="S").astype(float)
 
 

@@ -90,7 +90,7 @@ def _object_in(content: Any) -> dict[str, Any] | None:
         return next((found for item in content if (found := _object_in(item)) is not None), None)
     if not isinstance(content, dict):
         return None
-    if content.get("@class") in _KIND_OF_CLASS:
+    if str(content.get("@class")) in _KIND_OF_CLASS:
         return content
     return _object_in([content.get("data"), content.get("chgcar")])
 
@@ -154,6 +154,8 @@ def _augmentation(parts: Sequence[Any], n_atoms: int) -> tuple[list[Augmentation
         numbers = [np.asarray(part.get(ion, ())) for ion in range(1, n_atoms + 1)]
         real = [np.array(each.real, dtype=float) for each in numbers]
         imaginary = [np.array(each.imag, dtype=float) for each in numbers]
+        if not all(np.isfinite(record).all() for record in [*real, *imaginary, rest]):
+            raise ChgtoolsError("occupancies that are no finite numbers; make it again")
         augmentation.append(Augmentation(real, imaginary if any(map(np.iscomplexobj, numbers)) else None))
         if len(rest) == n_atoms:
             moments.append(np.array(rest))

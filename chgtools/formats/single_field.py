@@ -111,6 +111,8 @@ def read_numbers(reader: LineReader, count: int, scale: float, what: str, grid_l
         used, done, lines, status = parse_free(text, stop, values, done, scale, POWERS, True)
         reader.consume(used, lines)
         if status == DONE:
+            if not np.isfinite(values).all():
+                raise reader.fail(f"{what} holds numbers beyond all bounds; copy the file again", grid_line)
             return values
         if status == BAD:
             line = (reader.peek() or b"").decode("ascii", "replace").strip()

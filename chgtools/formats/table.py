@@ -89,7 +89,7 @@ def read_table(path: str | Path) -> AtomicDensity:
 def _parsed(path: str | Path) -> tuple[dict[str, str], NDArray[np.float64]]:
     """The settings and the (n, 2) numbers of a file."""
     lines = read_bytes(path).decode("utf-8", "replace").splitlines()
-    if not lines or lines[0].strip() != FIRST_LINE:
+    if not lines or lines[0].split() != FIRST_LINE.split():
         raise FormatError(f"is no table of an atomic density; wanted {FIRST_LINE!r} as the first line", path, 1)
     facts: dict[str, str] = {}
     rows: list[tuple[float, float]] = []
@@ -104,7 +104,7 @@ def _parsed(path: str | Path) -> tuple[dict[str, str], NDArray[np.float64]]:
         elif text:
             words = text.split()
             try:
-                first, second = (float(word) for word in words)
+                first, second = (float(word.upper().replace("D", "E")) for word in words)
             except ValueError:
                 raise FormatError(f"found {text[:40]!r}; wanted two numbers", path, number) from None
             if not (np.isfinite(first) and np.isfinite(second)):

@@ -142,7 +142,7 @@ def _header(text: bytes, path: str | Path) -> tuple[str, float, str]:
             f"PP_HEADER: found the element {element!r}; wanted a chemical symbol", path, line_of(text, start)
         )
     try:
-        zval = float(facts.get("z_valence", "").replace("D", "E"))
+        zval = float(facts.get("z_valence", "").upper().replace("D", "E"))
     except ValueError:
         zval = 0.0
     if not zval > 0:

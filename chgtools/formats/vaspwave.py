@@ -78,7 +78,7 @@ def _structure(file: Any, path: str | Path) -> Structure:
     try:
         if not int(group["direct_coordinates"][()]):
             raise FormatError("says that its positions are Cartesian, and sources differ on what that means", path)
-        scale = float(group["scale"][()])
+        scale = float(hdf5.numbers(group, "scale", ndim=0))
         names = [re.split(r"[_/.]", _text(name))[0] for name in hdf5.array(group, "ion_types")]
         counts = tuple(int(count) for count in hdf5.numbers(group, "number_ion_types", ndim=1))
         lattice, positions = hdf5.numbers(group, "lattice_vectors"), hdf5.numbers(group, "position_ions", ndim=2)
@@ -94,7 +94,7 @@ def _text(name: Any) -> str:
 
 
 def _blocks(file: Any, path: str | Path, volume: float) -> list[NDArray[Any]]:
-    charge, grid = hdf5.array(file, CHARGE), tuple(int(n) for n in hdf5.numbers(file, GRID, ndim=1))
+    charge, grid = hdf5.reals(file, CHARGE), tuple(int(n) for n in hdf5.numbers(file, GRID, ndim=1))
     if charge.ndim != 4 or charge.shape[0] not in (1, 2, 4) or charge.shape[:0:-1] != grid or not charge.size:
         raise FormatError(
             f"{CHARGE} has the shape {charge.shape}, {GRID} is {grid}; wanted 1, 2 or 4 blocks of NGZF x NGYF x NGXF",
@@ -114,7 +114,7 @@ def _augmentation(file: Any, path: str | Path, n_blocks: int, n_atoms: int) -> l
         lengths, values = (f"charge/aug_occupancies_ions_s{block:02d}", f"charge/aug_occupancies_s{block:02d}")
         if lengths not in file or values not in file:
             return []
-        counts, rows = hdf5.numbers(file, lengths, ndim=1).astype(int), np.asarray(hdf5.array(file, values), dtype=float)
+        counts, rows = hdf5.numbers(file, lengths, ndim=1).astype(int), hdf5.reals(file, values).astype(float)
         if rows.ndim != 2 or len(counts) != n_atoms or len(rows) != n_atoms or counts.max() > rows.shape[1]:
             raise FormatError(f"{values} has the shape {rows.shape}, wanted records of {n_atoms} ions", path)
         if counts.min() < 0 or not all(np.isfinite(row[:count]).all() for row, count in zip(rows, counts, strict=True)):

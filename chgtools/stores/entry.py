@@ -189,9 +189,11 @@ def _require_bounded(lattice: NDArray[np.float64], g_max: float, found: int) -> 
 
 def _complex(group: Any, key: str, count: int, name: str, path: str | Path) -> NDArray[np.complex128]:
     pairs = hdf5.numbers(group, key).astype(float)
+    if pairs.ndim < 2:
+        raise ValueError(f"{key} has the shape {pairs.shape}")
     if pairs.shape[-2:] != (count, 2):
         raise FormatError(
-            f"entry {name}: its lattice and g_max need {count} coefficients, found the shape {pairs.shape}; build it again",
+            f"entry {name}: its lattice and g_max need {count} coefficients, found {pairs.shape[-2]}; build it again",
             path,
         )
     return np.asarray(pairs[..., 0] + 1j * pairs[..., 1])
