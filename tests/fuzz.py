@@ -102,9 +102,13 @@ def outcome_of(kind: Kind, path: Path) -> tuple[str, str]:
 
 
 def fuzz(
-    reader: str, numbers: range, seed: int, folder: Path, *, seconds: float = 1e9, keep: Path | None = None
+    reader: str, numbers: range, seed: int, folder: Path, *, seconds: float = 1e9, keep: Path | None = None,
+    memory: bool = True,
 ) -> tuple[Counter[str], list[Case]]:
-    """Outcomes of reading damaged files of one kind, and those that are bugs; kept in ``keep``."""
+    """Outcomes of reading damaged files of one kind, and those that are bugs; kept in ``keep``.
+
+    memory : trace it, which takes twice the time; without, only what asks for gigabytes is FAT
+    """
     kind, found, bugs = KINDS[reader], Counter[str](), list[Case]()
     originals = made(kind, folder)
     path = folder / kind.name
@@ -114,7 +118,8 @@ def fuzz(
     limits = resource.getrlimit(resource.RLIMIT_AS)
     pages = int(Path("/proc/self/statm").read_text().split()[0])
     resource.setrlimit(resource.RLIMIT_AS, (pages * resource.getpagesize() + MOST_BYTES, limits[1]))
-    tracemalloc.start()
+    if memory:
+        tracemalloc.start()
     end = time.monotonic() + seconds
     for number in numbers:
         if time.monotonic() > end:

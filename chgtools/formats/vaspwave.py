@@ -76,7 +76,7 @@ def _structure(file: Any, path: str | Path) -> Structure:
     if group is None:
         raise FormatError(f"holds a density and no atoms; wanted {' or '.join(_POSITIONS)}", path)
     try:
-        if not int(group["direct_coordinates"][()]):
+        if not int(hdf5.numbers(group, "direct_coordinates", ndim=0)):
             raise FormatError("says that its positions are Cartesian, and sources differ on what that means", path)
         scale = float(hdf5.numbers(group, "scale", ndim=0))
         names = [re.split(r"[_/.]", _text(name))[0] for name in hdf5.array(group, "ion_types")]
