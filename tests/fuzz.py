@@ -102,7 +102,13 @@ def outcome_of(kind: Kind, path: Path) -> tuple[str, str]:
 
 
 def fuzz(
-    reader: str, numbers: range, seed: int, folder: Path, *, seconds: float = 1e9, keep: Path | None = None,
+    reader: str,
+    numbers: range,
+    seed: int,
+    folder: Path,
+    *,
+    seconds: float = 1e9,
+    keep: Path | None = None,
     memory: bool = True,
 ) -> tuple[Counter[str], list[Case]]:
     """Outcomes of reading damaged files of one kind, and those that are bugs; kept in ``keep``.

@@ -259,11 +259,15 @@ def _damage_item(rng: random.Random, file: Any, name: str, item: Any) -> None:
         file[name] = value
     elif how == "huge":  # claims what it does not hold
         size = rng.choice([10**4, 10**6, 10**9])
-        file.create_dataset(name, tuple(size if axis == 0 else n for axis, n in enumerate(shape)) or (size,), "f8", chunks=True)
+        file.create_dataset(
+            name, tuple(size if axis == 0 else n for axis, n in enumerate(shape)) or (size,), "f8", chunks=True
+        )
     elif how == "group":
         file.create_group(name)
     elif how == "link":
-        file[name] = rng.choice([h5py.SoftLink("/nowhere"), h5py.SoftLink("/" + name), h5py.ExternalLink("no.h5", "/x")])
+        file[name] = rng.choice(
+            [h5py.SoftLink("/nowhere"), h5py.SoftLink("/" + name), h5py.ExternalLink("no.h5", "/x")]
+        )
 
 
 # --- safetensors ----------------------------------------------------------------------------------------------------

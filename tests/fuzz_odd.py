@@ -114,7 +114,9 @@ def of_records(text: bytes, change: Callable[[bytes], bytes]) -> bytes:
     return b"\n".join(old if title else new for old, new, title in zip(lines, changed, titles, strict=True))
 
 
-def odd_files(reader: str, count: int, seed: int, folder: Path) -> tuple[Counter[tuple[str, str]], dict[tuple[str, str], str]]:
+def odd_files(
+    reader: str, count: int, seed: int, folder: Path
+) -> tuple[Counter[tuple[str, str]], dict[tuple[str, str], str]]:
     """How many files of each oddity came out how ("same", "refused", "OTHER VALUES"), and the first words of each."""
     kind, found, words = KINDS[reader], Counter[tuple[str, str]](), dict[tuple[str, str], str]()
     originals = made(kind, folder)

@@ -163,7 +163,9 @@ def write_weights(path: Path) -> None:
     rng = np.random.default_rng(1)
     wanted = shapes(ENCODER, BASIS.n_max, 2, 3)
     tensors = {name: rng.normal(size=shape) for name, shape in wanted.items()}
-    reading = LabelReading(channels=(0, 1), mean=np.eye(2).ravel(), weights={0: np.ones((3, 2))}, atoms=4, error_percent=1.0)
+    reading = LabelReading(
+        channels=(0, 1), mean=np.eye(2).ravel(), weights={0: np.ones((3, 2))}, atoms=4, error_percent=1.0
+    )
     model = DensityModel(
         "test", ("Na", "Cl"), np.array([7.0, 7.0]), BASIS, "dcd", [Network(ENCODER, tensors)], Trust(0.1, 0.9, 0.5, 1.0),
         occupancies={"Na_pv": reading},

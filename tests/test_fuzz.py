@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import time
 from pathlib import Path
 
 import fuzz
@@ -16,6 +17,7 @@ from fuzz_originals import KINDS, made
 from synthetic_chgcar import charge
 from test_other_densities import as_json
 
+from chgtools.atoms.density import AtomicDensity
 from chgtools.batch.files import Manifest, Shard, read_list
 from chgtools.cell import Structure
 from chgtools.check import check_file
@@ -189,6 +191,31 @@ def test_a_record_of_thousands_of_digits(tmp_path):
     assert "record-header" in {finding.code for finding in check_file(tmp_path / "CHGCAR").findings}
 
 
+@pytest.mark.parametrize("value", ["1e400", "1D+999", "-1e400"])
+def test_incar_numbers_beyond_all_bounds(value):
+    incar = parse_incar(f"NELECT = {value}\nMAGMOM = 2*{value}\n")
+    with pytest.raises(FormatError, match="INCAR:1: found NELECT = .*wanted a number"):
+        incar.number("NELECT")
+    with pytest.raises(FormatError, match="INCAR:2: found MAGMOM = "):
+        incar.numbers("MAGMOM")
+
+
+def test_incar_words_of_many_digits_take_no_time():
+    """A pattern that may split digits in two ways takes a time that grows as their square."""
+    began = time.process_time()
+    incar = parse_incar(f"ENCUT {'1' * 100_000}x\nMAGMOM = {'1' * 100_000}x\n")
+    with pytest.raises(FormatError):
+        incar.numbers("MAGMOM")
+    assert time.process_time() - began < 1
+
+
+@pytest.mark.parametrize("value", [1e308, 1e9])
+def test_a_form_factor_is_not_a_thousand_atoms(value):
+    form = np.array([4.0, 3.0, value, 1.0, 0.5])
+    with pytest.raises(ChgtoolsError, match="density of Si: the table holds 1e"):
+        AtomicDensity("Si", "Si", 4.0, np.arange(5.0), form, "test")
+
+
 def test_incar_integers_of_thousands_of_digits():
     incar = parse_incar(f"ISPIN = {'1' * 5000}\nMAGMOM = {'9' * 5000}*1.0\n")
     with pytest.raises(FormatError, match="INCAR:1: found ISPIN = .*wanted a whole number"):
@@ -233,6 +260,10 @@ def test_json_whose_class_is_a_list_or_whose_occupancies_are_not_finite(tmp_path
     with pytest.raises(FormatError, match=r"a\.json: is JSON without a Chgcar"):
         pymatgen_fields.read(path)
     content = json.loads(as_json(charge(shape=(3, 2, 4))))
+    content["data_aug"]["total"]["1"]["data"][3] = 10**400
+    path.write_text(json.dumps(content))
+    with pytest.raises(FormatError, match=r"a\.json: is no Chgcar as pymatgen writes it"):
+        pymatgen_fields.read(path)
     content["data_aug"]["total"]["1"]["data"][3] = float("nan")
     path.write_text(json.dumps(content))
     with pytest.raises(FormatError, match=r"a\.json: occupancies that are no finite numbers"):

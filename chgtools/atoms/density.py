@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 UNIFORM = 1e-9  # largest deviation of the q mesh from a uniform one, relative to its end
 CHARGE = 1e-6  # largest deviation of form[0] from zval, relative to zval (or to 1 electron below that)
 FINEST_STEP, WIDEST_STEP = 1e-6, 1e3  # 1/Å; no atom needs others, and splines overflow beyond
+LARGEST_FORM = 1e3  # of ZVAL; ∫|n| is that of a density that is positive nearly everywhere
 _BLOCK = 1 << 21  # elements of the largest temporary array in transforms
 
 
@@ -68,6 +69,10 @@ class AtomicDensity:
             raise ChgtoolsError(f"{name}: q is not uniform from 0 ({q[0]:g}, {q[1]:g}, ... {q[-1]:g} 1/Å)")
         if not self.zval > 0 or abs(form[0] - self.zval) > CHARGE * max(self.zval, 1.0):
             raise ChgtoolsError(f"{name}: f(0) = {form[0]:.8g} electrons, ZVAL = {self.zval:.8g}; they must be equal")
+        if np.abs(form).max() > LARGEST_FORM * self.zval:
+            raise ChgtoolsError(
+                f"{name}: the table holds {np.abs(form).max():g} electrons, {self.zval:g} are the atom's"
+            )
         for field_name in ("occupancies", "mean_occupancies"):
             values = getattr(self, field_name)
             if values is None:

@@ -84,7 +84,9 @@ def read_list(path: Path, folder: Path | None = None) -> list[Item]:
         try:
             found = list(_items(os.path.normpath(name), number, folder))
         except (OSError, ValueError) as error:  # a name that is too long, or holds zero bytes
-            raise FormatError(f"found {name[:40]!r}; wanted the name of a POSCAR or of a run folder", path, number) from error
+            raise FormatError(
+                f"found {name[:40]!r}; wanted the name of a POSCAR or of a run folder", path, number
+            ) from error
         for item in found:
             place = item.output.absolute()
             if place in lines_of:

@@ -96,7 +96,9 @@ def read(path: str | Path) -> DifferenceDensity:
         if "magnetisation" in file:
             blocks += [block.T for block in hdf5.numbers(file, "magnetisation", ndim=4)]
         saed = hdf5.numbers(file, "saed", ndim=3).T if "saed" in file else None
-        if not blocks[0].size or any(block.shape != blocks[0].shape for block in [*blocks, *([] if saed is None else [saed])]):
+        if not blocks[0].size or any(
+            block.shape != blocks[0].shape for block in [*blocks, *([] if saed is None else [saed])]
+        ):
             raise ValueError("its densities are on different grids, or on none")
         electrons = float(file.attrs["electrons"])
         zvals = tuple(float(z) for z in hdf5.numbers(group, "zvals", ndim=1))

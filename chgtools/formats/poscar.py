@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 # Fortran reals; a sign may touch the number before it
-_REAL = re.compile(rb"[+-]?(?:\d+\.?\d*|\.\d+)(?:[EeDd][+-]?\d+)?")
+_REAL = re.compile(rb"[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[EeDd][+-]?\d+)?")
 # VASP prints 20(3X,A2) and 20I6: CONTCAR of VASP in pymatgen's reader of POSCARs, pymatgen pull request 502
 GROUPS_PER_LINE = 20
 BEYOND = 1e12  # Å or Å³; what is as large is damaged

@@ -77,7 +77,7 @@ def read(path: str | Path, kind: str | None = None) -> VolumetricData:
         )
     except ChgtoolsError as error:
         raise FormatError(str(error), path) from error
-    except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError, OverflowError) as error:
         raise FormatError(f"is no {found['@class']} as pymatgen writes it ({error!r}); make it again", path) from error
     made.source = str(path)
     put_moments(made)
