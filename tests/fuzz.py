@@ -1,5 +1,8 @@
 """Damaged files of every kind that chgtools reads: one clear sentence that names the file, or numbers; never anything else.
 
+A loop within libhdf5 cannot be broken from Python: such a file hangs this command (library, seed 2, is one), as it
+hangs h5py.
+
     python tests/fuzz.py --count 20000 --seed 0 --readers CHGCAR INCAR --seconds 600 --keep FOLDER
     python tests/fuzz.py --readers CHGCAR --only 1234 --keep FOLDER      one of them again
 

@@ -15,6 +15,7 @@ import tempfile
 import warnings
 from collections import Counter
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -129,7 +130,7 @@ def odd_files(
         rng = random.Random(f"{seed} {reader} {number}")
         which = rng.randrange(len(originals))
         name = list(oddities)[number % len(oddities)]
-        path.write_bytes(of_records(originals[which], lambda text: oddities[name](rng, text)))
+        path.write_bytes(of_records(originals[which], partial(oddities[name], rng)))
         outcome, said = "same", ""
         try:
             with warnings.catch_warnings():

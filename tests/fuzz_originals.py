@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ import numpy as np
 from made_atoms import atom
 from made_targets import difference
 from monty.json import MontyEncoder
-from small_entries import BASIS, ENCODER, NELECT, SALT, entry_of, random_coefficients
+from small_entries import BASIS, ENCODER, SALT, entry_of, random_coefficients
 from synthetic_chgcar import charge, structure
 from synthetic_potcar import data_set
 from test_other_densities import write_vaspwave
@@ -35,7 +35,7 @@ from chgtools.models.model import DensityModel, Trust
 from chgtools.models.network import Network
 from chgtools.models.tensor_shapes import shapes
 from chgtools.models.weights import load_model, save_model
-from chgtools.stores.store import Store, write_entry, writable
+from chgtools.stores.store import Store, writable, write_entry
 
 
 @dataclass(frozen=True)
@@ -95,7 +95,7 @@ def read_target(path: Path) -> list[Any]:
 def read_store(path: Path) -> list[Any]:
     store = Store.open(path)
     numbers: list[Any] = []
-    assert [facts["elements"] for _, facts in store.facts()] is not None
+    numbers += [len(facts["elements"]) for _, facts in store.facts()]
     for entry in store.values():
         numbers += [entry.dcd, entry.dcd_0, *of_structure(entry.structure), entry.on_grid()]
         numbers += entry.magnetisation_on_grid()

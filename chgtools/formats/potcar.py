@@ -35,7 +35,7 @@ import numpy as np
 from chgtools.atoms.density import AtomicDensity
 from chgtools.atoms.labels import element_of, known_facts
 from chgtools.elements import SYMBOLS
-from chgtools.errors import AssumptionWarning, FormatError, MissingDensityError, SettingsError
+from chgtools.errors import AssumptionWarning, FormatError, MissingDensityError, SettingsError, naming
 from chgtools.formats.streams import SUFFIXES, read_bytes, stem
 
 if TYPE_CHECKING:
@@ -61,7 +61,8 @@ def read_potcar(path: str | Path) -> list[AtomicDensity]:
     1 %; warns (AssumptionWarning) from 0.01 % on.
     """
     text = read_bytes(path)
-    return [_DataSet(text, start, end, path).density() for start, end in _data_sets(text, path)]
+    with naming(path):
+        return [_DataSet(text, start, end, path).density() for start, end in _data_sets(text, path)]
 
 
 def find_potcar(root: str | Path, label: str) -> Path:

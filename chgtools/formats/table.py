@@ -26,7 +26,7 @@ import numpy as np
 from chgtools.atoms.density import AtomicDensity, radial_transform
 from chgtools.atoms.labels import element_of
 from chgtools.elements import SYMBOLS
-from chgtools.errors import FormatError
+from chgtools.errors import FormatError, naming
 from chgtools.formats.streams import read_bytes
 from chgtools.units import BOHR_ANGSTROM
 
@@ -74,16 +74,17 @@ def read_table(path: str | Path) -> AtomicDensity:
         raise FormatError(f"holds {charge:.6g} electrons, zval is {zval:g}; they must agree to 1 %", path)
     form = form * (zval / charge)
     form[0] = zval
-    return AtomicDensity(
-        label=label,
-        element=element,
-        zval=zval,
-        q=q,
-        form=form,
-        source=f"table {Path(path).name}",
-        xc=facts.get("xc", ""),
-        provenance={"electrons_in_file": charge},
-    )
+    with naming(path):
+        return AtomicDensity(
+            label=label,
+            element=element,
+            zval=zval,
+            q=q,
+            form=form,
+            source=f"table {Path(path).name}",
+            xc=facts.get("xc", ""),
+            provenance={"electrons_in_file": charge},
+        )
 
 
 def _parsed(path: str | Path) -> tuple[dict[str, str], NDArray[np.float64]]:

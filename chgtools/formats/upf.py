@@ -22,7 +22,7 @@ import numpy as np
 from chgtools.atoms.density import AtomicDensity, radial_transform
 from chgtools.atoms.labels import all_labels, element_of
 from chgtools.elements import SYMBOLS
-from chgtools.errors import FormatError, MissingDensityError, SettingsError
+from chgtools.errors import FormatError, MissingDensityError, SettingsError, naming
 from chgtools.formats.potcar import line_of, numbers
 from chgtools.formats.streams import read_bytes, stem
 from chgtools.units import BOHR_ANGSTROM
@@ -65,16 +65,17 @@ def read_upf(path: str | Path, label: str | None = None) -> AtomicDensity:
     r, weights = _quadrature(r, rab, rho)
     form = radial_transform(r, weights * (zval / weights.sum()), Q_STEP, round(Q_MAX / Q_STEP) + 1)
     form[0] = zval
-    return AtomicDensity(
-        label=label or element,
-        element=element,
-        zval=zval,
-        q=Q_STEP / BOHR_ANGSTROM * np.arange(form.size, dtype=np.float64),
-        form=form,
-        source=f"UPF {Path(path).name}",
-        xc=functional,
-        provenance={"electrons_in_file": charge},
-    )
+    with naming(path):
+        return AtomicDensity(
+            label=label or element,
+            element=element,
+            zval=zval,
+            q=Q_STEP / BOHR_ANGSTROM * np.arange(form.size, dtype=np.float64),
+            form=form,
+            source=f"UPF {Path(path).name}",
+            xc=functional,
+            provenance={"electrons_in_file": charge},
+        )
 
 
 def read_upf_directory(folder: str | Path) -> dict[str, AtomicDensity]:
