@@ -38,7 +38,7 @@ SKIP = pytest.mark.filterwarnings("ignore::chgtools.errors.AssumptionWarning")
 def test_damage_is_one_sentence_or_numbers(reader, tmp_path):
     """CHGTOOLS_FUZZ_SEED takes other files than those of every run (of library, seed 2 has one that libhdf5 loops on)."""
     seed = int(os.environ.get("CHGTOOLS_FUZZ_SEED", 0))
-    found, bugs = fuzz.fuzz(reader, range(COUNT.get(reader, 250)), seed, tmp_path, memory=False)
+    found, bugs = fuzz.fuzz(reader, range(COUNT.get(reader, 400)), seed, tmp_path, memory=False)
     assert not bugs, fuzz.shown(bugs)
     assert found["read"]
     assert found["refused"]

@@ -158,7 +158,7 @@ def _header_version_1(header: str) -> dict[str, str]:
         words = line.split()
         if line.rstrip().endswith("Element"):
             facts["element"] = words[0]
-        elif "Z valence" in line:
+        elif "Z valence" in " ".join(words):
             facts["z_valence"] = words[0]
         elif "Exchange-Correlation" in line:
             facts["functional"] = line.partition("Exchange-Correlation")[0]
