@@ -154,7 +154,7 @@ def _augmentation(parts: Sequence[Any], n_atoms: int) -> tuple[list[Augmentation
         numbers = [np.asarray(part.get(ion, ())) for ion in range(1, n_atoms + 1)]
         real = [np.array(each.real, dtype=float) for each in numbers]
         imaginary = [np.array(each.imag, dtype=float) for each in numbers]
-        if not all(np.isfinite(record).all() for record in [*real, *imaginary, rest]):
+        if not all(np.isfinite(record).all() for record in [*real, *imaginary, np.array(rest)]):
             raise ChgtoolsError("occupancies that are no finite numbers; make it again")
         augmentation.append(Augmentation(real, imaginary if any(map(np.iscomplexobj, numbers)) else None))
         if len(rest) == n_atoms:
