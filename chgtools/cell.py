@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 POSITION_TOLERANCE_ANGSTROM = 1e-3
 LATTICE_TOLERANCE_ANGSTROM = 1e-4
+BEYOND_ANGSTROM = 1e12  # a cell as large is damage, and its volume soon no number
 
 
 def volume(lattice: NDArray[np.float64]) -> float:
@@ -64,6 +65,12 @@ class Structure:
             raise ChgtoolsError(
                 f"{len(self.species)} species, {len(self.counts)} counts, {len(self.labels)} labels: wanted one each"
             )
+        if not ((np.abs(self.lattice) < BEYOND_ANGSTROM).all() and np.isfinite(self.frac).all()):
+            raise ChgtoolsError("the lattice or the positions hold numbers that are not finite or beyond all bounds")
+        if not volume(self.lattice) > 1e-12:
+            raise ChgtoolsError("the three lattice vectors lie in one plane, so that the cell has no volume")
+        if min(self.counts, default=0) < 0:
+            raise ChgtoolsError(f"found the atom counts {self.counts}; wanted positive numbers")
         if sum(self.counts) != len(self.frac):
             raise ChgtoolsError(
                 f"the counts {self.counts} add up to {sum(self.counts)}, found {len(self.frac)} positions"

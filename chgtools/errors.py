@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 
@@ -19,6 +21,17 @@ class FormatError(ChgtoolsError):
         self.path, self.line = path, line
         where = "" if path is None else f"{path}:" if line is None else f"{path}:{line}:"
         super().__init__(f"{where} {message}" if where else message)
+
+
+@contextmanager
+def naming(path: str | Path) -> Iterator[None]:
+    """What is wrong with that which is made of a file's content names the file, as a FormatError."""
+    try:
+        yield
+    except FormatError:
+        raise
+    except ChgtoolsError as error:
+        raise FormatError(str(error), path) from error
 
 
 class MismatchError(ChgtoolsError):

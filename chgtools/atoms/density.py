@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 UNIFORM = 1e-9  # largest deviation of the q mesh from a uniform one, relative to its end
 CHARGE = 1e-6  # largest deviation of form[0] from zval, relative to zval (or to 1 electron below that)
+FINEST_STEP, WIDEST_STEP = 1e-6, 1e3  # 1/Å; no atom needs others, and splines overflow beyond
+LARGEST_FORM = 1e3  # of ZVAL; ∫|n| is that of a density that is positive nearly everywhere
 _BLOCK = 1 << 21  # elements of the largest temporary array in transforms
 
 
@@ -60,11 +62,17 @@ class AtomicDensity:
             raise ChgtoolsError(f"{name}: q has shape {q.shape}, form {form.shape}; wanted the same (n,), n >= 4")
         if not (np.isfinite(q).all() and np.isfinite(form).all()):
             raise ChgtoolsError(f"{name}: the table holds NaN or infinity; wanted finite numbers")
+        if not FINEST_STEP <= abs(q[1]) <= WIDEST_STEP:
+            raise ChgtoolsError(f"{name}: the step of q is {q[1]:g} 1/Å; wanted {FINEST_STEP:g} to {WIDEST_STEP:g}")
         uniform = q[1] * np.arange(q.size)
         if q[1] <= 0 or np.abs(q - uniform).max() > UNIFORM * q[-1]:
             raise ChgtoolsError(f"{name}: q is not uniform from 0 ({q[0]:g}, {q[1]:g}, ... {q[-1]:g} 1/Å)")
         if not self.zval > 0 or abs(form[0] - self.zval) > CHARGE * max(self.zval, 1.0):
             raise ChgtoolsError(f"{name}: f(0) = {form[0]:.8g} electrons, ZVAL = {self.zval:.8g}; they must be equal")
+        if np.abs(form).max() > LARGEST_FORM * self.zval:
+            raise ChgtoolsError(
+                f"{name}: the table holds {np.abs(form).max():g} electrons, {self.zval:g} are the atom's"
+            )
         for field_name in ("occupancies", "mean_occupancies"):
             values = getattr(self, field_name)
             if values is None:

@@ -81,7 +81,13 @@ def read_list(path: Path, folder: Path | None = None) -> list[Item]:
         name = line.strip()
         if not name or name.startswith("#"):
             continue
-        for item in _items(os.path.normpath(name), number, folder):
+        try:
+            found = list(_items(os.path.normpath(name), number, folder))
+        except (OSError, ValueError) as error:  # a name that is too long, or holds zero bytes
+            raise FormatError(
+                f"found {name[:40]!r}; wanted the name of a POSCAR or of a run folder", path, number
+            ) from error
+        for item in found:
             place = item.output.absolute()
             if place in lines_of:
                 raise FormatError(
@@ -157,14 +163,14 @@ class Manifest:
         for number, line in enumerate(content.split(b"\n"), 1):
             try:
                 record = json.loads(line) if line else None
-            except ValueError:
+            except (ValueError, RecursionError):
                 warnings.warn(
                     f"{path}:{number}: is half a line, as a killed job leaves it; it is passed over",
                     AssumptionWarning,
                     stacklevel=2,
                 )
                 continue
-            if isinstance(record, dict) and "structure" in record and "status" in record:
+            if isinstance(record, dict) and isinstance(record.get("structure"), str) and "status" in record:
                 of_this_file[record["structure"]] = record
         for name, record in of_this_file.items():
             # Another shard, of an earlier call, may know older things of a structure; of two as old, the done one holds

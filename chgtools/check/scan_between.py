@@ -64,7 +64,7 @@ class Between:
         if is_grid_line(line, shape):
             return True
         words = line.split()
-        if len(words) != 3 or not all(word.isdigit() and int(word) > 0 for word in words):
+        if len(words) != 3 or not all(word.isdigit() and len(word) < 18 and int(word) > 0 for word in words):
             return False
         following = (*self.walk.reader.peek_lines(2), b"", b"")[1]
         return not is_grid_line(following, shape)

@@ -11,13 +11,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from chgtools.cell import Structure
 from chgtools.formats import hdf5
 from chgtools.volumetric import Augmentation, DifferenceDensity
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 KIND = hdf5.Kind("chgtools difference charge density", 1, "difference density", "chgtools make-dcd")
 
@@ -77,36 +80,61 @@ def _write_augmentation(file: Any, blocks: Sequence[Augmentation]) -> None:
 
 
 def read(path: str | Path) -> DifferenceDensity:
-    """Open a DCD written by :func:`write`. Raises FormatError when the file is no such thing, or of a newer version."""
-    with hdf5.reading(path, KIND) as file:
+    """Open a DCD written by :func:`write`.
+
+    Raises FormatError when the file is no such thing, is of a newer version, damaged, or contradicts itself.
+    """
+    with hdf5.reading(path, KIND) as file, hdf5.sense(path, f"make it again with {KIND.made_by}"):
         group = file["structure"]
-        text = {name: tuple(item.decode() for item in group[name][()]) for name in ("species", "labels")}
+        labels = hdf5.words(group, "labels")
         structure = Structure(
-            group["lattice"][()], text["species"], tuple(int(n) for n in group["counts"][()]), group["fractional"][()],
-            text["labels"], str(group.attrs["comment"]), source=str(path),
+            hdf5.numbers(group, "lattice"), hdf5.words(group, "species"),
+            tuple(int(n) for n in hdf5.numbers(group, "counts", ndim=1)), hdf5.numbers(group, "fractional", ndim=2),
+            labels, str(group.attrs["comment"]), source=str(path),
         )  # fmt: skip
+        blocks = [hdf5.numbers(file, "dcd", ndim=3).T]
+        if "magnetisation" in file:
+            blocks += [block.T for block in hdf5.numbers(file, "magnetisation", ndim=4)]
+        saed = hdf5.numbers(file, "saed", ndim=3).T if "saed" in file else None
+        if not blocks[0].size or any(
+            block.shape != blocks[0].shape for block in [*blocks, *([] if saed is None else [saed])]
+        ):
+            raise ValueError("its densities are on different grids, or on none")
+        electrons = float(file.attrs["electrons"])
+        zvals = tuple(float(z) for z in hdf5.numbers(group, "zvals", ndim=1))
+        if len(zvals) != len(labels) or not np.isfinite(electrons):
+            raise ValueError(f"{len(zvals)} ZVALs for {len(labels)} labels, and {electrons:g} electrons")
         reserved = ("format", "format_version", "electrons")
         return DifferenceDensity(
             structure=structure,
-            blocks=[file["dcd"][()].T, *(block.T for block in file.get("magnetisation", ()))],
-            saed=file["saed"][()].T if "saed" in file else None,
-            labels=text["labels"],
-            zvals=tuple(float(z) for z in group["zvals"][()]),
-            electrons=float(file.attrs["electrons"]),
-            augmentation=_read_augmentation(file),
-            moments=list(file["moments"][()]) if "moments" in file else [],
+            blocks=blocks,
+            saed=saed,
+            labels=labels,
+            zvals=zvals,
+            electrons=electrons,
+            augmentation=_read_augmentation(file, structure.n_atoms),
+            moments=_read_moments(file, structure.n_atoms),
             channels=hdf5.read_channels(group),
             provenance={key: str(value) for key, value in file.attrs.items() if key not in reserved},
         )
 
 
-def _read_augmentation(file: Any) -> list[Augmentation]:
+def _read_moments(file: Any, n_atoms: int) -> list[NDArray[np.float64]]:
+    if "moments" not in file:
+        return []
+    moments = hdf5.numbers(file, "moments", ndim=2)
+    if moments.shape[1] != n_atoms:
+        raise ValueError(f"moments of {moments.shape[1]} atoms, the structure has {n_atoms}")
+    return list(moments)
+
+
+def _read_augmentation(file: Any, n_atoms: int) -> list[Augmentation]:
     if "augmentation" not in file:
         return []
     blocks = []
     for index in range(1, len(file["augmentation"]) + 1):
         parts = {
-            part: [group[str(ion)][()] for ion in range(1, len(group) + 1)]
+            part: [hdf5.numbers(group, str(ion), ndim=1) for ion in range(1, n_atoms + 1)]
             for part, group in file[f"augmentation/{index}"].items()
         }
         blocks.append(Augmentation(parts["real"], parts.get("imaginary")))

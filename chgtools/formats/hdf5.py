@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -18,7 +18,15 @@ from chgtools.errors import ChgtoolsError, FormatError
 from chgtools.files import package_version, replacing
 from chgtools.formats import streams
 
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
 _SIGNATURE = b"\x89HDF\r\n\x1a\n"  # HDF5 File Format Specification, version 3.0, section II.A
+
+_PACKED = 1100  # bytes that one byte in a file may stand for: deflate packs at most 1032:1
+_ALWAYS_TAKEN = 1 << 20  # bytes that are too few to ask
+# What h5py and NumPy raise of a damaged file, and of one whose pieces are of other kinds
+_DAMAGE = (LookupError, OSError, ValueError, TypeError, RuntimeError, AttributeError, ArithmeticError)
 
 
 @dataclass(frozen=True)
@@ -48,10 +56,12 @@ def reading(path: str | Path, kind: Kind) -> Iterator[Any]:
     ChgtoolsError for one that another process is writing.
     """
     with _opened(path, kind) as file:
-        found, version = file.attrs.get("format"), file.attrs.get("format_version", kind.version)
-        if found != kind.name and not (found is None and kind.nameless(file)):
-            is_what = "an HDF5 file that does not say what it is" if found is None else repr(str(found))
-            raise FormatError(f"is no {kind.what} but {is_what}; wanted one made by {kind.made_by}", path)
+        with sense(path, f"make it again with {kind.made_by}"):
+            found, version = file.attrs.get("format"), file.attrs.get("format_version", kind.version)
+            named = isinstance(found, str) and found == kind.name
+            if not named and not (found is None and kind.nameless(file)):
+                is_what = "an HDF5 file that does not say what it is" if found is None else repr(str(found))
+                raise FormatError(f"is no {kind.what} but {is_what}; wanted one made by {kind.made_by}", path)
         if not isinstance(version, (int, np.integer)):
             raise FormatError(
                 f"has the format version {version!r}, which is none; make it again with {kind.made_by}", path
@@ -74,6 +84,63 @@ def _opened(path: str | Path, kind: Kind) -> Any:
         raise ChgtoolsError(f"{path} is being written by another process; wait for its end") from error
     except OSError as error:
         raise FormatError(f"is no HDF5 file, or a damaged one; make it again with {kind.made_by}", path) from error
+
+
+@contextmanager
+def sense(path: str | Path, mend: str, what: str = "") -> Iterator[None]:
+    """Reading of the pieces of an open file: whatever a damaged one brings about becomes a FormatError.
+
+    what : the piece, such as "the entry /PBE/Fe_pv"; mend : what to do, such as "copy it again"
+    """
+    try:
+        yield
+    except FormatError:
+        raise
+    except (ChgtoolsError, *_DAMAGE) as error:
+        reason = " ".join(str(error).split()).strip("'\"") or type(error).__name__
+        raise FormatError(f"{what} is damaged ({reason[:200]}); {mend}".lstrip(), path) from error
+
+
+def array(group: Any, name: str) -> NDArray[Any]:
+    """All of a data set.
+
+    Raises KeyError where it is missing, ValueError where it is no data set, and where its shape wants more than its
+    bytes in the file can hold: what is damaged, or was never written, would fill the memory with zeros.
+    """
+    item = group[name]
+    shape = getattr(item, "shape", None)
+    if shape is None:
+        raise ValueError(f"{name} is no data set")
+    stored = item.id.get_storage_size()
+    if item.nbytes > max(_ALWAYS_TAKEN, _PACKED * stored):
+        raise ValueError(f"{name} has the shape {shape} and {stored} bytes, which cannot hold it")
+    return np.asarray(item[()])
+
+
+def reals(group: Any, name: str) -> NDArray[Any]:
+    """A data set of real numbers, NaN and infinity too. Raises ValueError for another."""
+    values = array(group, name)
+    if values.dtype.kind not in "iuf":
+        raise ValueError(f"{name} holds {values.dtype}, wanted numbers")
+    return values
+
+
+def numbers(group: Any, name: str, *, ndim: int | None = None) -> NDArray[Any]:
+    """A data set of finite real numbers, of ``ndim`` axes where that is given. Raises ValueError for another."""
+    values = reals(group, name)
+    if ndim is not None and values.ndim != ndim:
+        raise ValueError(f"{name} has the shape {values.shape}, wanted {ndim} axes")
+    if not np.isfinite(values).all():
+        raise ValueError(f"{name} holds numbers that are not finite")
+    return values
+
+
+def words(group: Any, name: str) -> tuple[str, ...]:
+    """A data set of words. Raises ValueError for another."""
+    values = array(group, name)
+    if values.ndim != 1 or not all(isinstance(item, bytes) for item in values):
+        raise ValueError(f"{name} has the shape {values.shape} of {values.dtype}, wanted a list of words")
+    return tuple(item.decode() for item in values)
 
 
 @contextmanager
@@ -125,7 +192,7 @@ def write_channels(group: Any, channels: Sequence[Sequence[int]]) -> None:
 
 def read_channels(group: Any) -> tuple[tuple[int, ...], ...]:
     """What write_channels wrote; () in files without."""
-    texts = group["channels"][()] if "channels" in group else ()
+    texts = words(group, "channels") if "channels" in group else ()
     return tuple(tuple(int(ell) for ell in text.split()) for text in texts)
 
 
@@ -139,7 +206,7 @@ def name_of(path: str | Path) -> str | None:
     import h5py  # takes a while: a CHGCAR need not wait for it
 
     try:
-        with h5py.File(path, "r") as file:
+        with h5py.File(path, "r") as file, sense(path, "make or copy it again"):
             return str(file.attrs.get("format", ""))
     except OSError as error:
         raise FormatError("is a damaged HDF5 file, or is being written; make or copy it again", path) from error

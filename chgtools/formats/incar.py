@@ -16,6 +16,7 @@ Source: the VASP wiki's page INCAR, and the files of real runs.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -26,9 +27,9 @@ from chgtools.errors import FormatError
 from chgtools.formats.incar_tags import is_known, nearest
 from chgtools.formats.streams import read_bytes
 
-_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eEdD][+-]?\d+)?", re.ASCII)
-_INTEGER = re.compile(r"[+-]?\d+", re.ASCII)
-_REPEATED = re.compile(r"(\d+)\*(.+)", re.ASCII)
+_NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eEdD][+-]?\d+)?", re.ASCII)
+_INTEGER = re.compile(r"[+-]?\d{1,18}", re.ASCII)
+_REPEATED = re.compile(r"(\d{1,18})\*(.+)", re.ASCII)
 _GROUP = re.compile(r"\s*[A-Za-z_]\w*\s*=?\s*", re.ASCII)
 _TAG = re.compile(r"[A-Za-z_][\w/]*", re.ASCII)
 _MAX_REPEAT = 10_000_000
@@ -95,9 +96,10 @@ class Incar(Mapping[str, str]):
         text = self.text(tag)
         if text is None:
             return None
-        if not _NUMBER.fullmatch(text.split()[0]):
+        value = _float(text.split()[0])
+        if value is None:
             raise self._error(tag, text, "a number")
-        return _float(text.split()[0])
+        return value
 
     def integer(self, tag: str) -> int | None:
         """The value as an int; words behind it are a comment. Raises FormatError when it is no whole number."""
@@ -130,21 +132,25 @@ class Incar(Mapping[str, str]):
         for word in text.split():
             repeated = _REPEATED.fullmatch(word)
             times, item = (int(repeated[1]), repeated[2]) if repeated else (1, word)
-            if not _NUMBER.fullmatch(item) or times > _MAX_REPEAT:
+            value = _float(item)
+            if value is None or times > _MAX_REPEAT:
                 if repeated or not values:
                     raise self._error(tag, word, "numbers such as 1.0 or 3*1.0")
                 break
-            values += [_float(item)] * times
+            values += [value] * times
         return values
 
     def _error(self, tag: str, found: str, wanted: str) -> FormatError:
         tag = tag.upper()
         name = tag if tag in self.tags else _OLD_NAMES[tag]
+        found = found if len(found) <= 60 else found[:57] + "..."
         return FormatError(f"found {name} = {found!r}; wanted {wanted}", self.path, self.lines.get(name))
 
 
-def _float(word: str) -> float:
-    return float(word.lower().replace("d", "e"))
+def _float(word: str) -> float | None:
+    """The number, None for a word that is none, or one beyond all bounds."""
+    value = float(word.lower().replace("d", "e")) if _NUMBER.fullmatch(word) else math.inf
+    return value if math.isfinite(value) else None
 
 
 def read_incar(path: str | Path) -> Incar:

@@ -32,9 +32,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 # Fortran reals; a sign may touch the number before it
-_REAL = re.compile(rb"[+-]?(?:\d+\.?\d*|\.\d+)(?:[EeDd][+-]?\d+)?")
+_REAL = re.compile(rb"[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[EeDd][+-]?\d+)?")
 # VASP prints 20(3X,A2) and 20I6: CONTCAR of VASP in pymatgen's reader of POSCARs, pymatgen pull request 502
 GROUPS_PER_LINE = 20
+BEYOND = 1e12  # Å or Å³; what is as large is damaged
 _NAME = re.compile(r"([A-Z][a-z]?)(.*)", re.DOTALL)
 _ELEMENT = re.compile(r"([A-Z][a-z]?)(?:[_./\d].*)?")
 
@@ -76,7 +77,7 @@ def _reals(reader: LineReader, line: bytes, count: int, what: str) -> list[float
     rest = head[position : position + 1]
     if len(values) < count or (rest and not rest.isspace() and rest not in b",+-"):
         raise reader.fail(f"found {_shown(line)} where {what} is wanted")
-    if not np.all(np.isfinite(values)):
+    if not all(abs(value) < BEYOND for value in values):
         raise reader.fail(f"found a number beyond all bounds in {_shown(line)} where {what} is wanted")
     return values
 
@@ -98,7 +99,8 @@ def _is_name(token: bytes) -> bool:
 
 
 def _is_count(token: bytes) -> bool:
-    return token.isdigit()
+    # VASP's own lines are 120 digits at most; int() refuses thousands with an error of its own
+    return token.isdigit() and len(token) <= 400
 
 
 def _words(line: bytes) -> list[bytes]:
@@ -170,6 +172,8 @@ def parse(reader: LineReader) -> Structure:
     else:
         factor = np.full(3, scale[0] if scale[0] > 0 else (-scale[0] / determinant) ** (1 / 3))
     lattice = rows * factor
+    if abs(float(np.linalg.det(lattice))) < 1e-12:
+        raise reader.fail(f"the scale factor {scale[0]:g} leaves the cell no volume", 2)
 
     species, labels, counts = _species(reader)
 

@@ -35,7 +35,7 @@ import numpy as np
 from chgtools.atoms.density import AtomicDensity
 from chgtools.atoms.labels import element_of, known_facts
 from chgtools.elements import SYMBOLS
-from chgtools.errors import AssumptionWarning, FormatError, MissingDensityError, SettingsError
+from chgtools.errors import AssumptionWarning, FormatError, MissingDensityError, SettingsError, naming
 from chgtools.formats.streams import SUFFIXES, read_bytes, stem
 
 if TYPE_CHECKING:
@@ -61,7 +61,8 @@ def read_potcar(path: str | Path) -> list[AtomicDensity]:
     1 %; warns (AssumptionWarning) from 0.01 % on.
     """
     text = read_bytes(path)
-    return [_DataSet(text, start, end, path).density() for start, end in _data_sets(text, path)]
+    with naming(path):
+        return [_DataSet(text, start, end, path).density() for start, end in _data_sets(text, path)]
 
 
 def find_potcar(root: str | Path, label: str) -> Path:
@@ -156,7 +157,7 @@ def numbers(text: bytes) -> NDArray[np.float64]:
     try:
         return np.array(text.split(), dtype="S").astype(float)
     except ValueError:
-        apart = _TOUCHING.sub(rb" \1", _BARE_EXPONENT.sub(rb"E\1", text.replace(b"D", b"E")))
+        apart = _TOUCHING.sub(rb" \1", _BARE_EXPONENT.sub(rb"E\1", text.upper().replace(b"D", b"E")))
         return np.array(apart.split(), dtype="S").astype(float)
 
 

@@ -63,7 +63,7 @@ def read(path: str | Path, kind: str | None = None) -> VolumetricData:
     """The first such object in a JSON file, plain or compressed. Raises FormatError for a file that holds none."""
     try:
         found = _object_in(json.loads(read_bytes(path)))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise FormatError(f"is no JSON, or cut short ({error}); copy it again", path) from error
     if found is None:
         raise FormatError("is JSON without a Chgcar, Locpot or Elfcar of pymatgen in it", path)
@@ -77,7 +77,7 @@ def read(path: str | Path, kind: str | None = None) -> VolumetricData:
         )
     except ChgtoolsError as error:
         raise FormatError(str(error), path) from error
-    except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError, OverflowError) as error:
         raise FormatError(f"is no {found['@class']} as pymatgen writes it ({error!r}); make it again", path) from error
     made.source = str(path)
     put_moments(made)
@@ -90,7 +90,7 @@ def _object_in(content: Any) -> dict[str, Any] | None:
         return next((found for item in content if (found := _object_in(item)) is not None), None)
     if not isinstance(content, dict):
         return None
-    if content.get("@class") in _KIND_OF_CLASS:
+    if str(content.get("@class")) in _KIND_OF_CLASS:
         return content
     return _object_in([content.get("data"), content.get("chgcar")])
 
@@ -154,6 +154,8 @@ def _augmentation(parts: Sequence[Any], n_atoms: int) -> tuple[list[Augmentation
         numbers = [np.asarray(part.get(ion, ())) for ion in range(1, n_atoms + 1)]
         real = [np.array(each.real, dtype=float) for each in numbers]
         imaginary = [np.array(each.imag, dtype=float) for each in numbers]
+        if not all(np.isfinite(record).all() for record in [*real, *imaginary, np.array(rest)]):
+            raise ChgtoolsError("occupancies that are no finite numbers; make it again")
         augmentation.append(Augmentation(real, imaginary if any(map(np.iscomplexobj, numbers)) else None))
         if len(rest) == n_atoms:
             moments.append(np.array(rest))

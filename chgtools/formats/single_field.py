@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
 COLUMNS = 6
 LEAD, WIDTH, DIGITS = 1, 18, 11  # 1X,E18.11: blanks between all numbers, and the 11 digits of a CHGCAR
+BEYOND = 1e12  # no length or count is as large; what is, is damaged
 SMALLEST = 1e-98  # Fortran drops the E of a three-digit exponent, which other programs then cannot read
 _COMMENT = re.compile(r"chgtools: (\w+), block ([\w ]+), ([\w/^ ]+)")
 
@@ -111,6 +112,8 @@ def read_numbers(reader: LineReader, count: int, scale: float, what: str, grid_l
         used, done, lines, status = parse_free(text, stop, values, done, scale, POWERS, True)
         reader.consume(used, lines)
         if status == DONE:
+            if not np.isfinite(values).all():
+                raise reader.fail(f"{what} holds numbers beyond all bounds; copy the file again", grid_line)
             return values
         if status == BAD:
             line = (reader.peek() or b"").decode("ascii", "replace").strip()
@@ -157,13 +160,13 @@ def read_line(reader: LineReader, wanted: str) -> str:
 def numbers_of(reader: LineReader, line: str, count: int, wanted: str, first: int = 0) -> list[float]:
     """``count`` words of the line just read, from word ``first`` on, as numbers.
 
-    Raises FormatError unless they are there and finite.
+    Raises FormatError unless they are there and not beyond all bounds.
     """
     try:
         values = [float(word.replace("D", "E").replace("d", "e")) for word in line.split()[first : first + count]]
     except ValueError:
         values = []
-    if len(values) < count or not np.isfinite(values).all():
+    if len(values) < count or not all(abs(value) < BEYOND for value in values):
         raise reader.fail(f"found {line[:60]!r} where {wanted} is wanted")
     return values
 

@@ -23,7 +23,7 @@ from chgtools.formats.streams import read_bytes, reading, stem
 
 HEAD = 1 << 16  # bytes that are looked at
 _FRAME = re.compile(r"(.+):(\d+)")
-_REAL = rb"[ \t]*[+-]?(?:\d+\.?\d*|\.\d+)(?:[EeDd][+-]?\d+)?"
+_REAL = rb"[ \t]*[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[EeDd][+-]?\d+)?"
 # What no other format has: a scale and three lattice vectors behind a title
 _NEXT = rb"(?:[ \t,]|(?=[+-]))" + _REAL  # a sign may touch the number before it
 _POSCAR = re.compile(rb"[^\n]*\n%s[^\n]*\n(?:%s%s%s[^\n]*\n){3}" % (_REAL, _REAL, _NEXT, _NEXT))
@@ -148,7 +148,7 @@ def _of_cif(path: Path) -> list[Any]:
 def _of_json(path: Path) -> list[Any]:
     try:
         content = json.loads(read_bytes(path))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise FormatError(f"is no JSON ({error}); copy it again", path) from error
     with _worded(path, "pymatgen", "one of its objects"):
         found = list(_of_dict(content))

@@ -26,7 +26,7 @@ import numpy as np
 from chgtools.atoms.density import AtomicDensity, radial_transform
 from chgtools.atoms.labels import element_of
 from chgtools.elements import SYMBOLS
-from chgtools.errors import FormatError
+from chgtools.errors import FormatError, naming
 from chgtools.formats.streams import read_bytes
 from chgtools.units import BOHR_ANGSTROM
 
@@ -74,22 +74,23 @@ def read_table(path: str | Path) -> AtomicDensity:
         raise FormatError(f"holds {charge:.6g} electrons, zval is {zval:g}; they must agree to 1 %", path)
     form = form * (zval / charge)
     form[0] = zval
-    return AtomicDensity(
-        label=label,
-        element=element,
-        zval=zval,
-        q=q,
-        form=form,
-        source=f"table {Path(path).name}",
-        xc=facts.get("xc", ""),
-        provenance={"electrons_in_file": charge},
-    )
+    with naming(path):
+        return AtomicDensity(
+            label=label,
+            element=element,
+            zval=zval,
+            q=q,
+            form=form,
+            source=f"table {Path(path).name}",
+            xc=facts.get("xc", ""),
+            provenance={"electrons_in_file": charge},
+        )
 
 
 def _parsed(path: str | Path) -> tuple[dict[str, str], NDArray[np.float64]]:
     """The settings and the (n, 2) numbers of a file."""
     lines = read_bytes(path).decode("utf-8", "replace").splitlines()
-    if not lines or lines[0].strip() != FIRST_LINE:
+    if not lines or lines[0].split() != FIRST_LINE.split():
         raise FormatError(f"is no table of an atomic density; wanted {FIRST_LINE!r} as the first line", path, 1)
     facts: dict[str, str] = {}
     rows: list[tuple[float, float]] = []
@@ -104,7 +105,7 @@ def _parsed(path: str | Path) -> tuple[dict[str, str], NDArray[np.float64]]:
         elif text:
             words = text.split()
             try:
-                first, second = (float(word) for word in words)
+                first, second = (float(word.upper().replace("D", "E")) for word in words)
             except ValueError:
                 raise FormatError(f"found {text[:40]!r}; wanted two numbers", path, number) from None
             if not (np.isfinite(first) and np.isfinite(second)):

@@ -22,7 +22,7 @@ import numpy as np
 from chgtools.atoms.density import AtomicDensity, radial_transform
 from chgtools.atoms.labels import all_labels, element_of
 from chgtools.elements import SYMBOLS
-from chgtools.errors import FormatError, MissingDensityError, SettingsError
+from chgtools.errors import FormatError, MissingDensityError, SettingsError, naming
 from chgtools.formats.potcar import line_of, numbers
 from chgtools.formats.streams import read_bytes, stem
 from chgtools.units import BOHR_ANGSTROM
@@ -65,16 +65,17 @@ def read_upf(path: str | Path, label: str | None = None) -> AtomicDensity:
     r, weights = _quadrature(r, rab, rho)
     form = radial_transform(r, weights * (zval / weights.sum()), Q_STEP, round(Q_MAX / Q_STEP) + 1)
     form[0] = zval
-    return AtomicDensity(
-        label=label or element,
-        element=element,
-        zval=zval,
-        q=Q_STEP / BOHR_ANGSTROM * np.arange(form.size, dtype=np.float64),
-        form=form,
-        source=f"UPF {Path(path).name}",
-        xc=functional,
-        provenance={"electrons_in_file": charge},
-    )
+    with naming(path):
+        return AtomicDensity(
+            label=label or element,
+            element=element,
+            zval=zval,
+            q=Q_STEP / BOHR_ANGSTROM * np.arange(form.size, dtype=np.float64),
+            form=form,
+            source=f"UPF {Path(path).name}",
+            xc=functional,
+            provenance={"electrons_in_file": charge},
+        )
 
 
 def read_upf_directory(folder: str | Path) -> dict[str, AtomicDensity]:
@@ -142,7 +143,7 @@ def _header(text: bytes, path: str | Path) -> tuple[str, float, str]:
             f"PP_HEADER: found the element {element!r}; wanted a chemical symbol", path, line_of(text, start)
         )
     try:
-        zval = float(facts.get("z_valence", "").replace("D", "E"))
+        zval = float(facts.get("z_valence", "").upper().replace("D", "E"))
     except ValueError:
         zval = 0.0
     if not zval > 0:
@@ -157,7 +158,7 @@ def _header_version_1(header: str) -> dict[str, str]:
         words = line.split()
         if line.rstrip().endswith("Element"):
             facts["element"] = words[0]
-        elif "Z valence" in line:
+        elif "Z valence" in " ".join(words):
             facts["z_valence"] = words[0]
         elif "Exchange-Correlation" in line:
             facts["functional"] = line.partition("Exchange-Correlation")[0]

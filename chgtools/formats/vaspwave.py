@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
 CHARGE, GRID = "charge/charge", "charge/grid"
 _GROUPS = ("charge", "wave", "locpot", "results", "input")  # what stands at the root of VASP's files
+_MEND = "copy it again or rerun the calculation"
 _POSITIONS = ("structure/positions", "locpot/position")
 
 
@@ -41,7 +42,7 @@ def holds_one(path: str | Path) -> bool:
     """Whether a file is HDF5 of VASP, with a density or without."""
     if not hdf5.is_hdf5(path):
         return False
-    with hdf5.foreign(path) as file:
+    with hdf5.foreign(path) as file, hdf5.sense(path, _MEND):
         return "format" not in file.attrs and any(name in file for name in _GROUPS)
 
 
@@ -51,7 +52,7 @@ def read(path: str | Path) -> VolumetricData:
     Raises FormatError for a file without a density or without its atoms, and where its pieces contradict each other.
     Warns AssumptionWarning of what a CHGCAR of the run would hold and this file does not.
     """
-    with hdf5.foreign(path) as file:
+    with hdf5.foreign(path) as file, hdf5.sense(path, _MEND):
         if "format" in file.attrs:
             raise FormatError(f"is a {file.attrs['format']}, no volumetric file", path)
         if CHARGE not in file or GRID not in file:
@@ -75,15 +76,15 @@ def _structure(file: Any, path: str | Path) -> Structure:
     if group is None:
         raise FormatError(f"holds a density and no atoms; wanted {' or '.join(_POSITIONS)}", path)
     try:
-        if not int(group["direct_coordinates"][()]):
+        if not int(hdf5.numbers(group, "direct_coordinates", ndim=0)):
             raise FormatError("says that its positions are Cartesian, and sources differ on what that means", path)
-        scale = float(group["scale"][()])
-        names = [re.split(r"[_/.]", _text(name))[0] for name in group["ion_types"][()]]
-        counts = tuple(int(count) for count in group["number_ion_types"][()])
-        lattice, positions = np.array(group["lattice_vectors"][()]), np.array(group["position_ions"][()])
+        scale = float(hdf5.numbers(group, "scale", ndim=0))
+        names = [re.split(r"[_/.]", _text(name))[0] for name in hdf5.array(group, "ion_types")]
+        counts = tuple(int(count) for count in hdf5.numbers(group, "number_ion_types", ndim=1))
+        lattice, positions = hdf5.numbers(group, "lattice_vectors"), hdf5.numbers(group, "position_ions", ndim=2)
     except KeyError as error:
         raise FormatError(f"holds atoms without all that describes them ({error}); make it again", path) from error
-    if scale <= 0:
+    if not 0 < scale < np.inf:
         raise FormatError(f"has the scale {scale:g}; wanted a positive one", path)
     return Structure(scale * lattice, tuple(names), counts, positions, source=str(path))
 
@@ -93,8 +94,8 @@ def _text(name: Any) -> str:
 
 
 def _blocks(file: Any, path: str | Path, volume: float) -> list[NDArray[Any]]:
-    charge, grid = file[CHARGE], tuple(int(n) for n in file[GRID][()])
-    if charge.ndim != 4 or charge.shape[0] not in (1, 2, 4) or charge.shape[:0:-1] != grid:
+    charge, grid = hdf5.reals(file, CHARGE), tuple(int(n) for n in hdf5.numbers(file, GRID, ndim=1))
+    if charge.ndim != 4 or charge.shape[0] not in (1, 2, 4) or charge.shape[:0:-1] != grid or not charge.size:
         raise FormatError(
             f"{CHARGE} has the shape {charge.shape}, {GRID} is {grid}; wanted 1, 2 or 4 blocks of NGZF x NGYF x NGXF",
             path,
@@ -113,8 +114,10 @@ def _augmentation(file: Any, path: str | Path, n_blocks: int, n_atoms: int) -> l
         lengths, values = (f"charge/aug_occupancies_ions_s{block:02d}", f"charge/aug_occupancies_s{block:02d}")
         if lengths not in file or values not in file:
             return []
-        counts, rows = file[lengths][()].astype(int), np.asarray(file[values][()], dtype=float)
+        counts, rows = hdf5.numbers(file, lengths, ndim=1).astype(int), hdf5.reals(file, values).astype(float)
         if rows.ndim != 2 or len(counts) != n_atoms or len(rows) != n_atoms or counts.max() > rows.shape[1]:
             raise FormatError(f"{values} has the shape {rows.shape}, wanted records of {n_atoms} ions", path)
+        if counts.min() < 0 or not all(np.isfinite(row[:count]).all() for row, count in zip(rows, counts, strict=True)):
+            raise FormatError(f"{values} holds records that are no finite numbers; rerun the calculation", path)
         found.append(Augmentation([row[:count].copy() for row, count in zip(rows, counts, strict=True)]))
     return found

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 KIND = hdf5.Kind("chgtools atomic densities", 2, "library of atomic densities", "chgtools densities build")
 BUILTIN_FILE = "atomic_densities.h5"
 _NO_XC = "unknown"
+_MEND = "build the library again"
 _UNITS = {"unit_q": "1/angstrom", "unit_form": "electrons", "unit_energy": "eV"}
 
 
@@ -68,12 +69,12 @@ class DensityLibrary(Mapping[str, AtomicDensity]):
         """
         library = cls(source=str(path))
         library._path = Path(path)
-        with hdf5.reading(path, KIND) as file:
-            functionals = [name for name in file if hasattr(file[name], "keys")]
-            if xc is not None and xc not in functionals:
-                raise SettingsError(f"{path} has no densities for {xc}; it has {', '.join(functionals) or 'none'}")
-            for name in functionals if xc is None else [xc]:
-                library._index(name, file[name])
+        with hdf5.reading(path, KIND) as file, hdf5.sense(path, _MEND):
+            labels = {name: list(file[name]) for name in file if hasattr(file[name], "keys")}
+        if xc is not None and xc not in labels:
+            raise SettingsError(f"{path} has no densities for {xc}; it has {', '.join(labels) or 'none'}")
+        for name in labels if xc is None else [xc]:
+            library._index(name, labels[name])
         return library
 
     def _index(self, functional: str, labels: Iterable[str]) -> None:
@@ -245,12 +246,12 @@ def _write_facts(group: h5py.Group, density: AtomicDensity) -> None:
 def _read(file: h5py.File, name: str, path: Path) -> AtomicDensity:
     """One entry of an open file."""
     _, xc, label = name.split("/")
-    try:
+    with hdf5.sense(path, _MEND, f"the entry {name}"):
         group = file[name]
         facts: dict[str, Any] = {
             key: value.item() if isinstance(value, np.generic) else value for key, value in group.attrs.items()
         }
-        form = group["form"][()]
+        form = hdf5.numbers(group, "form", ndim=1)
         return AtomicDensity(
             label=label,
             element=facts["element"],
@@ -260,11 +261,9 @@ def _read(file: h5py.File, name: str, path: Path) -> AtomicDensity:
             source=facts["source"],
             xc="" if xc == _NO_XC else xc,
             channels=None if "channels" not in facts else tuple(facts["channels"]),
-            occupancies=group["occupancies"][()] if "occupancies" in group else None,
-            mean_occupancies=group["mean_occupancies"][()] if "mean_occupancies" in group else None,
+            occupancies=hdf5.numbers(group, "occupancies") if "occupancies" in group else None,
+            mean_occupancies=hdf5.numbers(group, "mean_occupancies") if "mean_occupancies" in group else None,
             enmax=facts.get("enmax"),
             eaug=facts.get("eaug"),
             provenance={k.removeprefix("provenance_"): v for k, v in facts.items() if k.startswith("provenance_")},
         )
-    except (KeyError, OSError, ValueError, TypeError) as error:
-        raise FormatError(f"the entry {name} is damaged ({error}); build the library again", path) from error

@@ -20,6 +20,8 @@ from chgtools.volumetric import Augmentation
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+FINEST_ANGSTROM = 1e-3  # step of a grid; VASP's finest are ten times wider
+LARGEST_BOX = 500  # Miller indices to each number: two, times how skew a cell may be
 _ARRAYS = ("lattice", "species", "fractional", "shape", "dcd")
 
 
@@ -109,9 +111,12 @@ def _imaginary(entry: Entry) -> list[list[NDArray[np.float64]]]:
 def _read_records(group: Any) -> list[Augmentation]:
     if "records" not in group:
         return []
-    ends = np.cumsum(group["records_length"][()])[:-1]
+    lengths = hdf5.numbers(group, "records_length", ndim=1)
+    ends = np.cumsum(lengths)[:-1]
+    if hdf5.numbers(group, "records", ndim=2).shape[1] != lengths.sum() or lengths.min() < 0:
+        raise ValueError("its records do not have the length that records_length says")
     real, imaginary = (
-        [np.split(row.astype(float), ends) for row in group[name][()]] if name in group else None
+        [np.split(row.astype(float), ends) for row in hdf5.numbers(group, name, ndim=2)] if name in group else None
         for name in ("records", "records_imaginary")
     )
     assert real is not None
@@ -125,6 +130,11 @@ def _pairs(values: NDArray[np.complex128]) -> NDArray[np.float32]:
 def read_entry(group: Any, path: str | Path) -> Entry:
     """The entry of a group. Raises FormatError when something is missing or does not fit together."""
     name = group.name.strip("/")
+    with hdf5.sense(path, "build it again", f"entry {name}"):
+        return _entry(group, name, path)
+
+
+def _entry(group: Any, name: str, path: str | Path) -> Entry:
     for wanted in _ARRAYS:
         if wanted not in group:
             raise FormatError(f"entry {name} has no {wanted!r}; it is damaged, build it again", path)
@@ -132,21 +142,27 @@ def read_entry(group: Any, path: str | Path) -> Entry:
         raise FormatError(f"entry {name} has no attribute g_max (1/bohr); it is damaged, build it again", path)
     attributes = dict(group.attrs)
     structure = _structure(group, path)
-    g_max = g_max_per_angstrom(attributes.pop("g_max"))
+    g_max, shape = g_max_per_angstrom(attributes.pop("g_max")), _shape(group, structure.lattice)
+    _require_bounded(structure.lattice, g_max, hdf5.numbers(group, "dcd").size)
     miller = half_sphere(structure.lattice, g_max)
     magnetisation, magnetisation_0 = None, np.zeros(0)
     if "magnetisation" in group:
-        magnetisation = np.atleast_2d(_complex(group["magnetisation"], len(miller), name, path))
+        magnetisation = np.atleast_2d(_complex(group, "magnetisation", len(miller), name, path))
         mean = attributes.pop("magnetisation_0", attributes.get("moment", np.zeros(len(magnetisation))))
         magnetisation_0 = np.atleast_1d(np.asarray(mean, dtype=float))
+        if magnetisation_0.shape != (len(magnetisation),) or not np.isfinite(magnetisation_0).all():
+            raise ValueError(f"its magnetisation_0 is {mean}, wanted {len(magnetisation)} numbers")
+    dcd_0 = float(attributes.pop("dcd_0", 0.0))
+    if not np.isfinite(dcd_0):
+        raise ValueError(f"its dcd_0 is {dcd_0}")
     return Entry(
         name=name,
         structure=structure,
-        shape=tuple(int(n) for n in group["shape"][()]),  # type: ignore[arg-type]
+        shape=shape,
         g_max=g_max,
         miller=miller,
-        dcd=_complex(group["dcd"], len(miller), name, path),
-        dcd_0=float(attributes.pop("dcd_0", 0.0)),
+        dcd=_complex(group, "dcd", len(miller), name, path),
+        dcd_0=dcd_0,
         magnetisation=magnetisation,
         magnetisation_0=magnetisation_0,
         records=_read_records(group),
@@ -155,32 +171,48 @@ def read_entry(group: Any, path: str | Path) -> Entry:
     )
 
 
-def _complex(dataset: Any, count: int, name: str, path: str | Path) -> NDArray[np.complex128]:
-    pairs = dataset[()].astype(float)
+def _shape(group: Any, lattice: NDArray[np.float64]) -> tuple[int, int, int]:
+    """(nx, ny, nz). Raises ValueError for a grid that no program makes, which would fill the memory."""
+    nx, ny, nz = (int(n) for n in hdf5.numbers(group, "shape", ndim=1))
+    steps = np.linalg.norm(lattice, axis=1) / np.maximum((nx, ny, nz), 1)
+    if min(nx, ny, nz) < 1 or steps.min() < FINEST_ANGSTROM:
+        raise ValueError(f"a grid of {nx} x {ny} x {nz} points over this cell")
+    return nx, ny, nz
+
+
+def _require_bounded(lattice: NDArray[np.float64], g_max: float, found: int) -> None:
+    """Raises ValueError for waves that are beyond what a file with ``found`` numbers can hold, before they are made."""
+    box = 2.0 * g_max * np.linalg.norm(lattice, axis=1) / (2 * np.pi) + 1
+    if not (g_max >= 0 and np.prod(box) <= LARGEST_BOX * (found + 100)):
+        raise ValueError(f"its lattice and g_max need far more coefficients than the {found // 2} that it has")
+
+
+def _complex(group: Any, key: str, count: int, name: str, path: str | Path) -> NDArray[np.complex128]:
+    pairs = hdf5.numbers(group, key).astype(float)
+    if pairs.ndim < 2:
+        raise ValueError(f"{key} has the shape {pairs.shape}")
     if pairs.shape[-2:] != (count, 2):
         raise FormatError(
             f"entry {name}: its lattice and g_max need {count} coefficients, found {pairs.shape[-2]}; build it again",
             path,
         )
-    if not np.isfinite(pairs).all():
-        raise FormatError(f"entry {name}: holds numbers that are not finite; build it again", path)
     return np.asarray(pairs[..., 0] + 1j * pairs[..., 1])
 
 
 def elements_of(group: Any) -> list[str]:
-    return [name.decode() for name in group["species"][()]]
+    return list(hdf5.words(group, "species"))
 
 
 def _structure(group: Any, path: str | Path) -> Structure:
     elements = elements_of(group)
-    frac, counts = group["fractional"][()], group.attrs.get("counts")
+    frac, counts = hdf5.numbers(group, "fractional", ndim=2), group.attrs.get("counts")
     if len(frac) != len(elements):
         raise FormatError(f"entry {group.name.strip('/')}: {len(elements)} species, {len(frac)} positions", path)
     if counts is None:
         counts = [len(list(run)) for _, run in groupby(elements)]
     first = np.cumsum([0, *counts[:-1]])
     return Structure(
-        group["lattice"][()],
+        hdf5.numbers(group, "lattice"),
         tuple(elements[i] for i in first),
         tuple(int(n) for n in counts),
         frac,

@@ -33,12 +33,14 @@ from chgtools.formats import hdf5
 from chgtools.stores.entry import Entry, elements_of, fill_group, read_entry
 
 _UNFINISHED = "_unfinished"
+_MEND = "build it again"
 
 
 def names_in(file: Any) -> list[str]:
     """Names of the entries of an open store."""
-    groups = ((name, item) for name, item in file.items() if name != _UNFINISHED and hasattr(item, "keys"))
-    return [name for name, group in groups if "dcd" in group and "lattice" in group]
+    # a dangling link has no item
+    groups = ((name, file.get(name)) for name in file if name != _UNFINISHED)
+    return [name for name, group in groups if hasattr(group, "keys") and "dcd" in group and "lattice" in group]
 
 
 def _is_nameless_store(file: Any) -> bool:
@@ -69,7 +71,7 @@ class Store(Mapping[str, Entry]):
 
     @classmethod
     def open(cls, path: str | Path) -> Store:
-        with opened(path) as file:
+        with opened(path) as file, hdf5.sense(path, _MEND):
             # split_by is written last: without it a split was never made, or stopped on the way
             rule = {key: file.attrs[key] for key in file.attrs if key.startswith("split_") and "split_by" in file.attrs}
             return cls(Path(path), names_in(file), rule)
@@ -77,7 +79,9 @@ class Store(Mapping[str, Entry]):
     def __getitem__(self, name: str) -> Entry:
         self._require(name)
         with opened(self.path) as file:
-            return read_entry(file[name], self.path)
+            with hdf5.sense(self.path, _MEND, f"entry {name}"):
+                group = file[name]
+            return read_entry(group, self.path)
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._names)
@@ -92,8 +96,9 @@ class Store(Mapping[str, Entry]):
         """(name, attributes with ``elements``, one per atom) of each entry, without its coefficients."""
         with opened(self.path) as file:
             for name in self:
-                group = file[name]
-                yield name, dict(group.attrs) | {"elements": elements_of(group)}
+                with hdf5.sense(self.path, _MEND, f"entry {name}"):
+                    known = dict(file[name].attrs) | {"elements": elements_of(file[name])}
+                yield name, known
 
     def in_split(self, split: str) -> list[str]:
         """Names of the entries of a split, such as "train". Raises ChgtoolsError when no split has been made."""
