@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 POSITION_TOLERANCE_ANGSTROM = 1e-3
 LATTICE_TOLERANCE_ANGSTROM = 1e-4
+SMALLEST_VOLUME = 1e-12  # Å³
 BEYOND_ANGSTROM = 1e12  # a cell as large is damage, and its volume soon no number
 
 
@@ -67,8 +68,10 @@ class Structure:
             )
         if not ((np.abs(self.lattice) < BEYOND_ANGSTROM).all() and np.isfinite(self.frac).all()):
             raise ChgtoolsError("the lattice or the positions hold numbers that are not finite or beyond all bounds")
-        if not volume(self.lattice) > 1e-12:
-            raise ChgtoolsError("the three lattice vectors lie in one plane, so that the cell has no volume")
+        if not volume(self.lattice) > SMALLEST_VOLUME:
+            raise ChgtoolsError(
+                f"the cell has no volume ({volume(self.lattice):.2g} Å³); wanted three lattice vectors that span one"
+            )
         if min(self.counts, default=0) < 0:
             raise ChgtoolsError(f"found the atom counts {self.counts}; wanted positive numbers")
         if sum(self.counts) != len(self.frac):

@@ -1,6 +1,7 @@
 """The encoder and the model around it: couplings, neighbours, symmetries, weights' files."""
 
 import json
+import math
 
 import numpy as np
 import pytest
@@ -160,6 +161,15 @@ def damaged(path, change):
         ),
         (lambda f, t: t["0.reading"].__setitem__(0, np.nan), "not finite"),
         (lambda f, t: f["elements"].pop(), "different numbers"),
+        (lambda f, t: f.update(basis=[]), r"contradicts itself \(basis is \[\], wanted an object\)"),
+        (lambda f, t: f["encoder"].update(cutoff="6"), r"contradicts itself \(encoder.cutoff is '6', wanted float"),
+        (lambda f, t: f["encoder"].update(channels=6.0), "encoder.channels is 6.0, wanted int"),
+        (lambda f, t: f["trust"].update(slope=math.inf), "trust.slope is inf, wanted float"),
+        (lambda f, t: f["basis"].update(n_max=True), "basis.n_max is True, wanted int"),
+        (lambda f, t: f.update(zvals=[math.nan] * len(f["zvals"])), "lists of finite numbers"),
+        (lambda f, t: f.update(members=0), "it has 0 members"),
+        (lambda f, t: f.update(elements=[1, *f["elements"][1:]]), "its name, target and elements are no words"),
+        (lambda f, t: f.update(occupancies={"Na": {}}), r"contradicts itself \('error_percent'\)"),
     ],
 )
 def test_files_that_are_not_understood_are_refused(tmp_path, change, says):

@@ -362,7 +362,7 @@ def test_refuses_what_does_not_fit():
         saed_magnetisation(structure(), (8, 8, 8), (SI, OX), [1.0, np.nan, 2.0])
     with pytest.raises(ChgtoolsError, match="no volume"):
         superpose(structure(np.ones((3, 3))), (8, 8, 8), (SI, OX))
-    with pytest.raises(ChgtoolsError, match="no number"):
+    with pytest.raises(ChgtoolsError, match="not finite"):
         superpose(structure(frac=[[0, 0, np.nan], [0, 0, 0], [0, 0, 0]]), (8, 8, 8), (SI, OX))
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, fields
+from dataclasses import asdict
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,6 +21,7 @@ import numpy as np
 from chgtools.errors import ChgtoolsError, FormatError
 from chgtools.files import package_version, replacing
 from chgtools.fourier.basis import RadialBasis
+from chgtools.models.card import DAMAGE, require_kinds, sense, settings_of
 from chgtools.models.encoder_settings import NO_PRIOR, PRIORS, EncoderSettings
 from chgtools.models.label_reading import LabelReading
 from chgtools.models.model import DensityModel, Trust
@@ -81,7 +82,7 @@ def read_facts(name: str | Path) -> dict[str, Any]:
     try:
         facts = json.loads(metadata[_KEY])
         version = int(facts["format_version"])
-    except (ValueError, KeyError, TypeError) as error:
+    except DAMAGE as error:
         raise FormatError(f"has a card that cannot be read ({error})", path) from error
     if version > FORMAT_VERSION:
         raise FormatError(f"has format version {version}, this chgtools reads up to {FORMAT_VERSION}: upgrade it", path)
@@ -89,20 +90,27 @@ def read_facts(name: str | Path) -> dict[str, Any]:
         raise FormatError(f"has the unknown keys {', '.join(unknown)}: was it made by a newer chgtools?", path)
     if missing := sorted(_KNOWN - set(facts) - _OPTIONAL):
         raise FormatError(f"lacks {', '.join(missing)} on its card; it is damaged", path)
+    with sense(path):
+        require_kinds(facts)
     return dict(facts)
 
 
 def load_model(name: str | Path) -> DensityModel:
     """The model in a file, in float64. Raises ChgtoolsError, FormatError for what is not understood."""
+    path, facts = find_weights(name), read_facts(name)
+    with sense(path):
+        return _model(facts, path)
+
+
+def _model(facts: Mapping[str, Any], path: Path) -> DensityModel:
     from safetensors import SafetensorError
     from safetensors.numpy import load_file
 
-    path, facts = find_weights(name), read_facts(name)
-    basis = _settings(RadialBasis, facts["basis"], "basis", path)
-    encoder = _settings(EncoderSettings, facts["encoder"], "encoder", path)
+    basis = settings_of(RadialBasis, facts["basis"], "basis", path)
+    encoder = settings_of(EncoderSettings, facts["encoder"], "encoder", path)
     if encoder.prior not in PRIORS:
         raise FormatError(f"needs the prior {encoder.prior!r}, which this chgtools does not know: upgrade it", path)
-    trust = _settings(Trust, facts["trust"], "trust", path)
+    trust = settings_of(Trust, facts["trust"], "trust", path)
     properties = facts["properties"]
     if len(properties) != len(facts["elements"]) or len(facts["zvals"]) != len(facts["elements"]):
         raise FormatError("has elements, ZVALs and properties of different numbers; it is damaged", path)
@@ -238,15 +246,6 @@ def _without_defaults(encoder: EncoderSettings) -> dict[str, Any]:
     if not encoder.unknown:
         del values["unknown"]
     return values
-
-
-def _settings(kind: Any, values: Mapping[str, Any], what: str, path: Path) -> Any:
-    known = {item.name for item in fields(kind)}
-    if unknown := sorted(set(values) - known):
-        raise FormatError(
-            f"has the unknown {what} settings {', '.join(unknown)}: was it made by a newer chgtools?", path
-        )
-    return kind(**values)
 
 
 def element_zvals(
