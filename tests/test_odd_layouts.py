@@ -11,7 +11,8 @@ from conftest import shared_path
 
 from chgtools.check import check_file
 from chgtools.errors import FormatError
-from chgtools.formats import chgcar
+from chgtools.formats import chgcar, poscar
+from chgtools.formats.incar import read_incar
 
 HEADER = "title\n   1.0\n 3 0 0\n 0 4 0\n 0 0 5\n   Si\n     1\nDirect\n  0.000000  0.000000  0.000000\n \n"
 VOLUME = 60.0
@@ -139,3 +140,44 @@ def test_files_of_the_kind(name, electrons, blocks):
     data = chgcar.read(shared_path("inputs", "chg-shifted", name))
     assert (len(data.blocks), data.shape) == (blocks, (6, 8, 10))
     assert data.electrons == pytest.approx(electrons, abs=1e-6)
+
+
+RECORD = "augmentation occupancies   1   3\n"
+
+
+@pytest.mark.parametrize(
+    ("line", "good"),
+    [
+        ("  0.1500000E+01 -0.2500000E+00  0.5000000E-01\n", True),
+        ("0.1500000E+01\t-0.2500000E+00   0.5000000E-01 \n", False),  # the first came too early: a sign may be lost
+        ("    0.1500000E+01     -0.2500000E+00  0.5000000E-01\n", True),
+        ("   0.15000000E+01  -0.250000000E+00   0.5000000E-01\n", True),
+        ("  0.1500000E+01  -0.250000E+00   0.5000000E-01 \n", False),  # a digit lost
+        ("  0.1500000E+01  -0.2500000E+00   0.5000000\n", False),  # an exponent lost
+        ("  0.1500000E+01  -0.2500000E+00\n   0.5000000E-01\n", False),  # broken in two
+    ],
+)
+def test_records_out_of_their_columns(line, good, tmp_path):
+    """VASP reads records as lists; what may have lost something is refused all the same."""
+    whole = "  0.1500000E+01 -0.2500000E+00  0.5000000E-01\n"
+    grid = rows([f" {x:.11E}" for x in numbers(36)], 5)
+    path = tmp_path / "CHGCAR"
+    header = HEADER.replace("     1\nDirect", "     2\nDirect").replace("\n \n", "\n  0.5 0.5 0.5\n \n")
+    path.write_text(header + "    6    3    2\n" + grid + RECORD + whole + RECORD.replace("1   3", "2   3") + line)
+    if good:
+        for record in chgcar.read(path).augmentation[0].real:
+            np.testing.assert_array_equal(record, [1.5, -0.25, 0.05])
+    else:
+        with pytest.raises(FormatError, match="where the augmentation record of ion 2 goes on"):
+            chgcar.read(path)
+
+
+@pytest.mark.parametrize("read", [chgcar.read, poscar.read, read_incar, check_file], ids=lambda read: read.__module__)
+def test_carriage_returns_alone(read, tmp_path):
+    """Files of programs before Mac OS X: one line to Fortran. A last line that lost its newline alone is another thing."""
+    path = tmp_path / "CHGCAR"
+    path.write_bytes(HEADER.replace("\n", "\r").encode())
+    with pytest.raises(FormatError, match="CHGCAR: its lines end in carriage returns alone"):
+        read(path)
+    path.write_bytes(b"ENCUT = 400\r")
+    assert read_incar(path).tags["ENCUT"] == "400"

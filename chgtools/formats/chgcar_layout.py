@@ -66,8 +66,8 @@ class Form:
 
     @property
     def _number(self) -> re.Pattern[bytes]:
-        """A number with all its digits and an exponent; before the point stands at least a zero or a sign."""
-        return re.compile(rb"(?:[+-]|[+-]?\d)\.\d{%d}(?:[EeDd][+-]\d\d|[+-]\d{3})" % self.decimals)
+        """A number with all its digits, or more, and an exponent; before the point stands at least a zero or a sign."""
+        return re.compile(rb"(?:[+-]|[+-]?\d)\.\d{%d,}(?:[EeDd][+-]\d\d|[+-]\d{3})" % self.decimals)
 
     def _is_field(self, field: bytes) -> bool:
         if self.width == 12:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import warnings
 from typing import TYPE_CHECKING, Any
@@ -38,6 +39,7 @@ from chgtools.formats.chgcar_layout import (
     record_numbers,
 )
 from chgtools.formats.grid_block import read_block
+from chgtools.formats.list_directed import real, words_of
 from chgtools.formats.streams import LineReader
 from chgtools.volumetric import DENSITY_KINDS, Augmentation, VolumetricData
 
@@ -56,6 +58,17 @@ def read_grid_line(reader: LineReader) -> tuple[Shape, bytes]:
     if line is None or isinstance(shape, str):
         raise reader.fail(str(shape), reader.line + (line is None))
     return shape, line
+
+
+def _out_of_columns(reader: LineReader, form: Form | None, wanted: int) -> list[float]:
+    """The numbers of the next line, where it is a full one that has left its columns and lost nothing; else []."""
+    line = reader.peek()
+    if line is None or form is None or not form.holds_whole_numbers(line):
+        return []
+    numbers = [real(word) for word in words_of(line, wanted)]
+    good = [number for number in numbers if number is not None and math.isfinite(number)]
+    full = len(numbers) == wanted or (len(numbers) < wanted and len(numbers) == form.columns)
+    return good if full and len(good) == len(numbers) else []
 
 
 def _note_padding(reader: LineReader, count: int) -> None:
@@ -196,7 +209,8 @@ class Parser:
         """Read exactly ``values.size`` numbers from whole lines.
 
         known : fields that programs print these numbers in, five to a line. Once a line of the file has shown such
-        fields all must keep to them, because a number that has lost a digit is still a number.
+        fields every number must have all their digits, because one that has lost a digit is still a number; where it
+        stands in its line is free, as VASP reads a list.
         """
         from chgtools.kernels.fields import POWERS
         from chgtools.kernels.parse import BAD, DONE, parse_fixed, parse_free
@@ -224,7 +238,14 @@ class Parser:
             reader.consume(used, lines)
             if status == DONE:
                 return
-            if status == BAD or not reader.fill():
+            numbers = _out_of_columns(reader, form, values.size - done) if status == BAD else []
+            if numbers:
+                values[done : done + len(numbers)] = numbers
+                done += len(numbers)
+                reader.readline()
+                if done == values.size:
+                    return
+            elif status == BAD or not reader.fill():
                 end = numbers_at_end(reader, form, done, values.size)
                 done, at = end or (done, reader.line + 1)
                 raise short_record(what, done, values.size, at, None if end else reader.peek()).error(reader)
@@ -248,7 +269,8 @@ class Parser:
                 reader.line + 1,
             )
         # a program that prints exponents prints VASP's fields; hand-written moments look like 0.6 or 5
-        if re.search(rb"[eEdD]", line) and not form_of(line, MOMENT_FORMS):
+        vasp = form_of(line, MOMENT_FORMS) or MOMENT_FORMS[0].holds_whole_numbers(line)
+        if re.search(rb"[eEdD]", line) and not vasp:
             raise reader.fail(
                 f"numbers go on behind the {self.n_points} of block {n_blocks}'s grid ({shown}), and they are "
                 f"not the moments of the {self.n_atoms} ions (5E20.12)",

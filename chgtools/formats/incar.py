@@ -25,7 +25,7 @@ from types import MappingProxyType
 
 from chgtools.errors import FormatError
 from chgtools.formats.incar_tags import is_known, nearest
-from chgtools.formats.streams import read_bytes
+from chgtools.formats.streams import OLD_LINE_ENDS, has_old_line_ends, read_bytes
 
 _NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eEdD][+-]?\d+)?", re.ASCII)
 _INTEGER = re.compile(r"[+-]?\d{1,18}", re.ASCII)
@@ -243,7 +243,9 @@ def _marks(text: str, path: str | Path, ignored: list[Ignored]) -> Iterator[tupl
     """(line, piece) of the text without comments and continuations; pieces ; { } alone, an end of line as ;"""
     quoted_since = 0
     continued = False
-    lines = text.splitlines()
+    if has_old_line_ends(text.encode()):
+        raise FormatError(OLD_LINE_ENDS, path)
+    lines = text.replace("\r\n", "\n").split("\n")
     last_quote = max((number for number, line in enumerate(lines, 1) if '"' in line), default=0)
     for number, line in enumerate(lines, 1):
         rest, continued = line.strip() if not quoted_since else line, False

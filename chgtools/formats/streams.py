@@ -38,6 +38,16 @@ _MAGIC = {
 }
 
 
+OLD_LINE_ENDS = (
+    "its lines end in carriage returns alone, which Fortran takes for no ends of lines; write newlines instead"
+)
+
+
+def has_old_line_ends(head: bytes) -> bool:
+    """Whether a text's first bytes have carriage returns and no newline, as programs before Mac OS X wrote it."""
+    return b"\r" in head.rstrip(b"\r") and b"\n" not in head
+
+
 def stem(path: str | Path) -> str:
     """File name without a compression suffix: CHGCAR of run/CHGCAR.gz."""
     name = Path(path).name
@@ -172,9 +182,13 @@ class LineReader:
             raise _reading_error(error, path, self.compression) from error
         self._source: Any = _Prefetch(self._file) if self.compression else self._file
         self.fill()
-        if b"\0" in self.buffer[: min(self.stop, 64)].tobytes():
+        head = self.buffer[: min(self.stop, 4096)].tobytes()
+        if b"\0" in head[:64]:
             self._source.close()
             raise FormatError("holds zero bytes and is no text; wanted a file as VASP prints it", path)
+        if has_old_line_ends(head):
+            self._source.close()
+            raise FormatError(OLD_LINE_ENDS, path)
 
     def __enter__(self) -> LineReader:
         return self
