@@ -125,6 +125,14 @@ def test_reads_ten_data_sets_well_below_a_second(tmp_path):
     assert time.process_time() - started < 0.5
 
 
+def test_a_title_without_an_end_is_not_printed_whole(write):
+    with pytest.raises(FormatError, match="found the title '7 x y x y ") as caught:
+        read_potcar(
+            write(re.sub("TITEL  = .*", "TITEL  = 7 " + 900 * "x y ", data_set("Si", 4)).replace("VRHFIN", "V"))
+        )
+    assert len(str(caught.value)) < 400
+
+
 def test_charge_a_little_off_is_scaled_with_a_note(write):
     path = write(data_set("Si", 4, charge=4.0005))
     with pytest.warns(AssumptionWarning, match=r"4\.000500 electrons, ZVAL is 4; its table is scaled"):

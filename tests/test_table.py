@@ -103,6 +103,7 @@ GOOD = form_table(0.05 * np.arange(900))
         (lambda t: t.replace("0.100000000000 ", "0.1 0.2 "), r"dat:9: found '0.1 0.2 .*; wanted two numbers"),
         (lambda t: t.replace("0.100000000000 ", "0.04 "), r"dat:9: found 0.04 in the first column"),
         (lambda t: t.replace("0.100000000000 ", "nan "), r"dat:9: .*wanted finite numbers"),
+        (lambda t: t.replace("0.100000000000 ", "0.1 1e308\n0.101 "), r"dat:9: found 1e\+308 in the second"),
         (lambda t: t.replace("0.000000000000 ", "0.001 "), "first q is 0.001; wanted 0"),
         (lambda t: t.replace("0.050000000000 ", "0.000001 "), "so fine that"),
         (lambda t: "\n".join(t.splitlines()[:9]), "found 3 rows; wanted at least 4"),

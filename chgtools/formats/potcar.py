@@ -48,6 +48,8 @@ XC_OF_LEXCH = {"PE": "PBE", "CA": "LDA", "91": "PW91", "PS": "PBEsol", "RP": "RP
 
 _OLD_TITLE = re.compile(r"([A-Z][a-z]?)\s*:\s")
 _TITLE = re.compile(rb"^[ \t]*[A-Za-z][A-Za-z]", re.MULTILINE)
+LONGEST_TITLE = 120  # characters; VASP reads 40
+_ANYTHING = re.compile(rb"\S")
 _SETTING = re.compile(rb"(?:^|;)[ \t]*([A-Z][A-Z0-9]*)[ \t]*=[ \t]*([^;\r\n]*)", re.MULTILINE)
 _BARE_EXPONENT = re.compile(rb"(?<=\d)([+-]\d{3})(?![\d.])")
 _TOUCHING = re.compile(rb"(?<=\d)([+-]\d*\.)")
@@ -123,10 +125,10 @@ def _data_sets(text: bytes, path: str | Path) -> list[tuple[int, int]]:
     """Start and end of each data set."""
     sets: list[tuple[int, int]] = []
     start = 0
-    while text[start:].strip():
+    while _ANYTHING.search(text, start):
         end = text.find(b"End of Dataset", start)
         if end < 0:
-            if b"END of PSCTR" not in text[start:]:
+            if text.find(b"END of PSCTR", start) < 0:
                 wanted = "wanted a data set behind the last" if sets else "is no POTCAR: wanted a data set"
                 raise FormatError(
                     f"{wanted} with 'END of PSCTR-controll parameters', found none", path, line_of(text, start)
@@ -174,7 +176,7 @@ class _DataSet:
         for key, value in _SETTING.findall(header):
             self.settings.setdefault(key.decode(), value.decode("latin-1").strip())
         first_line = header.lstrip().split(b"\n", 1)[0].decode("latin-1")
-        self.title = " ".join(self.settings.get("TITEL", first_line).split())
+        self.title = " ".join(self.settings.get("TITEL", first_line)[:LONGEST_TITLE].split())
 
     def density(self) -> AtomicDensity:
         label, element = self._names()

@@ -38,6 +38,7 @@ KEYS = ("label", "element", "zval", "columns", "units", "xc")
 WRONG_CHARGE = 0.01  # relative error of the electrons above which a table is refused
 FIRST_RADIUS = 0.1  # Å; a table that begins farther out lacks the core
 LAST_RADIUS = 200.0  # Å
+LARGEST = 1e12  # of a density in electrons/Å³ or electrons/bohr³, or a form factor; uranium's core has 1e7
 Q_MAX, Q_STEP = 100.0, 0.02  # 1/Å; of the form factor made from a density
 R_STEP = 0.02  # Å; widest interval of the quadrature, four Gauss points each
 MAX_POINTS = 20_000  # of a form factor brought to a uniform mesh
@@ -110,6 +111,8 @@ def _parsed(path: str | Path) -> tuple[dict[str, str], NDArray[np.float64]]:
                 raise FormatError(f"found {text[:40]!r}; wanted two numbers", path, number) from None
             if not (np.isfinite(first) and np.isfinite(second)):
                 raise FormatError(f"found {text[:40]!r}; wanted finite numbers", path, number)
+            if abs(second) > LARGEST:
+                raise FormatError(f"found {second:g} in the second column; wanted at most {LARGEST:g}", path, number)
             if (rows and first <= rows[-1][0]) or first < 0:
                 raise FormatError(f"found {first:g} in the first column; wanted values that rise from 0", path, number)
             rows.append((first, second))
