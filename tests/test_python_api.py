@@ -139,7 +139,10 @@ def test_vectors_want_a_noncollinear_run():
     assert [found.data.integral(block) for block in (1, 2, 3)] == pytest.approx([1, 3, 0])
     found = made(vectors, incar={"ISPIN": 2})
     assert found.data.integral(1) == pytest.approx(2)  # VASP's default of 1 for each
-    assert any("they are vectors, and LNONCOLLINEAR is not set" in sentence for sentence in found.assumptions)
+    assert any("they are vectors, the run is collinear" in sentence for sentence in found.assumptions)
+    found = made(vectors, incar={"LNONCOLLINEAR": False})
+    assert len(found.data.blocks) == 1
+    assert any("they are vectors, the run is collinear" in sentence for sentence in found.assumptions)
 
 
 def test_a_charge_counts_where_tags_name_no_electrons():
@@ -183,6 +186,7 @@ def test_a_prediction_is_written_and_checked_against_its_own_inputs(tmp_path):
     (tmp_path / "elsewhere").mkdir()
     report = found.write(tmp_path / "elsewhere" / "CHGCAR")
     assert (report.ok, report.findings) == (True, ())
+    assert f"POTCAR: {tmp_path / 'POTCAR'}" in report.inputs
     again = chgtools.read(tmp_path / "elsewhere" / "CHGCAR")
     np.testing.assert_allclose(again.blocks[1], found.data.blocks[1], atol=1e-9)
     without = made(feo(), grid=None, incar=tags).write(tmp_path / "elsewhere" / "CHGCAR")
@@ -287,6 +291,12 @@ def test_reprs_are_one_short_line_with_the_facts():
         assert len(text) < 250
         assert page.startswith(f"<table><caption>{type(thing).__name__}</caption>")
     assert f"<li>{escape(found.assumptions[0])}</li>" in found._repr_html_()
+
+
+def test_lengths_and_angles_of_an_oblique_cell():
+    lattice = Lattice.from_parameters(3, 4, 5, 70, 80, 100)
+    oblique = chgtools.Structure(lattice.matrix, ("Si",), (1,), np.zeros((1, 3)))
+    assert "cell: 3.000 4.000 5.000 Å, angles: 70.00 80.00 100.00°" in repr(oblique)
 
 
 def test_a_report_says_what_was_found_and_html_is_escaped(tmp_path):

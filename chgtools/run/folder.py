@@ -228,7 +228,7 @@ class RunFolder:
         if self.has_incar_file:
             return (f"the moments of the {source} are not used: the INCAR, which goes first, has no MAGMOM",)
         if tags.magmom is None:
-            why = "they are vectors, and LNONCOLLINEAR is not set" if tags.ispin == 2 else "ISPIN = 1"
+            why = "ISPIN = 1" if tags.ispin == 1 and "ISPIN" in tags.lines else "they are vectors, the run is collinear"
             return (f"the moments of the {source} are not used: {why}",)
         spin = "LNONCOLLINEAR = .TRUE." if tags.noncollinear else "ISPIN = 2"
         open_ = not {"ISPIN", "LNONCOLLINEAR", "LSORBIT"} & set(tags.lines)
