@@ -7,12 +7,14 @@ from importlib import import_module
 from pathlib import Path
 from pkgutil import iter_modules
 from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from chgtools.errors import SettingsError
 
 if TYPE_CHECKING:
-    from chgtools.volumetric import VolumetricData
+    from numpy.typing import DTypeLike
+
+    from chgtools.volumetric import DifferenceDensity, VolumetricData
 
 
 @cache
@@ -51,7 +53,9 @@ def holds_density(path: str | Path) -> bool | None:
     return chgcar.holds_grid(path) if module is None else module.holds_one(path) or None
 
 
-def read(path: str | Path, kind: str | None = None, dtype: Any = None, grid: str | None = None) -> VolumetricData:
+def read(
+    path: str | Path, kind: str | None = None, dtype: DTypeLike | None = None, grid: str | None = None
+) -> VolumetricData:
     """Read a volumetric file, plain or compressed: CHGCAR and its family, Gaussian cube or XSF (told by the name),
     pymatgen's JSON of a Chgcar and VASP's vaspwave.h5 (told by the content).
 
@@ -77,15 +81,31 @@ def read(path: str | Path, kind: str | None = None, dtype: Any = None, grid: str
     return data
 
 
-def write(data: VolumetricData, path: str | Path, kind: str | None = None, block: int | None = None) -> None:
+def write(
+    data: VolumetricData | DifferenceDensity, path: str | Path, kind: str | None = None, block: int | None = None
+) -> None:
     """Write a volumetric file in the format its name says; CHGCAR's layout where the name says nothing.
 
+    data : a difference density goes into HDF5 (.h5, all of it; chgtools.dcd.read opens it), cube or XSF
     block : the one block of a cube or XSF file (these hold one); by default the first
     Raises SettingsError for a format that cannot hold the data, ChgtoolsError for values that are not finite.
     """
     from chgtools.formats import chgcar
+    from chgtools.volumetric import DifferenceDensity, VolumetricData
 
     module = _module(path)
+    if isinstance(data, DifferenceDensity):
+        if Path(path).suffix.lower() in (".h5", ".hdf5"):
+            from chgtools.formats import difference_density
+
+            difference_density.write(data, path)
+            return
+        if module is None:
+            raise SettingsError(
+                f"{path}: a difference density goes into a file .h5, .cube or .xsf; as a CHGCAR it would be taken for "
+                "a density"
+            )
+        data = VolumetricData("CHG", data.structure, data.blocks)
     if module is not None:
         module.write(data, path, block=block or 0)
         return

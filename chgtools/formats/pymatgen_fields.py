@@ -30,13 +30,16 @@ from chgtools.volumetric import DENSITY_KINDS, KINDS, Augmentation, VolumetricDa
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+    from pymatgen.io.vasp.outputs import Chgcar, Elfcar, Locpot
+
+    PymatgenField = Chgcar | Locpot | Elfcar
 
 _KIND_OF_CLASS = {"Chgcar": "CHGCAR", "Locpot": "LOCPOT", "Elfcar": "ELFCAR"}
 _KEYS = (("total", "diff_x", "diff_y", "diff_z"), ("spin_up", "spin_down"), ("total", "diff"), ("total",))
 _CLASS = re.compile(rb'"@class": ?"(?:Chgcar|Locpot|Elfcar)"')
 
 
-def from_pymatgen(source: Any, kind: str | None = None) -> VolumetricData:
+def from_pymatgen(source: PymatgenField, kind: str | None = None) -> VolumetricData:
     """A pymatgen Chgcar, Locpot or Elfcar as VolumetricData.
 
     kind : "AECCAR0", "CHG", ... where a Chgcar is no CHGCAR

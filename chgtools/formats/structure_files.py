@@ -64,6 +64,20 @@ def read_one(path: str | Path) -> Any:
     raise FormatError(f"holds {len(found) or 'no'} structure{'s' * (len(found) > 1)}, number {index} is wanted", file)
 
 
+def names_in(path: str | Path) -> list[str]:
+    """What names each structure of a file: FILE:1, FILE:2, ... of several, else the path as it is.
+
+    A file that is cut short has one more, which :func:`read_one` says that of. Raises FormatError for one that is not
+    there or holds none.
+    """
+    file, number = split_frame(path)
+    if number is not None or file.is_dir():
+        return [str(path)]
+    found, error = _all(file, _stamp(file))
+    count = len(found) + (error is not None)
+    return [str(path)] if count < 2 else [f"{path}:{number}" for number in range(1, count + 1)]
+
+
 def count_at_once(path: Path) -> int:
     """How many structures an XDATCAR or an xyz file has; 1 for any other file, which is not read, or that is none."""
     try:
