@@ -80,13 +80,18 @@ def make_dcd(
 
 
 def _target(charge: Path, output: Path | None) -> Path:
+    from chgtools.formats.archives import split
     from chgtools.formats.streams import stem
 
-    name = f"{stem(charge)}.dcd.h5"
+    file, inside = split(charge)
+    # run1.CHGCAR of runs.tar:run1/CHGCAR.gz, since other members have the same last name
+    name = ".".join([*Path(inside).parts[:-1], f"{stem(charge)}.dcd.h5"]).lstrip(".")
+    if inside and stem(charge).isdigit():
+        name = f"{stem(file)}.{name}"  # a row of a Parquet file
     if output is None:
-        return charge.parent / name
+        return file.parent / name
     if output.is_dir():
-        folder = charge.resolve().parent.name
+        folder = "" if inside else charge.resolve().parent.name
         return output / (f"{folder}.{name}" if folder else name)
     return output
 
