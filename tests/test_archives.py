@@ -464,8 +464,8 @@ def test_a_title_that_begins_as_zlib_does(two, tmp_path):
     """ "x^" are the first two bytes of zlib's levels 2 to 5."""
     text = b"x^2 - y^2 strain of a cell" + two[0][two[0].index(b"\n") :]
     for name in ("CHGCAR", "CHGCAR.zz"):
-        (tmp_path / "CHGCAR").write_bytes(text)
-        assert chgtools.read(tmp_path / "CHGCAR").structure.comment.startswith("x^2")
+        (tmp_path / name).write_bytes(text)
+        assert chgtools.read(tmp_path / name).structure.comment.startswith("x^2")
 
 
 @pytest.mark.parametrize("damage", ["cut", "goes on"])

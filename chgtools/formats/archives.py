@@ -54,7 +54,7 @@ def split(path: str | Path) -> tuple[Path, str]:
 def _at_colon(path: str | Path) -> tuple[str, str]:
     """What stands before and behind the first colon that has a file before it; ("", "") for a path without one."""
     text = str(path)
-    if ":" not in text or Path(path).exists():
+    if ":" not in text or os.path.exists(text):
         return "", ""
     places = [at for at, letter in enumerate(text) if letter == ":"]
     return next(((text[:at], text[at + 1 :]) for at in places if os.path.isfile(text[:at])), ("", ""))

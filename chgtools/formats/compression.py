@@ -46,9 +46,11 @@ def _is_zlib(head: bytes, named: bool) -> bool:
     """RFC 1950: two bytes that 31 divides, method 8. "x^" are such and may begin a text, so that more is asked for."""
     if len(head) < 2 or head[0] & 15 != 8 or head[0] >> 4 > 7 or (head[0] << 8 | head[1]) % 31 or head[1] & 32:
         return False
+    if not any(byte < 9 or byte > 126 for byte in head[2:]):
+        return False
     if named:
         return True
-    if head[0] >> 4 != 7 or not any(byte < 9 or byte > 126 for byte in head[2:]):
+    if head[0] >> 4 != 7:
         return False
     try:
         zlib.decompressobj().decompress(head)

@@ -223,6 +223,8 @@ class LineReader:
         head = self.buffer[: min(self.stop, 4096)].tobytes()
         if b"\0" in head[:64]:
             self._source.close()
+            if archives.kind_of(path) == "parquet":
+                raise FormatError("is Parquet, no text; `chgtools convert` writes a CHGCAR of a row", path)
             if archives.kind_of(path) in ("tar", "zip"):
                 raise FormatError(f"is {archives.said(path)}; name one of them", path)
             raise FormatError("holds zero bytes and is no text; wanted a file as VASP prints it", path)

@@ -25,7 +25,7 @@ from chgtools.dcd.pairs import pair_files
 from chgtools.errors import ChgtoolsError, SettingsError
 from chgtools.formats import difference_density as targets
 from chgtools.formats import hdf5, vaspwave
-from chgtools.formats.streams import stem
+from chgtools.formats.streams import is_there, stem
 from chgtools.libraries.choice import Source
 from chgtools.run.folder import RunFolder
 from chgtools.stores.entry import Entry
@@ -211,7 +211,7 @@ def is_store(path: Path) -> bool:
 
 def _is_made(path: Path) -> bool:
     """Whether a file is HDF5 of chgtools, by its name where it is not there or is none."""
-    if formats.is_there(path) and vaspwave.holds_one(path):
+    if is_there(path) and vaspwave.holds_one(path):
         return False
     return path.suffix == ".h5" or hdf5.name_of(path) is not None
 
