@@ -29,6 +29,7 @@ _MAGIC = {
     b"\x04\x22\x4d\x18": "lz4",
 }
 _PIECE = 1 << 16
+_MOST_MEMORY = 1 << 30  # bytes that LZMA may want for its dictionary; xz -9 wants 65 MiB
 
 
 def by_content(head: bytes, name: str | Path = "") -> str | None:
@@ -73,12 +74,13 @@ def opened(file: Any, mode: Literal["rb", "wb"], compression: str | None) -> Any
     if compression == "bzip2":
         return bz2.open(file, mode)
     if compression == "xz":
-        return lzma.open(file, mode)
+        return lzma.open(file, mode, format=lzma.FORMAT_XZ)
+    if compression in ("lzma", "zlib") and mode == "rb":
+        return _OneStream(opened(file, mode, None), compression)
     if compression == "lzma":
         return lzma.open(file, mode, format=lzma.FORMAT_ALONE)
     if compression == "zlib":
-        plain = opened(file, mode, None)
-        return _ZlibReader(plain) if mode == "rb" else _ZlibWriter(plain)
+        return _ZlibWriter(opened(file, mode, None))
     if compression == "zstd":
         import zstandard
 
@@ -100,11 +102,14 @@ def is_damage(error: Exception) -> bool:
     return isinstance(error, ours) or type(error).__module__.split(".")[0] in ("zstandard", "lz4")
 
 
-class _ZlibReader(io.RawIOBase):
-    """What a zlib stream (RFC 1950) holds; the file goes with it."""
+class _OneStream(io.RawIOBase):
+    """What a stream of zlib (RFC 1950) or LZMA alone holds, behind which nothing may follow; the file goes with it."""
 
-    def __init__(self, file: Any) -> None:
-        self._file, self._stream = file, zlib.decompressobj()
+    def __init__(self, file: Any, compression: str) -> None:
+        self._file = file
+        self._stream: Any = zlib.decompressobj()
+        if compression == "lzma":
+            self._stream = lzma.LZMADecompressor(lzma.FORMAT_ALONE, _MOST_MEMORY)
 
     def readable(self) -> bool:
         return True
@@ -115,9 +120,12 @@ class _ZlibReader(io.RawIOBase):
                 if self._stream.unused_data or self._file.read(1):
                     raise zlib.error("it goes on behind its end")
                 return 0
-            packed = self._stream.unconsumed_tail or self._file.read(_PIECE)
-            if not packed:
-                raise EOFError("it ends before its end mark")
+            # zlib gives back what it did not come to, lzma keeps it
+            packed = getattr(self._stream, "unconsumed_tail", b"")
+            if not packed and getattr(self._stream, "needs_input", True):
+                packed = self._file.read(_PIECE)
+                if not packed:
+                    raise EOFError("it ends before its end mark")
             plain = self._stream.decompress(packed, len(view))
             if plain:
                 view[: len(plain)] = plain
