@@ -18,6 +18,7 @@ import h5py
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from conftest import shared_path
 from made_archives import PACK, archive, tar_of, zip_of
 from made_atoms import atom
 from synthetic_chgcar import charge, structure
@@ -65,6 +66,17 @@ def two(tmp_path: Path) -> tuple[bytes, bytes]:
 
 
 # --- members ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["a.tar", "a.tar.gz", "a.zip"])
+@pytest.mark.parametrize("suffix", ["", ".gz", ".zz"])
+def test_a_real_chgcar_in_an_archive(suffix, name, tmp_path):
+    path = shared_path("corpus", "GaN-pydefect-tutorial__Ga2N2-4_scf", "CHGCAR.gz")
+    wanted, content = chgtools.read(path), streams.read_bytes(path)
+    made = archive(tmp_path / name, [("OUTCAR", b"x" * 100_000), (f"GaN/CHGCAR{suffix}", PACK[suffix](content))])
+    found = chgtools.read(f"{made}:GaN/CHGCAR{suffix}")
+    same(found, wanted)
+    assert found.augmentation[0].lengths == wanted.augmentation[0].lengths
 
 
 @pytest.mark.parametrize("suffix", PACK)
