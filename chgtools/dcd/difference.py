@@ -6,7 +6,6 @@ cell. Magnetisation blocks are kept as they are: atoms of a SAED have no spin of
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -166,17 +165,9 @@ def _provenance(data: VolumetricData, choice: Choice) -> dict[str, str]:
     facts = {"chgtools_version": package_version(), "source_kind": data.kind}
     if data.source:
         facts["source_file"] = Path(data.source).name
-        facts["source_sha256"] = _file_hash(Path(data.source))
+        facts["source_sha256"] = formats.digest(data.source) if formats.is_there(data.source) else ""
     if choice.weights is not None:
         facts["vca"] = " ".join(f"{weight:g}" for weight in choice.weights)
     for density in choice.densities:
         facts[f"density_{density.label}"] = f"{density.source}; sha256 {density.sha256}"
     return facts
-
-
-def _file_hash(path: Path) -> str:
-    """SHA-256 of the file as it lies there (compressed or not)."""
-    if not path.is_file():
-        return ""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -15,8 +15,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from chgtools.errors import FormatError
+from chgtools.formats import archives
 from chgtools.formats.carried import Carried, carried_by
-from chgtools.formats.streams import SUFFIXES, stem
+from chgtools.formats.streams import SUFFIXES, is_there, stem
 from chgtools.run.tags import Tags
 
 if TYPE_CHECKING:
@@ -61,7 +62,8 @@ class RunFolder:
     ) -> RunFolder:
         """The run that a path belongs to.
 
-        start : a folder, or any file in it; anything else, such as a structure in memory, has no folder
+        start : a folder, or any file in it, in an archive too; anything else, such as a structure in memory, has no
+            folder
         incar : a file, or tags and their values (see chgtools.formats.incar.incar_of)
         named : poscar, potcar or kpoints. All in place of those in the folder; None for one that is to be looked for
         """
@@ -72,7 +74,7 @@ class RunFolder:
             named["incar"] = incar
         folder, step = None, ""
         if isinstance(start, (str, Path)):
-            folder = Path(start) if Path(start).is_dir() else Path(start).parent
+            folder = Path(start) if Path(start).is_dir() else _folder_of(start)
             of_a_step = _OF_A_STEP.fullmatch(stem(start))
             step = of_a_step[1] if of_a_step and folder != Path(start) else ""
         named_paths = {name.upper(): Path(path) for name, path in named.items() if path is not None}
@@ -247,4 +249,11 @@ class RunFolder:
 def _there(folder: Path, base: str) -> list[Path]:
     """Files of that name in a folder, plain before compressed."""
     copies = [folder / f"{base}{suffix}" for suffix in ("", *SUFFIXES)]
-    return [path for path in copies if path.is_file()]
+    return [path for path in copies if is_there(path)]
+
+
+def _folder_of(path: str | Path) -> Path | None:
+    """Where a file lies; of a member of an archive within that; None of a row of a table, which has nothing beside."""
+    if not archives.split(path)[1]:
+        return Path(path).parent
+    return archives.folder_of(path) if archives.is_member(path) else None
