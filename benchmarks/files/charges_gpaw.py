@@ -1,10 +1,10 @@
 """Densities of small systems by GPAW with its own Hirshfeld charges, for charges_reference.py: runs in GPAW's Python.
 
-Writes OUT/NAME.npz: lattice (3, 3) Å, fractional (n, 3), numbers (n,), density (nx, ny, nz) electrons/Å³ (pseudo
-density and compensation charges, what a CHGCAR holds), charges (n,) of gpaw.analyse.hirshfeld: all-electron density and
-all-electron atoms, cores included. OUT/atoms/ELEMENT.npy is (2, n_q), q in 1/Å and the form factor of GPAW's free atom,
-pseudo density and compensation charges, as its own partition has it: made of the confined orbitals of the basis, whose
-tails end at 3 Å. What is there already is kept.
+Writes OUT/NAME.npz: lattice (3, 3) Å, fractional (n, 3), numbers (n,), valence (n,), density (nx, ny, nz) electrons/Å³
+(pseudo density and compensation charges, what a CHGCAR holds), charges (n,) of gpaw.analyse.hirshfeld: all-electron
+density and all-electron atoms, cores included. OUT/atoms/ELEMENT.npy is (2, n): r in Å and the free atom of that
+partition there, electrons/Å³, core included; it is of the orbitals that GPAW starts with, which end at 3 to 4 Å. What
+is there already is kept.
 
 usage: /usr/bin/python3 benchmarks/files/charges_gpaw.py OUT
 """
@@ -13,21 +13,19 @@ import sys
 from pathlib import Path
 
 import numpy as np
+from ase import Atoms
 from ase.build import bulk, molecule
-from ase.data import atomic_numbers
 from ase.units import Bohr
 from gpaw import GPAW
-from gpaw.analyse.hirshfeld import HirshfeldPartitioning
-from gpaw.setup import Setups
-from gpaw.xc import XC
+from gpaw.analyse.hirshfeld import HirshfeldDensity, HirshfeldPartitioning
 
-BASIS = "dzp"
+BOX = 8.64  # Å
 
 
 def systems():
     for name in ("H2O", "CO", "CH3OH", "LiF", "NaCl"):
         atoms = molecule(name)
-        atoms.set_cell([8.64] * 3)
+        atoms.set_cell([BOX] * 3)
         atoms.center()
         yield name, atoms, 1
     for name, kind, a in (("MgO", "rocksalt", 4.21), ("NaCl", "rocksalt", 5.64), ("SiC", "zincblende", 4.36)):
@@ -45,43 +43,35 @@ def pseudo_density(calc):
     return (density.nt_sg.sum(0) - core + compensation) / Bohr**3
 
 
-def form_factor(setup):
-    """(2, n_q): q in 1/Å, and the spherical starting atom of GPAW, electrons."""
-    radius = np.linspace(0, 12, 3001)  # bohr
-    occupations = setup.calculate_initial_occupation_numbers(0, False, 0, 1)
-    density, i = np.zeros_like(radius), 0
-    for wave in setup.phit_j:
-        ell = wave.get_angular_momentum_number()
-        density += occupations[0, i] * (2 * ell + 1) * (wave.map(radius) * radius**ell) ** 2 / (4 * np.pi)
-        i += 2 * ell + 1
-    matrix = setup.initialize_density_matrix(occupations).sum(0)
-    compensation = float((matrix @ setup.Delta_pL)[0]) * np.sqrt(4 * np.pi)
-    q = 0.01 * np.arange(1600)  # 1/bohr
-    shells = 4 * np.pi * radius**2 * density * radius[1]
-    waves = np.array([shells @ np.sinc(k * radius / np.pi) for k in q])
-    gauss = np.exp(-((q * setup.data.shape_function["rc"]) ** 2) / 4)
-    return np.array([q / Bohr, waves * (setup.Nv - compensation) / waves[0] + compensation * gauss])
+def calculator(k):
+    smearing = {"name": "fermi-dirac", "width": 0.05}
+    return GPAW(mode="lcao", basis="dzp", xc="PBE", h=0.18, kpts=(k, k, k), txt=None, occupations=smearing)
+
+
+def free_atom(element):
+    """(2, n): distances in Å up to half the box, and the density of GPAW's free atom there, electrons/Å³."""
+    atoms = Atoms(element, cell=[BOX] * 3, positions=[[BOX / 2] * 3], pbc=True)
+    calc = atoms.calc = calculator(1)
+    calc.initialize(atoms)
+    calc.set_positions(atoms)
+    density = HirshfeldDensity(calc).get_density([0])[0]
+    x2 = ((np.arange(len(density)) / len(density) - 0.5) * BOX) ** 2
+    r = np.sqrt(x2[:, None, None] + x2[:, None] + x2).ravel()
+    order = np.argsort(r)
+    order = order[r[order] < BOX / 2]
+    return np.array([r[order], density.ravel()[order] / Bohr**3])
 
 
 def main(out):
     for element in ("H", "Li", "C", "O", "F", "Na", "Mg", "Si", "Cl"):
-        setup = Setups([atomic_numbers[element]], {}, {None: BASIS}, XC("PBE"))[0]
-        np.save(out / "atoms" / element, form_factor(setup))
+        np.save(out / "atoms" / element, free_atom(element))
     for name, atoms, k in systems():
         file = out / f"{name}.npz"
         if file.exists():
             continue
         atoms = atoms[np.argsort(atoms.numbers, kind="stable")]
         atoms.pbc = True
-        calc = GPAW(
-            mode="lcao",
-            basis=BASIS,
-            xc="PBE",
-            h=0.18,
-            kpts=(k, k, k),
-            txt=None,
-            occupations={"name": "fermi-dirac", "width": 0.05},
-        )
+        calc = calculator(k)
         atoms.calc = calc
         atoms.get_potential_energy()
         charges = np.array(HirshfeldPartitioning(calc).get_charges())

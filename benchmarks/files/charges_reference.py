@@ -3,7 +3,7 @@
 GPAW's gpaw.analyse.hirshfeld shares the all-electron density, cores included, by all-electron atoms on its grid. Here
 its pseudo density with compensation charges, which is what a CHGCAR holds, is shared by valence atoms:
 
-  its atoms   GPAW's own free atoms, pseudo density and compensation charges: the same partition but for the cores
+  its atoms   GPAW's own free atoms, of orbitals that end at 3 to 4 Å; within 0.7 Å the built-in valence atom
   built-in    those of the built-in library with as many electrons, as `chgtools charges` does without a POTCAR
 
 usage: python benchmarks/files/charges_reference.py [--python PYTHON_WITH_GPAW] [-o FOLDER]
@@ -26,6 +26,8 @@ from chgtools.charges import hirshfeld
 from chgtools.libraries.library import DensityLibrary
 from chgtools.volumetric import VolumetricData
 
+CORE_ANGSTROM = 0.7  # GPAW's atoms have their cores, on a grid: nearer than this the weight is the atom's own anyway
+
 
 def structure_of(entry: dict[str, np.ndarray]) -> tuple[Structure, list[float]]:
     """The atoms in groups, and the valence electrons of each group."""
@@ -43,9 +45,19 @@ def atom_of(element: str, valence: float) -> AtomicDensity:
     return library[min(names, key=lambda name: (len(name), name))]
 
 
-def of_gpaw(element: str, valence: float, table: np.ndarray) -> AtomicDensity:
-    q, form = table
-    return AtomicDensity(element, element, float(valence), q, form * (valence / form[0]), "GPAW")
+def of_gpaw(inner: AtomicDensity, profile: np.ndarray) -> AtomicDensity:
+    """GPAW's free atom from CORE on; within, the library's valence atom and what makes the electrons whole."""
+    r, n = profile
+    mesh = 0.01 * np.arange(int(r[-1] / 0.01))
+    bins = np.arange(CORE_ANGSTROM - 0.05, r[-1], 0.05)
+    place = np.digitize(r, bins)
+    means = [(r[place == i].mean(), np.log(np.maximum(n[place == i], 1e-12).mean())) for i in range(1, len(bins))]
+    outer = np.exp(np.interp(mesh, *np.transpose(means)))
+    shells = 4 * np.pi * mesh**2 * np.where(mesh < CORE_ANGSTROM, inner.density(mesh), outer) * 0.01
+    q = 0.03 * np.arange(1000)
+    form = np.array([shells @ np.sinc(k * mesh / np.pi) for k in q])
+    form += (inner.zval - form[0]) * np.exp(-0.5 * (0.3 * q) ** 2)
+    return AtomicDensity(inner.element, inner.element, inner.zval, q, form, "GPAW")
 
 
 def main() -> None:
@@ -61,12 +73,9 @@ def main() -> None:
         entry = dict(np.load(file))
         structure, valence = structure_of(entry)
         data = VolumetricData("CHGCAR", structure, [np.asfortranarray(entry["density"])])
-        named = list(zip(structure.species, valence, strict=True))
-        theirs, own = (
-            entry["charges"],
-            hirshfeld(data, [of_gpaw(e, z, np.load(folder / "atoms" / f"{e}.npy")) for e, z in named]),
-        )
-        library = hirshfeld(data, [atom_of(e, z) for e, z in named])
+        builtin = [atom_of(e, z) for e, z in zip(structure.species, valence, strict=True)]
+        gpaw = [of_gpaw(atom, np.load(folder / "atoms" / f"{atom.element}.npy")) for atom in builtin]
+        theirs, own, library = entry["charges"], hirshfeld(data, gpaw), hirshfeld(data, builtin)
         apart += np.stack([own.charges - theirs, library.charges - theirs], axis=1).tolist()
         rows = {
             (e, round(float(q), 3)): i

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from chgtools.charges.partition import hirshfeld
 from chgtools.dcd.difference import difference_density
+from chgtools.errors import MismatchError
 from chgtools.formats import difference_density as targets
 from chgtools.formats.hdf5 import name_of
 from chgtools.libraries.choice import Source, choose
@@ -40,7 +41,8 @@ def charges_of(
     if name_of(file):
         difference = targets.read(file)
         choice = _of_target(difference, source or Source())
-        notes = choice.assumptions + _other_atoms(difference, choice)
+        _require_same_atoms(difference, choice)
+        notes = choice.assumptions
     else:
         source = run.source(source)
         difference = difference_density(file, structure, source=source, nelect=nelect)
@@ -76,14 +78,19 @@ def _of_target(difference: DifferenceDensity, source: Source) -> Choice:
     return choice.weighted(weights, difference.structure.source)
 
 
-def _other_atoms(difference: DifferenceDensity, choice: Choice) -> tuple[str, ...]:
-    """Which atoms are not those that were subtracted, by their hashes."""
+def _require_same_atoms(difference: DifferenceDensity, choice: Choice) -> None:
+    """Raise MismatchError for atoms that are not those that were subtracted, by their hashes.
+
+    Electrons follow from the difference density for these alone: ∫ w_a Σ n_b = ZVAL_a needs the weights of the n_b.
+    """
     others = [
         density.label
         for density in choice.densities
         if density.sha256 not in difference.provenance.get(f"density_{density.label}", density.sha256)
     ]
-    if not others:
-        return ()
-    named = ", ".join(dict.fromkeys(others))
-    return (f"the atoms that weigh are not those that were subtracted ({named}); --potcar or --densities names them",)
+    if others:
+        named = ", ".join(dict.fromkeys(others))
+        raise MismatchError(
+            f"{difference.structure.source}: other atoms were subtracted than those found for {named}; name their "
+            "origin by --potcar, --densities, --upf or --xc, or give the CHGCAR"
+        )
