@@ -111,7 +111,7 @@ def _is_structure(file: Path) -> bool:
 
 def table(result: AtomicCharges, file: Path) -> str:
     """The charges as lines of text, the means of the elements first."""
-    means = [f"{name or '?'} {mean:+.3f} ({count})" for name, (count, mean) in result.by_element().items()]
+    means = [f"{name or '?'} {_signed(mean, 0, 3)} ({count})" for name, (count, mean) in result.by_element().items()]
     columns = _columns(result)
     magnetic = ", moments (μ_B)" if result.moments is not None else ""
     lines = [
