@@ -62,7 +62,12 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
-    """Links as they are right on the site, where a page may stand elsewhere than in the repository."""
+    """Links as they are right on the site, where a page may stand elsewhere than in the repository.
+
+    Pages of commands get the width of the table of contents, since their help is 100 columns wide.
+    """
+    if page.file.src_uri.startswith("reference/commands/"):
+        page.meta["hide"] = ["toc"]
     outside = config.extra["outside"]
     home = {place: source for source, place in outside.items()}
     place = page.file.src_uri

@@ -88,6 +88,7 @@ def test_a_notebook_runs(hooks, notebook):
 class FakePage:
     def __init__(self, place):
         self.file = type("File", (), {"src_uri": place})
+        self.meta = {}
 
 
 @pytest.mark.parametrize(
