@@ -38,14 +38,14 @@ def _against_half(magnitude, whole, shift):
     fraction, exponent = math.frexp(magnitude)
     exponent -= 53
     left, right = np.zeros(LIMBS, np.int64), np.zeros(LIMBS, np.int64)
-    for number, limbs in ((2 * np.int64(fraction * 2.0**53), left), (2 * whole + 1, right)):
-        for k in range(3):
-            limbs[k] = number & WORD
-            number >>= 31
+    number, other = 2 * np.int64(fraction * 2.0**53), 2 * whole + 1
+    for k in range(3):
+        left[k] = (number >> (31 * k)) & WORD
+        right[k] = (other >> (31 * k)) & WORD
     for _ in range(abs(exponent)):
-        _multiply(left if exponent > 0 else right, 2)
+        _multiply(left if exponent > 0 else right, np.int64(2))
     for _ in range(abs(shift)):
-        _multiply(left if shift > 0 else right, 10)
+        _multiply(left if shift > 0 else right, np.int64(10))
     for k in range(LIMBS - 1, -1, -1):
         if left[k] != right[k]:
             return 1 if left[k] > right[k] else -1
@@ -138,7 +138,7 @@ def format_e(values, scale, lead, width, digits, columns, text, powers):
     i is not finite.
     """
     position = 0
-    decimal = 0
+    decimal = np.int64(0)  # a plain 0 is a type of its own, for which _digits would be compiled once more
     for i in range(values.size):
         value = np.float64(values[i]) * scale
         if not np.isfinite(value):
@@ -181,7 +181,7 @@ def format_e17(values, scale, columns, text, powers, exponents):
     text : uint8, room for 18 bytes a value, one a line, and 8 more; exponents : EXPONENTS.
     """
     position = 0
-    decimal = 0
+    decimal = np.int64(0)  # a plain 0 is a type of its own, for which _digits would be compiled once more
     column = 0
     for i in range(values.size):
         value = np.float64(values[i]) * scale
@@ -222,7 +222,7 @@ def format_g(values, scale, columns, text, powers):
     E11.5. Returns the bytes written, or -1 - i when value i is not finite.
     """
     position = 0
-    decimal = 0
+    decimal = np.int64(0)  # a plain 0 is a type of its own, for which _digits would be compiled once more
     for i in range(values.size):
         value = np.float64(values[i]) * scale
         if not np.isfinite(value):
