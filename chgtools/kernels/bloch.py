@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit
+
+from chgtools.kernels import kernel
 
 
 def add_blocks(matrices: Any, blocks: Any, rows: Any, columns: Any, heights: Any, widths: Any, phases: Any) -> None:
@@ -27,7 +28,7 @@ def add_blocks(matrices: Any, blocks: Any, rows: Any, columns: Any, heights: Any
 
 
 # deep: pairs, k-points and the block itself
-@njit(cache=True, nogil=True)
+@kernel
 def add_real_blocks(
     matrices: Any, blocks: Any, rows: Any, columns: Any, heights: Any, widths: Any, phases: Any
 ) -> None:

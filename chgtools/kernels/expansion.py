@@ -6,15 +6,15 @@ import math
 from typing import Any
 
 import numpy as np
-from numba import njit
 
+from chgtools.kernels import kernel
 from chgtools.kernels.geometry import Cubics, PointGrid
 from chgtools.kernels.harmonics import fill
 
 
 # long: a line of points is done at once, with work space that all lines share
 # deep: atoms, planes, lines and points; a call for each line would cost more than the line
-@njit(cache=True, nogil=True)
+@kernel
 def add_expansions(density: Any, grid: PointGrid, centres: Any, cubics: Cubics, factors: Any) -> None:
     """Add Σ_lm g_lm(|r - R|) Y_lm of each atom and all its periodic images to ``density``.
 

@@ -16,7 +16,8 @@ import math
 from typing import Any
 
 import numpy as np
-from numba import njit
+
+from chgtools.kernels import kernel
 
 AT_ONCE = 2048  # points, whose rows stay in the processor's cache
 
@@ -37,7 +38,7 @@ def recurrence(l_max: int) -> Any:
 
 
 # deep: m, l and points; the innermost loop is what becomes vector code
-@njit(cache=True, nogil=True)
+@kernel
 def fill(factors: Any, x: Any, y: Any, z: Any, count: int, work: Any, values: Any) -> None:
     """Y_lm of the first ``count`` unit vectors; every loop runs over points, so that it is done four at a time.
 
@@ -80,6 +81,7 @@ def fill(factors: Any, x: Any, y: Any, z: Any, count: int, work: Any, values: An
                     plus[p] *= real[p]
 
 
+# deep: blocks of points, m and l
 def harmonics(l_max: int, vectors: Any) -> Any:
     """((l_max + 1)², n) Y_lm of the unit vectors ``vectors`` (n, 3).
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
+from chgtools.kernels import kernel
 from chgtools.kernels.fields import (
     BLANK,
     E_DIGITS,
@@ -54,7 +55,7 @@ def _scaled(mantissa, exponent, powers):
 
 
 # long: one pass over the characters of a number, each of which may end it; deep: digits by eights within it
-@njit(cache=True, nogil=True)
+@kernel
 def parse_token(text, start, stop, powers):
     """One real number that begins at text[start] (no blanks before it).
 
@@ -124,7 +125,7 @@ def parse_token(text, start, stop, powers):
     return (-value if negative else value), position, is_integer
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _field(text, start, stop, width, decimals, powers):
     """The number in text[start:stop], a fixed field or what is left of the last one: (value, found).
 
@@ -195,7 +196,7 @@ def _fast_e17(text, p):
     return mantissa, power - E_DIGITS, True
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def parse_fixed(text, stop, out, done, width, decimals, columns, scale, powers):
     """Fill ``out`` from whole lines of fields of ``width`` bytes, ``columns`` to a line and the rest in a last line.
 
@@ -248,7 +249,7 @@ def parse_fixed(text, stop, out, done, width, decimals, columns, scale, powers):
 
 
 # deep: numbers, their lines, and what may stand between them, in one pass over the text
-@njit(cache=True, nogil=True)
+@kernel
 def parse_free(text, stop, out, done, scale, powers, allow_integers):
     """Fill ``out`` from whole lines of numbers, any count to a line, blanks or signs between them.
 

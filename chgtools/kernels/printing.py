@@ -7,6 +7,7 @@ import math
 import numpy as np
 from numba import njit
 
+from chgtools.kernels import kernel
 from chgtools.kernels.fields import (
     BLANK,
     EXACT,
@@ -32,7 +33,7 @@ EXPONENTS = np.array(
 )
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _against_half(magnitude, whole, shift):
     """Sign of magnitude · 10**shift - (whole + ½), in whole numbers of LIMBS words of 31 bits, least first."""
     fraction, exponent = math.frexp(magnitude)
@@ -52,7 +53,7 @@ def _against_half(magnitude, whole, shift):
     return 0
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _multiply(limbs, factor):
     carry = np.int64(0)
     for k in range(LIMBS):
@@ -61,7 +62,7 @@ def _multiply(limbs, factor):
         carry = product >> 31
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _digits(magnitude, decimal, digits, powers):
     """``digits`` significant decimal digits of a positive float64, as Fortran rounds (to nearest, exactly).
 
@@ -129,7 +130,7 @@ def _put_exponent(text, position, decimal):
     text[position + 3] = ZERO + size % 10
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def format_e(values, scale, lead, width, digits, columns, text, powers):
     """Print ``values · scale`` as Fortran's leadX,Ewidth.digits, ``columns`` to a line, each ended by a newline.
 
@@ -174,7 +175,7 @@ def format_e(values, scale, lead, width, digits, columns, text, powers):
     return position
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def format_e17(values, scale, columns, text, powers, exponents):
     """:func:`format_e` for 1X,E17.11, the field of a CHGCAR, by whole words; the same bytes, twice as fast.
 
@@ -214,7 +215,7 @@ def format_e17(values, scale, columns, text, powers, exponents):
 
 
 # deep: the cases of Fortran's G edit descriptor, digit by digit
-@njit(cache=True, nogil=True)
+@kernel
 def format_g(values, scale, columns, text, powers):
     """Print ``values · scale`` as Fortran's 1X,G11.5, ``columns`` to a line, each line ended by a newline.
 
