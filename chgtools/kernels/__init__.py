@@ -25,13 +25,13 @@ from chgtools.errors import AssumptionWarning
 
 def kernel(function: Callable[..., Any]) -> Any:
     """Compile at the first call, keep what was compiled, and go on where it cannot be kept."""
-    compiled = numba.njit(nogil=True)(function)
-    if not numba.config.DISABLE_JIT:
+    compiled: Any = numba.njit(nogil=True)(function)
+    if compiled is not function:  # as with NUMBA_DISABLE_JIT=1
         compiled._cache = _Cache(function)
     return compiled
 
 
-class _Cache(FunctionCache):  # type: ignore[misc]
+class _Cache(FunctionCache):
     def save_overload(self, sig: Any, data: Any) -> None:
         try:
             super().save_overload(sig, data)
@@ -65,8 +65,10 @@ def _find_cache() -> None:
     named = os.environ.get("NUMBA_CACHE_DIR", "")
     if named and Path(named).is_dir() and not os.access(named, os.W_OK):
         # As a cluster's module has it. Numba reads no folder that it cannot write; a megabyte or two is soon copied
-        with suppress(OSError):  # some of it unreadable: compiled again
-            shutil.copytree(named, _temporary_folder(), dirs_exist_ok=True)
+        made_ahead, folder = list(Path(named).glob("kernels_*")), Path(_temporary_folder())
+        with suppress(OSError):  # what cannot be read is compiled again
+            for part in made_ahead:
+                shutil.copytree(part, folder / part.name)
         return
     try:
         FunctionCache(_probe)
