@@ -6,13 +6,13 @@ import math
 from typing import Any
 
 import numpy as np
-from numba import njit
 
+from chgtools.kernels import kernel
 from chgtools.kernels.geometry import Cubics, PointGrid
 
 
 # deep: atoms, planes, lines and points, as in the superposition that this is the transpose of
-@njit(cache=True, nogil=True)
+@kernel
 def weigh_atoms(field: Any, grid: PointGrid, centres: Any, cubics: Cubics) -> Any:
     """Σ n(|r - R|) · field(r) · (1, r - R) over the points around each atom, periodic images counted one by one.
 
