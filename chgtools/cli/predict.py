@@ -86,7 +86,8 @@ def predict(
     POSCAR may be any file with a structure that chgtools, pymatgen or ASE reads (CIF, extended xyz, ...); of several in
     a file, such as an XDATCAR, XDATCAR:12 is the twelfth. INCAR and POTCAR beside it are used unless others are named.
     With a POTCAR the file holds augmentation occupancies too. The file is checked as `chgtools check` does it; what
-    that finds is printed on stderr.
+    that finds is printed on stderr. The table on stdout tells what it is, whether runs with ICHARG = 11 and 1 have use
+    of it, and which lines go into their INCAR.
 
     With --batch LIST in place of POSCAR: a CHGCAR beside each POSCAR of the list (or, with -o, in that folder), and for
     every structure of an XDATCAR or an xyz file (CHGCAR.XDATCAR-0001, ...). A batch that was stopped goes on when it is
