@@ -10,6 +10,7 @@ from conftest import shared_path
 
 from chgtools.cell import Structure
 from chgtools.errors import SettingsError
+from chgtools.formats.chgcar import read_header
 from chgtools.formats.kpoints import LINE, LIST, MESH, UNKNOWN, kind_of_kpoints, line_mode_text
 from chgtools.formats.structures import as_structure
 from chgtools.run.band_path import band_path
@@ -39,7 +40,9 @@ def test_a_rotated_cell_has_the_same_path_and_another_basis_none():
     assert band_path(silicon(turned)) == band_path(silicon())
     other = np.array([[1, 0, 0], [0, 1, 0], [1, 1, 1]])  # the same lattice by other vectors
     structure = Structure(other @ FCC, ("Si",), (2,), silicon().frac @ np.linalg.inv(other))
-    with pytest.raises(SettingsError, match="has the cell .* standard primitive cell of Setyawan and Curtarolo"):
+    with pytest.raises(
+        SettingsError, match="has the cell .* standard primitive cell .Setyawan and Curtarolo 2010; FCC"
+    ):
         band_path(structure)
 
 
@@ -65,15 +68,26 @@ def test_zincblende_of_either_hand_has_the_path():
         assert band_path(structure).lattice == "FCC"
 
 
-def test_cells_of_the_corpus_are_taken_or_refused_with_a_sentence():
-    """aiida-vasp's GaAs and silicon of the corpus are primitive; pymatgen's own check of the matrices would not do."""
-    for name in ("aiida-vasp__Si2-2", "aiida-vasp__GaAs-2"):
-        folder = shared_path("corpus", name)
-        path = next(iter(sorted(folder.glob("POSCAR*")) or sorted(folder.glob("CHGCAR*"))))
-        try:
-            assert band_path(as_structure(path)).lattice == "FCC"
-        except SettingsError as error:
-            assert "take that cell" in str(error)
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("aiida-vasp__GaAs-2", ""),
+        ("bader-rs__Ni1-1", ""),
+        ("baderkit__Ag4-4", ""),
+        ("MatMethods__Si2-2", "FCC"),  # by other vectors of the lattice
+        ("aiida-vasp__Si2-2", "ORCI"),  # silicon whose atoms were moved
+        ("matterviz__Ni2O2-4", "has 4 atoms"),  # magnetic order doubles the cell
+    ],
+)
+def test_cells_of_real_runs(name, said):
+    folder = shared_path("corpus", name)
+    path = next(path for path in sorted(folder.iterdir()) if path.name.startswith(("CHG", "AECCAR")))
+    structure = read_header(path)[0]
+    if said:
+        with pytest.raises(SettingsError, match=said):
+            band_path(structure)
+    else:
+        assert band_path(structure).segments[0][0][0] == "GAMMA"
 
 
 @pytest.mark.parametrize(

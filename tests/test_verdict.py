@@ -152,9 +152,11 @@ def test_the_grid_is_named_where_vasp_may_not_find_it(run):
 
 def test_spin_and_charge_are_in_the_table(run):
     Path("INCAR").write_text("ENCUT = 150\nISPIN = 2\nMAGMOM = 2 1 0\nNELECT = 13\n")
-    rows = {row.name: row.text for row in verdict().rows}
+    made = verdict()
+    rows = {row.name: row.text for row in made.rows}
     assert "13.000000 electrons (the atoms' 14: charge +1)" in rows["file"]
-    assert rows["magnetisation"] == "of the atoms, by MAGMOM; 3.00 μ_B in the cell"
+    assert rows["magnetisation"] == "of the atoms, by MAGMOM; 3.00 μ_B in the cell; ICHARG = 11 keeps it so"
+    assert made.rows[-1].level == CAUTION
     assert rows["grid"].endswith(", 2 blocks")
 
 

@@ -46,7 +46,7 @@ def band_path(structure: Structure) -> BandPath:
         warnings.simplefilter("ignore")  # pymatgen warns where we refuse
         found = KPathSetyawanCurtarolo(given, symprec=SYMPREC)
     assert found.kpath is not None
-    _require_standard(structure, given, found.prim)
+    _require_standard(structure, given, found.prim, str(found.name))
     points = {name: tuple(map(float, k)) for name, k in found.kpath["kpoints"].items()}
     segments = tuple(tuple((_label(name), points[name]) for name in segment) for segment in found.kpath["path"])
     return BandPath(segments, str(found.name))
@@ -56,14 +56,14 @@ def _label(name: str) -> str:
     return name.replace("\\Gamma", "GAMMA").replace("\\Sigma", "SIGMA").replace("\\", "")
 
 
-def _require_standard(structure: Structure, given: Any, standard: Any) -> None:
+def _require_standard(structure: Structure, given: Any, standard: Any, lattice: str) -> None:
     """Raise SettingsError where the path is not one of this cell.
 
     A path hangs on the lattice and on which of its directions the crystal makes alike: so lengths and angles must be
     those of the standard cell, and the rotations, as matrices on the lattice vectors, the same.
     """
     place = structure.source or "the structure"
-    whose = f"the standard primitive cell of {STANDARD}, which the band path is of"
+    whose = f"the standard primitive cell ({STANDARD}; {lattice}, by symmetry within {SYMPREC:g} Å) of the band path"
     mend = (
         "take that cell (pymatgen: SpacegroupAnalyzer(structure).get_primitive_standard_structure()), or give a "
         "KPOINTS with a path of your own"

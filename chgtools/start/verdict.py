@@ -181,9 +181,13 @@ def _magnetisation(prediction: Prediction) -> Row:
     blocks = len(prediction.data.blocks)
     if blocks == 1:
         return Row("magnetisation", "none: no spin polarisation")
-    whose = "learned" if _said(prediction, "magnetisation: ").startswith("learned") else "of the atoms, by MAGMOM"
     net = " ".join(f"{prediction.data.integral(block):.2f}" for block in range(1, blocks))
-    return Row("magnetisation", f"{whose}; {net} μ_B in the cell")
+    if _said(prediction, "magnetisation: ").startswith("learned"):
+        return Row("magnetisation", f"learned; {net} μ_B in the cell")
+    text = f"of the atoms, by MAGMOM; {net} μ_B in the cell"
+    if not any(block.any() for block in prediction.data.blocks[1:]):
+        return Row("magnetisation", text)
+    return Row("magnetisation", f"{text}; ICHARG = 11 keeps it so", CAUTION)
 
 
 def _said(prediction: Prediction, beginning: str) -> str:
