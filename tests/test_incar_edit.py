@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from chgtools.errors import FormatError
 from chgtools.formats.incar import parse_incar
-from chgtools.formats.incar_edit import with_tags
+from chgtools.formats.incar_edit import _sets_alone, with_tags
 
 
 def edited(text, **values):
@@ -47,6 +47,20 @@ def test_bytes_of_any_encoding_stay():
 def test_what_cannot_be_done_without_touching_more_is_refused():
     with pytest.raises(FormatError, match="^INCAR:2: ICHARG cannot be set .* set ICHARG = 11 by hand"):
         edited("ISPIN = 2\nICHARG \\\n = 2\n", ICHARG="11")
+
+
+@pytest.mark.parametrize(
+    ("after", "right"),
+    [
+        ("ENCUT = 3\nICHARG = 11\n", True),
+        ("ENCUT = 4\nICHARG = 11\n", False),
+        ("ICHARG = 11\n", False),
+        ("ENCUT = 3\nICHARG = 1\n", False),
+        ("ENCUT = 3\nICHARG = 11\nENCUT = 4\n", False),
+    ],
+)
+def test_what_is_taken_for_right(after, right):
+    assert _sets_alone(parse_incar("ENCUT = 3\n"), parse_incar(after), "ICHARG", "11") is right
 
 
 STATEMENTS = st.sampled_from(
