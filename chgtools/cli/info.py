@@ -133,7 +133,7 @@ def compare(a: Path, b: Path, as_json: bool) -> None:
     eps_mae = 100 Σ|A - B| / Σ|B| and eps_rms = 100 sqrt(Σ(A - B)² / ΣB²) in percent, and the Coulomb self-energy of
     the difference in meV per atom. Both files must hold the same cell and atoms.
     """
-    from chgtools.cli.run_options import print_notes
+    from chgtools.cli.screen import print_notes
     from chgtools.comparison import compare as compare_densities
 
     result = compare_densities(a, b)
