@@ -1,18 +1,19 @@
-"""Pictures of fields: planes through the cell, and planar averages."""
+"""Fields as pictures show them: what a file holds, differences of two, and planes through the cell."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import warnings
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from chgtools.errors import SettingsError
+from chgtools.errors import AssumptionWarning, MismatchError, SettingsError
 from chgtools.files import replacing
-from chgtools.pictures.planes import Plane, atoms_near, height, planar_average, sample
+from chgtools.pictures.planes import Plane, atoms_near, sample
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -20,10 +21,12 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from chgtools.cell import Structure
+    from chgtools.volumetric import DifferenceDensity, VolumetricData
 
 ATOMS_WITHIN_ANGSTROM = 0.6
 OUTLIERS = 0.2  # percent of points that may lie beyond the end of the colours
 LOG_DECADES = 4
+MOST_CONTOURS = 16
 STYLE: dict[Any, Any] = {
     "font.size": 9,
     "axes.linewidth": 0.6,
@@ -51,15 +54,75 @@ SUFFIXES = (".png", ".pdf", ".svg")
 class Field:
     """One block as it is drawn.
 
-    values : (nx, ny, nz); name : "total density"; unit : "electrons/Å³"
+    values : (nx, ny, nz); quantity : "density"; unit : "electrons/Å³"
     signed : drawn in two colours around zero
+    source : the file
+    minus : the file whose field was taken away, "" for none
     """
 
     structure: Structure
     values: NDArray[np.floating[Any]]
-    name: str
+    quantity: str
     unit: str
     signed: bool
+    source: str = ""
+    minus: str = ""
+
+    @property
+    def name(self) -> str:
+        """The quantity, with the files of a difference."""
+        if not self.minus:
+            return self.quantity
+        return f"{self.quantity}, {' − '.join(short_names([self.source, self.minus]))}"
+
+    @property
+    def label(self) -> str:
+        """The name and the unit, for an axis."""
+        return f"{self.name} ({self.unit})" if self.unit else self.name
+
+    @property
+    def quantity_label(self) -> str:
+        """The quantity and the unit, for an axis that several files share."""
+        name = f"{self.quantity}, less that of {short_names([self.minus])[0]}" if self.minus else self.quantity
+        return f"{name} ({self.unit})" if self.unit else name
+
+
+def short_names(paths: Sequence[str]) -> list[str]:
+    """Names of files as short as tells them apart: with as many of their folders as that needs."""
+    parts = [Path(path).parts for path in paths]
+    longest = max((len(part) for part in parts), default=1)
+    for count in range(1, longest + 1):
+        names = [str(Path(*part[-count:])) if part else "" for part in parts]
+        if len(set(names)) == len(set(paths)):
+            break
+    return names
+
+
+def difference(field: Field, other: Field) -> Field:
+    """One field less another one of the same quantity and atoms, on the grid of the first.
+
+    Another grid is resampled in Fourier space and moved atoms are allowed; both are said (AssumptionWarning).
+    Raises MismatchError for another quantity, cell or other atoms.
+    """
+    from chgtools.cell import same_atoms
+    from chgtools.fourier.resampling import resample
+
+    if (field.quantity, field.unit) != (other.quantity, other.unit):
+        raise MismatchError(
+            f"{field.source} holds a {field.quantity} and {other.source} a {other.quantity}; wanted the same quantity "
+            "twice (--block chooses it)"
+        )
+    structures = (each.structure.with_changes(source=each.source) for each in (field, other))
+    said = same_atoms(*structures)
+    values = np.asarray(other.values)
+    if values.shape != field.values.shape:
+        grids = (" x ".join(map(str, shape)) for shape in (values.shape, field.values.shape))
+        said.append("resampled from the grid {} to {}".format(*grids))
+        values = resample(values, field.values.shape)
+    for sentence in said:
+        warnings.warn(AssumptionWarning(f"{other.source}: {sentence}"), stacklevel=2)
+    less = np.subtract(field.values, values, dtype=np.float64)
+    return replace(field, values=less, signed=True, minus=other.source)
 
 
 def open_field(path: str | Path, block: str | None = None) -> Field:
@@ -67,51 +130,50 @@ def open_field(path: str | Path, block: str | None = None) -> Field:
 
     Raises SettingsError for a block that is not there, FormatError for a damaged file.
     """
-    if Path(path).suffix.lower() in (".h5", ".hdf5"):
-        structure, fields = _difference_fields(path)
-    else:
-        structure, fields = _volumetric_fields(path)
+    from chgtools.formats import difference_density, read
+    from chgtools.formats.hdf5 import name_of
+
+    data = difference_density.read(path) if name_of(path) else read(path)
+    fields = fields_of(data, str(path))
     chosen = next(iter(fields)) if block is None else block
     if chosen not in fields:
         raise SettingsError(f"{path} has no block {chosen!r}; it has {', '.join(fields)}")
-    values, name, unit, signed = fields[chosen]
-    return Field(structure, values, name, unit, signed)
+    return fields[chosen]
 
 
-def _volumetric_fields(path: str | Path) -> tuple[Structure, dict[str, Any]]:
-    from chgtools.formats import read
+def fields_of(data: VolumetricData | DifferenceDensity, source: str) -> dict[str, Field]:
+    """All that can be drawn of a file by the names of its blocks, the first one first. source : the file's name"""
+    from chgtools.volumetric import DifferenceDensity
+
+    named = _difference_fields(data) if isinstance(data, DifferenceDensity) else _volumetric_fields(data)
+    return {name: Field(data.structure, *facts, source=source) for name, facts in named.items()}
+
+
+def _volumetric_fields(data: VolumetricData) -> dict[str, Any]:
     from chgtools.formats.chgcar_layout import block_names
 
-    data = read(path)
+    several = len(data.blocks) > 1
     fields = {}
     for name, values in zip(block_names(data.kind, len(data.blocks)), data.blocks, strict=True):
         if data.kind == "LOCPOT":
-            fields[name] = (
-                values,
-                f"local potential, {name}" if len(data.blocks) > 1 else "local potential",
-                "eV",
-                True,
-            )
+            fields[name] = (values, f"local potential, {name}" if several else "local potential", "eV", True)
         elif data.kind == "ELFCAR":
-            fields[name] = (values, "ELF" if len(data.blocks) == 1 else f"ELF, {name}", "", False)
+            fields[name] = (values, f"ELF, {name}" if several else "ELF", "", False)
         elif name == "total":
             fields[name] = (values, "density", "electrons/Å³", False)
         else:
             fields[name] = (values, name, "μ_B/Å³", True)
-    return data.structure, fields
+    return fields
 
 
-def _difference_fields(path: str | Path) -> tuple[Structure, dict[str, Any]]:
-    from chgtools.formats.difference_density import read
-
-    data = read(path)
+def _difference_fields(data: DifferenceDensity) -> dict[str, Any]:
     magnetic = ("magnetisation",) if len(data.blocks) == 2 else ("mx", "my", "mz")
     fields = {"dcd": (data.blocks[0], "difference density", "electrons/Å³", True)}
     for name, values in zip(magnetic, data.blocks[1:], strict=False):
         fields[name] = (values, name, "μ_B/Å³", True)
     if data.saed is not None:
         fields["saed"] = (data.saed, "superposed atomic densities", "electrons/Å³", False)
-    return data.structure, fields
+    return fields
 
 
 @contextmanager
@@ -122,7 +184,8 @@ def picture(path: str | Path, width: float, depth: float) -> Iterator[Figure]:
 
     suffix = Path(path).suffix.lower()
     if suffix not in SUFFIXES:
-        raise SettingsError(f"{path}: a picture's name ends in {', '.join(SUFFIXES)}")
+        turnable = "; .html goes with --isosurface" if suffix == ".html" else ""
+        raise SettingsError(f"{path}: a picture's name ends in {', '.join(SUFFIXES)}{turnable}")
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(width, depth))
         yield figure
@@ -173,8 +236,11 @@ def draw_plane(
     *,
     log: bool = False,
     limits: tuple[float, float] | None = None,
+    contours: bool = False,
 ) -> None:
     """Draw a field on a plane in true geometry, with the atoms up to 0.6 Å from it.
+
+    contours : lines of equal value too, at the values that are marked on the bar of colours; dashed below zero
 
     Signed fields get two colours around zero; the colours end at the 0.2 and 99.8 percent points of the plane unless
     ``limits`` gives their range. Raises SettingsError for limits that cannot be used and names that are no picture's.
@@ -197,12 +263,45 @@ def draw_plane(
         axes.set(xlim=(low[0], low[0] + spread[0]), ylim=(low[1], low[1] + spread[1]))
         axes.tick_params(pad=5)
         axes.spines[:].set_visible(False)
-        figure.text(LEFT / page[0], 1 - 0.5 * TOP / page[1], _title(field, plane.name), size=10, va="center")
+        figure.text(LEFT / page[0], 1 - 0.5 * TOP / page[1], title(field, plane.name), size=10, va="center")
         place = (LEFT + max(width, 1.2) + 0.3, BOTTOM + (max(depth, bar_depth) - bar_depth) / 2)
         bar_axes = figure.add_axes((place[0] / page[0], place[1] / page[1], 0.13 / page[0], bar_depth / page[1]))
         bar = figure.colorbar(image, cax=bar_axes, extend=extend, extendfrac=0.04)
         bar.outline.set_linewidth(0.6)
-        bar.set_label(f"{field.name} ({field.unit})" if field.unit else field.name)
+        bar.set_label(field.label)
+        if contours:
+            _draw_contours(axes, bar, values, (u, v), norm)
+
+
+def contour_levels(norm: Any) -> NDArray[np.float64]:
+    """Round values between the ends of the colours, without zero: evenly, or 1, 2, 5 of each decade of a logarithm."""
+    from matplotlib.colors import LogNorm
+    from matplotlib.ticker import MaxNLocator
+
+    low, high = norm.vmin, norm.vmax
+    if isinstance(norm, LogNorm):
+        decades = np.arange(np.floor(np.log10(low)), np.ceil(np.log10(high)) + 1)
+        levels = np.array([float(f"{digit}e{decade:.0f}") for decade in decades for digit in (1, 2, 5)])
+    else:
+        levels = MaxNLocator(MOST_CONTOURS, steps=[1, 2, 2.5, 5, 10]).tick_values(low, high)
+    margin = 1e-9 * (high - low)
+    inside = (levels > low + margin) & (levels < high - margin) & (np.abs(levels) > margin)
+    return np.asarray(levels[inside], dtype=np.float64)
+
+
+def _draw_contours(
+    axes: Axes, bar: Any, values: NDArray[np.float64], sides: tuple[NDArray[Any], NDArray[Any]], norm: Any
+) -> None:
+    """Lines on the mesh of values on the parallelogram of two sides at the origin, and ticks of the bar at them."""
+    levels = contour_levels(norm)
+    s, t = ((np.arange(n) + 0.5) / n for n in reversed(values.shape))
+    points = s[None, :, None] * sides[0] + t[:, None, None] * sides[1]
+    below = bar.cmap(norm(levels))[:, :3] @ [0.3, 0.6, 0.1]  # how bright the colours under the lines are
+    inks = ["#222222" if bright > 0.45 else "#eeeeee" for bright in below]
+    styles = ["solid" if level > 0 else "dashed" for level in levels]
+    axes.contour(*np.moveaxis(points, 2, 0), values, levels, colors=inks, linewidths=0.55, linestyles=styles)
+    bar.set_ticks(levels, labels=[f"{level:g}" for level in levels], minor=False)
+    bar.minorticks_off()
 
 
 def _skewed_image(
@@ -243,7 +342,8 @@ def _draw_atoms(axes: Axes, field: Field, plane: Plane) -> None:
         )
 
 
-def _title(field: Field, where: str) -> str:
+def title(field: Field, where: str) -> str:
+    """Such as "NaCl   c = 0.5"."""
     structure = field.structure
     if not any(structure.species):
         return f"{structure.n_atoms} atoms   {where}"
@@ -251,32 +351,3 @@ def _title(field: Field, where: str) -> str:
     groups = zip(structure.species, structure.counts, strict=True)
     formula = "".join(name + (str(count).translate(lowered) if count > 1 else "") for name, count in groups)
     return f"{formula}   {where}"
-
-
-def draw_average(field: Field, axis: int, path: str | Path) -> None:
-    """Draw the mean over planes along one lattice vector, against the distance along their normal, with the atoms."""
-    average = planar_average(field.values, axis)
-    length = height(field.structure, axis)
-    distance = np.arange(len(average) + 1) / len(average) * length
-    species = list(dict.fromkeys(field.structure.elements))
-    rug_depth = 0.16 * len(species) + 0.1
-    page = np.array([6.2, 0.4 + 2.4 + 0.1 + rug_depth + 0.5])
-    with picture(path, *page) as figure:
-        axes = figure.add_axes((0.75 / page[0], (0.6 + rug_depth) / page[1], 5.2 / page[0], 2.4 / page[1]))
-        axes.plot(distance, np.append(average, average[0]), color="#28508c", linewidth=1.3)
-        if average.min() < 0 < average.max():
-            axes.axhline(0, color="#aaaaaa", linewidth=0.6, zorder=0)
-        axes.set(ylabel=f"{field.name} ({field.unit})" if field.unit else field.name, xlim=(0, length))
-        axes.tick_params(axis="x", labelbottom=False)
-        axes.spines[["top", "right"]].set_visible(False)
-        figure.text(0.75 / page[0], 1 - 0.2 / page[1], _title(field, f"mean over planes along {'abc'[axis]}"), size=10,
-                    va="center")  # fmt: skip
-        rug = figure.add_axes((0.75 / page[0], 0.5 / page[1], 5.2 / page[0], rug_depth / page[1]), sharex=axes)
-        heights = field.structure.frac[:, axis] % 1.0 * length
-        for row, name in enumerate(species):
-            mine = heights[[element == name for element in field.structure.elements]]
-            rug.plot(mine, np.full(len(mine), -row), "|", color="#333333", markersize=6, markeredgewidth=0.8, alpha=0.6)
-        rug.set(ylim=(-len(species) + 0.4, 0.6), xlabel="Å")
-        rug.set_yticks([-row for row in range(len(species))], [name or "atoms" for name in species], fontsize=7.5)
-        rug.tick_params(axis="y", length=0)
-        rug.spines[["top", "right", "left"]].set_visible(False)
