@@ -9,6 +9,8 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 FLAGS = (
     "--headless --no-sandbox --disable-gpu --enable-unsafe-swiftshader --disable-quic --no-first-run "
@@ -45,6 +47,13 @@ class Look:
     errors: list[str]
     picture: Path
 
+    @property
+    def coloured(self) -> int:
+        """Dots of the picture that are neither white, grey nor black."""
+        from matplotlib.image import imread
+
+        return int((np.ptp(imread(self.picture)[..., :3], axis=2) > 0.3).sum())
+
 
 def look(page: Path, width: int, height: int, folder: Path) -> Look:
     """Open a page in a frame so wide and high; ``folder`` gets the profile, the frame and the picture."""
@@ -57,5 +66,7 @@ def look(page: Path, width: int, height: int, folder: Path) -> Look:
     done = subprocess.run(command, capture_output=True, text=True, timeout=240, check=True)
     found = re.search(r'<pre id="found"[^>]*>(\{.*?\})</pre>', done.stdout)
     assert found, done.stderr[-2000:]
-    errors = [line for line in done.stderr.splitlines() if "CONSOLE" in line and re.search(r"error|uncaught", line, re.I)]
+    errors = [
+        line for line in done.stderr.splitlines() if "CONSOLE" in line and re.search(r"error|uncaught", line, re.I)
+    ]
     return Look(**json.loads(found[1].replace("&amp;", "&")), errors=errors, picture=picture)

@@ -27,7 +27,11 @@ def info(file: Path, grid: str | None, as_json: bool) -> None:
     from chgtools.formats.hdf5 import name_of
 
     try:
-        facts = describe_difference(difference_density.read(file), file) if name_of(file) else describe(read(file, grid=grid))
+        facts = (
+            describe_difference(difference_density.read(file), file)
+            if name_of(file)
+            else describe(read(file, grid=grid))
+        )
     except FormatError as error:
         if error.line is None or not _is_mended(file):
             raise

@@ -47,7 +47,9 @@ def _axis_plane(ctx: click.Context, parameter: click.Parameter, value: str | Non
 @click.option("--along", type=float, nargs=3, default=None, metavar="U V W",
               help="Isosurface: look along this lattice direction.")  # fmt: skip
 @force_option
-def plot(files: tuple[Path, ...], output: Path, minus: Path | None, block: str | None, force: bool, **view: Any) -> None:
+def plot(
+    files: tuple[Path, ...], output: Path, minus: Path | None, block: str | None, force: bool, **view: Any
+) -> None:
     """Draw a plane, a planar average or an isosurface of a field as a picture.
 
     FILE is a CHGCAR or another volumetric file, or a difference density made by `chgtools make-dcd`. Planes are drawn

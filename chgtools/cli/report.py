@@ -17,9 +17,7 @@ from chgtools.cli.options import PATH, density_options, force_option, output_opt
 @click.option("--incar", type=PATH, help="INCAR of that run; by default the one beside it.")
 @density_options
 @force_option
-def report(
-    file: Path, output: Path, poscar: Path | None, incar: Path | None, force: bool, **options: Any
-) -> None:
+def report(file: Path, output: Path, poscar: Path | None, incar: Path | None, force: bool, **options: Any) -> None:
     """Write a page on a density: a view that can be turned, planes, averages, facts, what `check` finds.
 
     FILE is a CHGCAR or another volumetric file, or a difference density made by `chgtools make-dcd`. Of a CHGCAR the

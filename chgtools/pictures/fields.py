@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from chgtools.cell import Structure
     from chgtools.volumetric import DifferenceDensity, VolumetricData
 
+    _Facts = tuple[NDArray[np.floating[Any]], str, str, bool]  # values, quantity, unit, signed
+
 ATOMS_WITHIN_ANGSTROM = 0.6
 OUTLIERS = 0.2  # percent of points that may lie beyond the end of the colours
 LOG_DECADES = 4
@@ -90,8 +92,7 @@ class Field:
 def short_names(paths: Sequence[str]) -> list[str]:
     """Names of files as short as tells them apart: with as many of their folders as that needs."""
     parts = [Path(path).parts for path in paths]
-    longest = max((len(part) for part in parts), default=1)
-    for count in range(1, longest + 1):
+    for count in range(1, max(1, *map(len, parts)) + 1):
         names = [str(Path(*part[-count:])) if part else "" for part in parts]
         if len(set(names)) == len(set(paths)):
             break
@@ -146,14 +147,14 @@ def fields_of(data: VolumetricData | DifferenceDensity, source: str) -> dict[str
     from chgtools.volumetric import DifferenceDensity
 
     named = _difference_fields(data) if isinstance(data, DifferenceDensity) else _volumetric_fields(data)
-    return {name: Field(data.structure, *facts, source=source) for name, facts in named.items()}
+    return {name: Field(data.structure, *facts, source) for name, facts in named.items()}
 
 
-def _volumetric_fields(data: VolumetricData) -> dict[str, Any]:
+def _volumetric_fields(data: VolumetricData) -> dict[str, _Facts]:
     from chgtools.formats.chgcar_layout import block_names
 
     several = len(data.blocks) > 1
-    fields = {}
+    fields: dict[str, _Facts] = {}
     for name, values in zip(block_names(data.kind, len(data.blocks)), data.blocks, strict=True):
         if data.kind == "LOCPOT":
             fields[name] = (values, f"local potential, {name}" if several else "local potential", "eV", True)
@@ -166,9 +167,9 @@ def _volumetric_fields(data: VolumetricData) -> dict[str, Any]:
     return fields
 
 
-def _difference_fields(data: DifferenceDensity) -> dict[str, Any]:
+def _difference_fields(data: DifferenceDensity) -> dict[str, _Facts]:
     magnetic = ("magnetisation",) if len(data.blocks) == 2 else ("mx", "my", "mz")
-    fields = {"dcd": (data.blocks[0], "difference density", "electrons/Å³", True)}
+    fields: dict[str, _Facts] = {"dcd": (data.blocks[0], "difference density", "electrons/Å³", True)}
     for name, values in zip(magnetic, data.blocks[1:], strict=False):
         fields[name] = (values, name, "μ_B/Å³", True)
     if data.saed is not None:
@@ -283,7 +284,7 @@ def contour_levels(norm: Any) -> NDArray[np.float64]:
         decades = np.arange(np.floor(np.log10(low)), np.ceil(np.log10(high)) + 1)
         levels = np.array([float(f"{digit}e{decade:.0f}") for decade in decades for digit in (1, 2, 5)])
     else:
-        levels = MaxNLocator(MOST_CONTOURS, steps=[1, 2, 2.5, 5, 10]).tick_values(low, high)
+        levels = np.asarray(MaxNLocator(MOST_CONTOURS, steps=[1, 2, 2.5, 5, 10]).tick_values(low, high))
     margin = 1e-9 * (high - low)
     inside = (levels > low + margin) & (levels < high - margin) & (np.abs(levels) > margin)
     return np.asarray(levels[inside], dtype=np.float64)

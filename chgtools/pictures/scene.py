@@ -107,7 +107,9 @@ def scene_of(
         surface = isosurface(sign * values, lattice, chosen).repeated(lattice, repeats)
         colour = PLAIN if not field.signed else MORE if sign > 0 else LESS
         name = f"{'' if not field.signed else '+' if sign > 0 else '−'}{chosen:g} {field.unit}".rstrip()
-        bodies.append(Body(joined([surface, *_closing(sign * values, lattice, chosen, repeats)]), name, colour, OPACITY))
+        bodies.append(
+            Body(joined([surface, *_closing(sign * values, lattice, chosen, repeats)]), name, colour, OPACITY)
+        )
     both = "±" if field.signed else ""
     within = 100 * share_above(field.values, chosen)
     said = f"isovalue {both}{chosen:g} {field.unit}".rstrip() + f": {within:.0f} % of the {field.name} is inside"
@@ -138,9 +140,7 @@ def atoms_shown(structure: Structure, repeats: Sequence[int]) -> tuple[NDArray[n
     return indices[inside], frac[inside] @ structure.lattice
 
 
-def bonds(
-    structure: Structure, indices: NDArray[np.int64], positions: NDArray[np.float64]
-) -> list[tuple[int, int]]:
+def bonds(structure: Structure, indices: NDArray[np.int64], positions: NDArray[np.float64]) -> list[tuple[int, int]]:
     """Pairs of drawn atoms that are no further apart than 1.15 times the sum of their covalent radii."""
     from scipy.spatial import cKDTree
 

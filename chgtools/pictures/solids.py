@@ -28,7 +28,9 @@ def sphere(halvings: int) -> Surface:
     for _ in range(halvings):
         a, b, c = faces[:, 0], faces[:, 1], faces[:, 2]
         ab, bc, ca = a + b, b + c, c + a
-        faces = np.concatenate([np.stack(each, axis=1) for each in ((a, ab, ca), (b, bc, ab), (c, ca, bc), (ab, bc, ca))])
+        faces = np.concatenate(
+            [np.stack(each, axis=1) for each in ((a, ab, ca), (b, bc, ab), (c, ca, bc), (ab, bc, ca))]
+        )
         faces *= np.sqrt(1 + golden**2) / np.linalg.norm(faces, axis=2, keepdims=True)
     faces = faces / np.linalg.norm(faces, axis=2, keepdims=True)
     inward = np.einsum("ni,ni->n", np.cross(faces[:, 1] - faces[:, 0], faces[:, 2] - faces[:, 0]), faces[:, 0]) < 0
@@ -37,7 +39,9 @@ def sphere(halvings: int) -> Surface:
     return Surface(vertices, index.reshape(-1, 3))
 
 
-def rod(begin: NDArray[np.float64], end: NDArray[np.float64], radius: float, sides: int = 10, rings: int = 4) -> Surface:
+def rod(
+    begin: NDArray[np.float64], end: NDArray[np.float64], radius: float, sides: int = 10, rings: int = 4
+) -> Surface:
     """The wall of a round rod between two points (Å), in rings so that no triangle is long."""
     along = end - begin
     length = np.linalg.norm(along)

@@ -96,15 +96,17 @@ def draw_isosurface(
     with picture(path, *page) as figure:
         axes = figure.add_axes((0, 0, inches[0] / page[0], inches[1] / page[1]))
         low, high = low - MARGIN / scale, low + spread + MARGIN / scale
-        axes.imshow(_painted(scene, eye, low, high, inches), extent=(low[0], high[0], low[1], high[1]), origin="lower", zorder=0)
+        axes.imshow(
+            _painted(scene, eye, low, high, inches), extent=(low[0], high[0], low[1], high[1]), origin="lower", zorder=0
+        )
         axes.set(xlim=(low[0], high[0]), ylim=(low[1], high[1]), aspect="equal")
         axes.set_axis_off()
         for axis, tip in enumerate(eye.sees(np.diag(scene.repeats) @ scene.lattice)[:, :2]):
             length = np.linalg.norm(tip)
             if length * scale > LABEL_INCHES:  # not where the eye looks along it
                 place = tip * (1 + LABEL_INCHES / scale / length)
-                axes.text(*place, "abc"[axis], ha="center", va="center", style="italic", color=EDGE, clip_on=False,
-                          path_effects=[withStroke(linewidth=2.5, foreground="white")])  # fmt: skip
+                axes.text(place[0], place[1], "abc"[axis], ha="center", va="center", style="italic", color=EDGE,
+                          clip_on=False, path_effects=[withStroke(linewidth=2.5, foreground="white")])  # fmt: skip
         figure.text(0.2 / page[0], 1 - 0.25 / page[1], title(field, field.name), size=10, va="center")
         _legend(figure, scene, page)
     return scene.said
@@ -135,7 +137,7 @@ def _painted(
 
     from chgtools.kernels.painting import paint
 
-    columns, rows = (int(round(DOTS * length)) for length in inches)
+    columns, rows = (round(float(DOTS * length)) for length in inches)
     picture = np.ones((rows * FINER, columns * FINER, 3), dtype=np.float32)
     nearness = np.full(picture.shape[:2], -np.inf)
     edge = EDGE_INCHES / 2 / inches[0] * (high[0] - low[0])

@@ -29,7 +29,7 @@ LIGHT = {
 # light stays where it is when the scene is turned.
 LIGHT_PLACE = {"x": -4500, "y": 5500, "z": -14}
 EDGE = "#555555"
-EYE_AWAY = 1.6  # in the unit of plotly: the longest side of the scene
+EYE_AWAY = 1.25  # in the unit of plotly: the longest side of the scene
 
 
 def draw_isosurface(

@@ -23,7 +23,7 @@ from chgtools.report.page import Table, image, section, write_page
 
 if TYPE_CHECKING:
     from chgtools.cell import Structure
-    from chgtools.check.findings import Report
+    from chgtools.check.findings import Finding, Report
     from chgtools.libraries.choice import Source
     from chgtools.volumetric import DifferenceDensity, VolumetricData
 
@@ -105,10 +105,15 @@ def _judgement(data: VolumetricData, inputs: dict[str, Path | None], notes: list
     verdict = f"{count}: VASP will not take this file as it was meant." if serious else "In order."
     against = f" Held against {'; '.join(report.inputs)}." if report.inputs else " No inputs of a run are beside it."
     box = f'<p class="verdict{" bad" * bool(serious)}"><strong>{verdict}</strong>{escape(against)}</p>'
-    if not report.findings:
-        return section("Can VASP start from it?", box)
-    rows = [(f.severity, f"{f.place}: {f.found}", f.effect, f.mend) for f in report.findings]
-    return section("Can VASP start from it?", box) + Table("Findings", ("", "found", "VASP", "mend"), rows).html()
+    return section("Can VASP start from it?", box + "".join(map(_finding, report.findings)))
+
+
+def _finding(finding: Finding) -> str:
+    """A finding as a paragraph for each of what is there, what VASP does and what to do."""
+    place = finding.place.rsplit("/", 1)[-1]
+    pieces = (("found", finding.found), ("VASP", finding.effect), ("mend", finding.mend))
+    rows = "".join(f"<dt>{name}</dt><dd>{escape(text)}</dd>" for name, text in pieces if text)
+    return f'<div class="finding"><strong>{escape(finding.severity)}</strong> {escape(place)}<dl>{rows}</dl></div>'
 
 
 def _view(fields: Sequence[Field], notes: list[str]) -> str:

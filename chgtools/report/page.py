@@ -20,6 +20,8 @@ h1 { font-size: 1.6rem; margin: 1.4rem 0 0; } h2 { font-size: 1.15rem; margin: 2
 .under { color: #666; margin: .1rem 0 1rem; overflow-wrap: anywhere; }
 .verdict { border-left: .3rem solid #3a8f5c; background: #f1f7f3; padding: .5rem .9rem; margin: 1rem 0; }
 .verdict.bad { border-color: #c8423b; background: #fbf1f0; }
+.finding { margin: 1rem 0; overflow-wrap: anywhere; } .finding dl { margin: .2rem 0; }
+.finding dl { display: grid; grid-template-columns: 4rem 1fr; } dd { margin: 0; } dt { color: #666; }
 .view { height: min(75vh, 620px); border: 1px solid #ddd; }
 .wide { overflow-x: auto; }
 table { border-collapse: collapse; font-size: .92rem; }
