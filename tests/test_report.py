@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 from conftest import shared_path
-from fields import density, spin_density
+from fields import density, skew_structure, spin_density
 from made_targets import target
 
 from chgtools.cell import Structure
 from chgtools.cli import main
 from chgtools.errors import ChgtoolsError, SettingsError
-from chgtools.formats import chgcar
+from chgtools.formats import chgcar, poscar
 from chgtools.report import Table, write_report
 from chgtools.report.contents import fullest_plane
 
@@ -34,7 +34,8 @@ def pictures_of(text):
 @pytest.fixture(scope="module")
 def page(tmp_path_factory):
     """(the page on a file with spin, whose name is as bad as a name can be, and what is not on it)."""
-    folder = tmp_path_factory.mktemp("page")
+    folder = tmp_path_factory.mktemp("long" * 25)
+    poscar.write(skew_structure(), folder / "POSCAR")  # so that its long path is on the page
     chgcar.write(spin_density(), folder / "<img onerror=x>CHGCAR")
     table = Table("Charges", ("atom", "e"), [("O 1", -1.25)])
     notes = write_report(folder / "<img onerror=x>CHGCAR", folder / "page.html", tables=[table])
@@ -60,7 +61,8 @@ def test_a_page_on_a_file_with_spin_has_its_view_facts_judgement_and_planes(page
     assert any(note.startswith("no difference density: ") for note in notes)
 
 
-def test_a_page_on_a_difference_density(tmp_path):
+def test_a_page_on_a_difference_density(tmp_path, monkeypatch):
+    monkeypatch.setattr("chgtools.report.contents._pictures", lambda fields: "")
     target(tmp_path / "t.h5")
     notes = write_report(tmp_path / "t.h5", tmp_path / "a.html")
     assert notes == ("not checked: a difference density is no file that VASP starts from",)

@@ -29,7 +29,7 @@ LIGHT = {
 # light stays where it is when the scene is turned.
 LIGHT_PLACE = {"x": -4500, "y": 5500, "z": -14}
 EDGE = "#555555"
-EYE_AWAY = 1.25  # in the unit of plotly: the longest side of the scene
+EYE_AWAY = 0.72  # of what is seen: where the eye has no perspective, its distance is the size of the picture
 
 
 def draw_isosurface(
@@ -88,14 +88,22 @@ def figure_of(scenes: Sequence[tuple[str, Scene]], along: Sequence[float] | None
         go.Scatter3d(x=tips[:, 0], y=tips[:, 1], z=tips[:, 2], mode="text", text=["<i>a</i>", "<i>b</i>", "<i>c</i>"],
                      textfont={"color": EDGE, "size": 14}, hoverinfo="skip", showlegend=False)
     )  # fmt: skip
-    eye = eye_of(first.lattice, along).axes
-    hidden = {"visible": False}
+    eye = eye_of(first.lattice, along)
+    inside = np.concatenate([first.corners, tips, *(body.surface.vertices for body in first.atoms)])
+    low, spread = inside.min(axis=0), np.ptp(inside, axis=0)
+    away = EYE_AWAY * np.ptp(eye.sees(inside)[:, :2], axis=0).max() / spread.max()
+    # the longest side is 1, or a long cell would not be in the picture
+    ranges = {
+        f"{name}axis": {"visible": False, "range": [start, start + length]}
+        for name, start, length in zip("xyz", low.tolist(), spread.tolist(), strict=True)
+    }
     figure.update_layout(
         scene={
-            "xaxis": hidden, "yaxis": hidden, "zaxis": hidden, "aspectmode": "data", "dragmode": "orbit",
+            **ranges, "aspectmode": "manual", "dragmode": "orbit",
+            "aspectratio": dict(zip("xyz", (spread / spread.max()).tolist(), strict=True)),
             "camera": {
-                "eye": dict(zip("xyz", (EYE_AWAY * eye[2]).tolist(), strict=True)),
-                "up": dict(zip("xyz", eye[1].tolist(), strict=True)),
+                "eye": dict(zip("xyz", (away * eye.axes[2]).tolist(), strict=True)),
+                "up": dict(zip("xyz", eye.axes[1].tolist(), strict=True)),
                 "projection": {"type": "orthographic"},
             },
         },

@@ -72,7 +72,8 @@ def write_report(
     parts.append(_pictures(fields))
     if notes:
         parts.append(section("Notes", "".join(f"<p>{escape(note)}</p>" for note in notes)))
-    write_page(output, f"{title(fields[0], facts['kind']) if fields else facts['kind']}", str(path), parts)
+    kind = "difference density" if facts["kind"] == "DCD" else facts["kind"]
+    write_page(output, title(fields[0], kind) if fields else kind, str(path), parts)
     return tuple(notes)
 
 

@@ -15,19 +15,20 @@ from chgtools.files import package_version, replacing
 MOST_DOTS, COLOURS = 900, 128  # of a picture
 STYLE = """
 :root { color: #222; background: #fff; font: 16px/1.5 system-ui, sans-serif; }
-body { max-width: 68rem; margin: 0 auto; padding: 0 1rem 3rem; }
+body { overflow-wrap: anywhere; max-width: 68rem; margin: 0 auto; padding: 0 1rem 3rem; }
 h1 { font-size: 1.6rem; margin: 1.4rem 0 0; } h2 { font-size: 1.15rem; margin: 2.2rem 0 .5rem; }
-.under { color: #666; margin: .1rem 0 1rem; overflow-wrap: anywhere; }
+.under { color: #666; margin: .1rem 0 1rem; }
 .verdict { border-left: .3rem solid #3a8f5c; background: #f1f7f3; padding: .5rem .9rem; margin: 1rem 0; }
 .verdict.bad { border-color: #c8423b; background: #fbf1f0; }
-.finding { margin: 1rem 0; overflow-wrap: anywhere; } .finding dl { margin: .2rem 0; }
+.finding { margin: 1rem 0; } .finding dl { margin: .2rem 0; }
 .finding dl { display: grid; grid-template-columns: 4rem 1fr; } dd { margin: 0; } dt { color: #666; }
 .view { height: min(75vh, 620px); border: 1px solid #ddd; }
 .wide { overflow-x: auto; }
 table { border-collapse: collapse; font-size: .92rem; }
 th, td { text-align: left; padding: .25rem .9rem .25rem 0; border-bottom: 1px solid #e4e4e4; vertical-align: top; }
 td.number { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
-td:not(.number) { overflow-wrap: anywhere; min-width: 5rem; }
+th { overflow-wrap: normal; }
+td:not(.number) { min-width: 5rem; }
 .pictures { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 19rem), 1fr)); gap: 1rem; }
 .pictures img { max-width: 100%; max-height: 26rem; height: auto; justify-self: center; align-self: center; }
 details { margin: .6rem 0; } summary { cursor: pointer; font-weight: 600; padding: .3rem 0; }
