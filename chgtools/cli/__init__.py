@@ -29,7 +29,11 @@ COMMANDS = {
     "charges": ("chgtools.cli.charges:charges", "Print Hirshfeld charges, moments and dipoles of the atoms of FILE"),
     "convert": ("chgtools.cli.convert:convert", "Convert a volumetric file; the formats are told by the names"),
     "check": ("chgtools.cli.check:check", "Print what VASP will refuse, drop or misread in CHGCAR, and how to mend it"),
-    "plot": ("chgtools.cli.plot:plot", "Draw a plane or a planar average of a field as a picture"),
+    "plot": ("chgtools.cli.plot:plot", "Draw a plane, a planar average or an isosurface of a field as a picture"),
+    "report": (
+        "chgtools.cli.report:report",
+        "Write a page on a density: a view that can be turned, planes, averages, facts, what `check` finds",
+    ),
     "densities": ("chgtools.cli.densities:densities", "Build, list and show libraries of atomic densities"),
     "dataset": ("chgtools.cli.dataset:dataset", "Build, split and list stores of difference densities to train on"),
     "train": ("chgtools.cli.train:train", "Train weights for `chgtools predict --model`"),

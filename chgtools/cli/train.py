@@ -14,6 +14,8 @@ from chgtools.cli.options import PATH, json_option
 if TYPE_CHECKING:
     from chgtools.training.trainer import Progress
 
+SMOOTH = 20  # steps over which the loss on the terminal is averaged
+
 
 def _show_defaults(ctx: click.Context, _: click.Parameter, value: bool) -> None:
     if value and not ctx.resilient_parsing:
@@ -55,19 +57,21 @@ def train(config: Path, folder: Path, start: str | None, restart: bool, as_json:
         if first:
             click.echo(f"note: {sentence}", err=True)
 
-    def steps(member: int, step: int) -> None:
+    def steps(member: int, step: int, loss: float) -> None:
         if not shown:
             return
         if state["member"] != member:
             _close(state)
-            state["bar"] = click.progressbar(length=total, label=f"member {member}", file=sys.stderr)
+            state.update(bar=_bar(total, member, state), member=member, loss=loss, aside="")
             state["bar"].__enter__()
-            state["member"] = member
             state["bar"].update(step - 1)
-        state["bar"].update(1)
+        state["loss"] += (loss - state["loss"]) / SMOOTH
+        state["bar"].update(1, step)
 
     def evaluated(member: int, progress: Progress) -> None:
-        if first and not shown:
+        if shown:
+            state["aside"] = f", kept aside {progress.validation['all']:.2f} %" if progress.validation else ""
+        elif first:
             click.echo(
                 f"member {member}, step {progress.step} of {total}: training {progress.train:.3f} %, kept aside "
                 + ", ".join(f"{kind} {value:.3f} %" for kind, value in progress.validation.items()),
@@ -89,6 +93,18 @@ def train(config: Path, folder: Path, start: str | None, restart: bool, as_json:
         click.echo(f"{'kept aside':24s}{'structures':>11s}{'SAED %':>9s}{'model %':>9s}")
         for kind, row in errors.items():
             click.echo(f"{kind:24s}{row['structures']:11d}{row['saed']:9.3f}{row['model']:9.3f}")
+
+
+def _bar(total: int, member: int, state: dict[str, Any]) -> Any:
+    """A bar on the terminal with the loss: its running mean, and the last error of what was kept aside."""
+
+    def text(_: Any) -> str:
+        return f"{state['loss']:.2f} %{state['aside']}"
+
+    return click.progressbar(
+        length=total, label=f"member {member}", file=sys.stderr, show_percent=False, show_pos=True, width=12,
+        item_show_func=text,
+    )  # fmt: skip
 
 
 def _close(state: dict[str, Any]) -> None:

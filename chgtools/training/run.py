@@ -49,11 +49,11 @@ if TYPE_CHECKING:
 class Listener:
     """What a run tells while it goes on.
 
-    says : a sentence; steps : (member, step), after each step; evaluated : (member, Progress)
+    says : a sentence; steps : (member, step, loss in percent), after each step; evaluated : (member, Progress)
     """
 
     says: Callable[[str], None] = lambda _: None
-    steps: Callable[[int, int], None] = lambda _member, _step: None
+    steps: Callable[[int, int, float], None] = lambda _member, _step, _loss: None
     evaluated: Callable[[int, Progress], None] = lambda _member, _progress: None
 
 
@@ -139,7 +139,7 @@ def _run_member(
             write_curves(path.parent, [*earlier, trainer.history])
         listener.evaluated(member, progress)
 
-    trainer.run(*samples, told, lambda: listener.steps(member, trainer.step))
+    trainer.run(*samples, told, lambda loss: listener.steps(member, trainer.step, loss))
 
 
 def _network(

@@ -95,11 +95,12 @@ class Trainer:
         train: Sequence[Sample],
         validation: Sequence[Sample],
         told: Callable[[Progress], None] = lambda _: None,
-        each_step: Callable[[], None] = lambda: None,
+        each_step: Callable[[float], None] = lambda _: None,
     ) -> None:
         """Train to the last step, or until nothing has got better for ``patience`` evaluations.
 
-        told : is called after each evaluation, when the state is complete; each_step : after each step
+        told : is called after each evaluation, when the state is complete; each_step : after each step, with its
+            loss in percent
         """
         settings = self.settings
         every = max(1, settings.steps // settings.evaluations)
@@ -124,7 +125,7 @@ class Trainer:
             self.step += 1
             self._update_mean()
             losses.append(float(loss.detach()))
-            each_step()
+            each_step(losses[-1])
             if self.step % every == 0 or self.step == settings.steps:
                 progress = Progress(self.step, float(np.mean(losses)), self.errors(validation), self._learning_rate())
                 losses = []
