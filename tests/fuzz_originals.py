@@ -21,7 +21,7 @@ from test_table import form_table, radial_table
 from test_upf import upf
 
 from chgtools import formats
-from chgtools.batch.files import Manifest, Shard, read_list
+from chgtools.batch import Manifest, Shard, read_list
 from chgtools.check import check_file
 from chgtools.formats import chgcar, cube, difference_density, poscar, structure_files, xsf
 from chgtools.formats.incar import read_incar
@@ -119,7 +119,7 @@ def read_batch(path: Path) -> list[Any]:
 
 
 def read_manifest(path: Path) -> list[Any]:
-    assert Manifest(path, Shard()).known is not None
+    assert Manifest(path, Shard(), "structure").known is not None
     return []
 
 

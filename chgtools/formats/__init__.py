@@ -51,6 +51,17 @@ def holds_density(path: str | Path) -> bool | None:
     return chgcar.holds_grid(path) if module is None else module.holds_one(path) or None
 
 
+def grid_of(path: str | Path) -> tuple[int, int, int] | None:
+    """(nx, ny, nz) of a file of the CHGCAR family, from its first lines; None for any other, and for a damaged one."""
+    from chgtools.errors import FormatError
+    from chgtools.formats import chgcar
+
+    try:
+        return chgcar.read_header(path)[1] if (_module(path) or _by_content(path)) is None else None
+    except FormatError:  # whoever reads it says so
+        return None
+
+
 def read(path: str | Path, kind: str | None = None, dtype: Any = None, grid: str | None = None) -> VolumetricData:
     """Read a volumetric file, plain or compressed: CHGCAR and its family, Gaussian cube or XSF (told by the name),
     pymatgen's JSON of a Chgcar and VASP's vaspwave.h5 (told by the content).
