@@ -136,6 +136,15 @@ def test_options_that_say_the_same_are_the_same(here):
     assert [statuses(built([bad], each)) for each in options] == [["failed"], ["failed before"]]
 
 
+def test_what_was_done_with_other_options_stays_and_is_told(here):
+    assert [o.notes for o in built().values()] == [()] * 4
+    again = built(options=BuildOptions(truncation=1.0))
+    assert [(o.status, o.notes) for o in again.values()] == [
+        ("present", ("was done with other options, and stays as it is",))
+    ] * 4
+    assert [o.notes for o in built().values()] == [()] * 4
+
+
 def test_shards_have_stores_and_manifests_of_their_own(here):
     outcomes = [built(shard=Shard(i, 2)) for i in (1, 2)]
     assert [list(each) for each in outcomes] == [FILES[::2], FILES[1::2]]
@@ -292,7 +301,7 @@ def test_notes_on_the_files_of_a_list_stand_in_the_manifest(here):
         "build", "-o", "all.h5", "--list", "list", "--densities", "run/lib.h5", "--label", "Si=Si", "--label", "O=O"
     )
     assert (done.exit_code, done.stderr) == (0, "")
-    assert done.stdout.endswith("0 failed; all.h5.manifest.jsonl has notes on 1\n")
+    assert done.stdout.endswith("0 failed; notes on 1 of them (--json, all.h5.manifest.jsonl)\n")
     assert any("no POSCAR" in note for note in records()[0]["notes"])
 
 

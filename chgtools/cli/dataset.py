@@ -44,7 +44,7 @@ def dataset() -> None:
 
 
 @dataset.command()
-@click.argument("files", type=PATH, nargs=-1, metavar="FILES...")
+@click.argument("files", type=PATH, nargs=-1, metavar="[FILES]...")
 @output_option(help="Store to write or to go on with, STORE.h5.")
 @click.option("--list", "listed", type=PATH, metavar="LIST",
               help="File with a source to a line, its POSCAR behind a tab.")  # fmt: skip
@@ -119,7 +119,7 @@ class _Told:
         return self.counts["failed"] + self.counts["failed before"]
 
     def sentence(self, progress: Progress, total: int) -> str:
-        noted = f"; {progress.path} has notes on {self.with_notes}" if self.with_notes else ""
+        noted = f"; notes on {self.with_notes} of them (--json, {progress.path})" if self.with_notes else ""
         return (
             f"{progress.store}: {self.entries['added']} structures added from {self.counts['added']} of {total} files, "
             f"{self.counts['present']} files there already, {self.failed} failed{noted}"

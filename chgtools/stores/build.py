@@ -11,7 +11,7 @@ import hashlib
 import re
 import time
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from pathlib import Path
@@ -144,10 +144,8 @@ class _Task:
 def _settled(task: _Task, contents: _Contents, progress: Progress | None) -> Outcome | None:
     """What became of a source that nothing is computed for: one that the manifest knows, or another store."""
     record = None if progress is None else progress.settled(task.path, task.stamp)
-    if record is not None:
-        status = FAILED_BEFORE if record["status"] == FAILED else PRESENT
-        names, sha256 = tuple(record.get("entries", ())), str(record.get("sha256") or "")
-        return Outcome(task.path, status, names, str(record.get("error", "")), sha256=sha256)
+    if progress is not None and record is not None:
+        return _known_outcome(task.path, record, progress.asked)
     try:
         if not is_store(task.path):
             return None
@@ -157,6 +155,20 @@ def _settled(task: _Task, contents: _Contents, progress: Progress | None) -> Out
     if progress is not None:
         progress.add(task.path, task.stamp, outcome.facts())
     return outcome
+
+
+def _known_outcome(path: Path, record: Mapping[str, Any], asked: str) -> Outcome:
+    """What the manifest says of a source, and whether it was done with other options than are asked for now."""
+    failed = record["status"] == FAILED
+    other = () if failed or record.get("asked") == asked else ("was done with other options, and stays as it is",)
+    return Outcome(
+        path,
+        FAILED_BEFORE if failed else PRESENT,
+        tuple(record.get("entries", ())),
+        str(record.get("error", "")),
+        other,
+        str(record.get("sha256") or ""),
+    )
 
 
 @dataclass(eq=False)

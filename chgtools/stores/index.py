@@ -14,7 +14,7 @@ Words are UTF-8 of fixed length, so that 100,000 entries are read at once.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import groupby
@@ -57,17 +57,16 @@ class Index:
         """(number of the store, name in it) of an entry."""
         return int(self.columns["store"][row]), self.columns["entry"][row].decode()
 
-    def facts(self, row: int) -> dict[str, Any]:
-        """What is known of an entry: attributes of the store, ``elements`` (one per atom), ``n_waves``, ``spins``."""
-        known: dict[str, Any] = {}
-        for column in ("formula", "kind", "source_sha256", "split"):
-            if word := self.columns[column][row].decode():
-                known[column] = word
-        for column in FIGURES:
-            if not np.isnan(figure := float(self.columns[column][row])):
-                known[column] = figure
-        known["elements"] = elements_of(self.columns["composition"][row].decode())
-        return known | {column: int(self.columns[column][row]) for column in ("n_waves", "spins")}
+    def facts(self) -> Iterator[tuple[str, dict[str, Any]]]:
+        """(name, what is known of it): attributes of the store, ``elements`` (one per atom), ``n_waves``, ``spins``."""
+        words = ("formula", "kind", "source_sha256", "split")
+        columns = {name: values.tolist() for name, values in self.columns.items()}
+        for row, name in enumerate(columns["name"]):
+            known = {column: word.decode() for column in words if (word := columns[column][row])}
+            known |= {column: figure for column in FIGURES if (figure := columns[column][row]) == figure}  # no NaN
+            known["elements"] = elements_of(columns["composition"][row].decode())
+            known |= {column: int(columns[column][row]) for column in ("n_waves", "spins")}
+            yield name.decode(), known
 
     def in_split(self, split: str) -> list[str]:
         return words_of(self.columns["name"][self.columns["split"] == split.encode()])

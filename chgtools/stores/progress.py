@@ -37,7 +37,7 @@ def stamp_of(path: Path) -> Stamp:
 
 
 class Progress:
-    """The manifest of a build. path : its file; store : that of this shard"""
+    """The manifest of a build. path : its file; store : that of this shard; asked : a digest of the options"""
 
     def __init__(self, store: Path, options: Any, shard: Shard | None = None, retry_failed: bool = False) -> None:
         """store : of the whole build; options : what is asked of every source, with a repr that says all of it.
@@ -48,7 +48,7 @@ class Progress:
         self.store = shard.file_of(store)
         self._manifest = Manifest(store.with_name(f"{store.name}.manifest.jsonl"), shard, "file")
         self.path = self._manifest.path
-        self._asked = hashlib.sha256(repr(options).encode()).hexdigest()[:12]
+        self.asked = hashlib.sha256(repr(options).encode()).hexdigest()[:12]
         self._retry_failed = retry_failed
 
     def settled(self, path: Path, stamp: Stamp) -> Mapping[str, Any] | None:
@@ -57,7 +57,7 @@ class Progress:
         if record is None or stamp is None or (record.get("size"), record.get("mtime_ns")) != stamp:
             return None
         if record["status"] == FAILED:
-            return None if self._retry_failed or record.get("asked") != self._asked else record
+            return None if self._retry_failed or record.get("asked") != self.asked else record
         names, store = record.get("entries"), str(record.get("store", ""))
         if not names:
             return None
@@ -75,7 +75,7 @@ class Progress:
                 "mtime_ns": mtime,
                 **facts,
                 "store": self.store.name,
-                "asked": self._asked,
+                "asked": self.asked,
                 "finished": datetime.now(UTC).isoformat(timespec="seconds"),
             },
         )

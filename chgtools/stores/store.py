@@ -29,7 +29,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from chgtools.errors import ChgtoolsError
+from chgtools.errors import ChgtoolsError, naming
 from chgtools.formats import hdf5
 from chgtools.stores import index as indices
 from chgtools.stores.entry import Entry, elements_of, fill_group, read_entry
@@ -167,10 +167,8 @@ class JoinedStore(Store):
         return entry if inside == name else replace(entry, name=name)
 
     def facts(self) -> Iterator[tuple[str, dict[str, Any]]]:
-        for name, row in self._rows.items():
-            with sense_of(self.path, name):
-                known = self.index.facts(row)
-            yield name, known
+        with naming(self.path):
+            yield from self.index.facts()
 
     def put_splits(self, chosen: Mapping[str, str], rule: Mapping[str, Any]) -> None:
         """Write the split of every entry to the index alone; see :meth:`Store.put_splits`."""
