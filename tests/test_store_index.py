@@ -225,7 +225,9 @@ def test_what_cannot_be_joined(whole, parts, tmp_path):
         (lambda file: file["entries/name"].__setitem__(1, b"made0"), "has a name twice"),
         (lambda file: (file.__delitem__("stores/size"), file.__setitem__("stores/size", [1])), "columns of several lengths"),
         (lambda file: (file.__delitem__("entries/kind"), file.__setitem__("entries/kind", [1.0])), "wanted a list of words"),
-        (lambda file: file["entries/store"].__setitem__(0, -1), "names stores beyond the 2"),
+        (lambda file: file["entries/store"].__setitem__(0, -1), "store holds what is no number of things"),
+        (lambda file: file["entries/nelectrons"].__setitem__(0, np.inf), "nelectrons holds what is no figure"),
+        (lambda file: file["entries/kind"].__setitem__(0, b"\xff"), "can't decode"),
     ],
 )  # fmt: skip
 def test_a_damaged_index(damage, sentence, whole):
@@ -238,7 +240,7 @@ def test_a_damaged_index(damage, sentence, whole):
 def test_a_damaged_composition_names_the_index(whole):
     with h5py.File(whole, "a") as file:
         file["entries/composition"][2] = b"17"
-    with pytest.raises(FormatError, match="composition '17'; wanted elements"):
+    with pytest.raises(FormatError, match=r"all\.h5: .*composition '17'; wanted elements"):
         list(Store.open(whole).facts())
 
 

@@ -101,7 +101,7 @@ def read_index(path: str | Path) -> Index:
         if len(lengths) != 1 or not len(paths) == len(sizes) == len(times):
             raise FormatError("has columns of several lengths; join the stores again", path)
         number = columns["store"]
-        if len(number) and not 0 <= number.min() <= number.max() < len(paths):
+        if len(number) and number.max() >= len(paths):
             raise FormatError(f"names stores beyond the {len(paths)} that it has; join them again", path)
         if len(np.unique(columns["name"])) != len(number):
             raise FormatError("has a name twice; join the stores again", path)
@@ -133,7 +133,7 @@ def composition_of(elements: Iterable[str]) -> str:
 
 
 def elements_of(composition: str) -> list[str]:
-    """One per atom, of what composition_of made."""
+    """One per atom, of what composition_of made. Raises ValueError for anything else."""
     return list(_elements(composition))
 
 
@@ -141,9 +141,9 @@ def elements_of(composition: str) -> list[str]:
 def _elements(composition: str) -> tuple[str, ...]:
     found = []
     for word in composition.split():
-        run = re.fullmatch(r"([A-Za-z]+)(\d+)", word, re.ASCII)
+        run = re.fullmatch(r"([A-Za-z]+)(\d{1,6})", word, re.ASCII)  # no cell has more, and a damage might
         if run is None:
-            raise FormatError(f"found the composition {composition[:40]!r}; wanted elements with their numbers")
+            raise ValueError(f"found the composition {composition[:40]!r}; wanted elements with their numbers")
         found += [run[1]] * int(run[2])
     return tuple(found)
 
@@ -153,8 +153,12 @@ def _column(group: Any, name: str) -> NDArray[Any]:
         values = hdf5.array(group, name)
         if values.ndim != 1 or values.dtype.kind != "S":
             raise ValueError(f"{name} has the shape {values.shape} of {values.dtype}, wanted a list of words")
+        b" ".join(values.tolist()).decode()  # raises ValueError where it is no text
         return values
-    return hdf5.reals(group, name) if name in FIGURES else hdf5.numbers(group, name, ndim=1)
+    values = hdf5.reals(group, name)
+    if values.ndim != 1 or np.isinf(values).any() or (name in COUNTS and not (values >= 0).all()):
+        raise ValueError(f"{name} holds what is no {'number of things' if name in COUNTS else 'figure'}")
+    return values.astype(np.int64) if name in COUNTS else values
 
 
 def _bytes(words: Sequence[str]) -> NDArray[Any]:

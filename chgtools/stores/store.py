@@ -29,7 +29,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from chgtools.errors import ChgtoolsError, naming
+from chgtools.errors import ChgtoolsError
 from chgtools.formats import hdf5
 from chgtools.stores import index as indices
 from chgtools.stores.entry import Entry, elements_of, fill_group, read_entry
@@ -167,7 +167,7 @@ class JoinedStore(Store):
         return entry if inside == name else replace(entry, name=name)
 
     def facts(self) -> Iterator[tuple[str, dict[str, Any]]]:
-        with naming(self.path):
+        with hdf5.sense(self.path, "join the stores again"):
             yield from self.index.facts()
 
     def put_splits(self, chosen: Mapping[str, str], rule: Mapping[str, Any]) -> None:
