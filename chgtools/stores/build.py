@@ -180,7 +180,7 @@ class _Contents:
 
     @cached_property
     def names(self) -> dict[str, str]:
-        """{identity: name} of the entries; "" for one that is being computed. Read when the first is asked for."""
+        """{identity: name} of the entries; "" for one that is being computed."""
         return _known(self.store)
 
     def known_as(self, task: _Task, identity: str) -> str | None:
