@@ -12,7 +12,8 @@ from chgtools.cell import Structure
 from chgtools.errors import AssumptionWarning, ChgtoolsError, MismatchError, SettingsError
 from chgtools.formats import chgcar
 from chgtools.pictures.averages import draw_averages
-from chgtools.pictures.fields import Field, contour_levels, difference, draw_plane, open_field, short_names
+from chgtools.pictures.drawing import contour_levels, draw_plane
+from chgtools.pictures.fields import Field, difference, open_field, short_names
 from chgtools.pictures.planes import plane_of_axis, values_at
 
 pytest.importorskip("skimage", reason="needs scikit-image, of the extra pictures")

@@ -11,7 +11,8 @@ from chgtools.cell import Structure
 from chgtools.errors import SettingsError
 from chgtools.formats import chgcar
 from chgtools.pictures.averages import draw_averages
-from chgtools.pictures.fields import Field, draw_plane, open_field
+from chgtools.pictures.drawing import draw_plane
+from chgtools.pictures.fields import Field, open_field
 from chgtools.pictures.planes import (
     atoms_near,
     height,

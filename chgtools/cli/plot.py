@@ -93,7 +93,7 @@ def _require_one_view(view: dict[str, Any], files: tuple[Path, ...]) -> None:
 
 
 def _draw_plane(field: Any, output: Path, view: dict[str, Any]) -> None:
-    from chgtools.pictures.fields import draw_plane
+    from chgtools.pictures.drawing import draw_plane
     from chgtools.pictures.planes import plane_of_atoms, plane_of_axis, plane_of_miller
 
     if view["miller"] is not None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from chgtools.pictures.fields import picture
+from chgtools.pictures.drawing import picture
 
 if TYPE_CHECKING:
     from chgtools.atoms.density import AtomicDensity

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from chgtools.errors import SettingsError
-from chgtools.pictures.fields import Field, picture, short_names, title
+from chgtools.pictures.drawing import picture
+from chgtools.pictures.fields import Field, short_names, title
 from chgtools.pictures.planes import height, planar_average
 
 if TYPE_CHECKING:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Protocol
 
 from chgtools.errors import SettingsError
 from chgtools.pictures.averages import draw_averages
-from chgtools.pictures.fields import draw_plane, field_of, open_field
+from chgtools.pictures.drawing import draw_plane
+from chgtools.pictures.fields import field_of, open_field
 from chgtools.pictures.planes import plane_of_atoms, plane_of_axis, plane_of_miller
 from chgtools.volumetric import DifferenceDensity, VolumetricData
 

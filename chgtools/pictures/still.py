@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from chgtools.errors import SettingsError
-from chgtools.pictures.fields import DEPTH_INCHES, WIDTH_INCHES, Field, picture, title
+from chgtools.pictures.drawing import DEPTH_INCHES, WIDTH_INCHES, picture
+from chgtools.pictures.fields import Field, title
 from chgtools.pictures.scene import Body, Scene, scene_of
 from chgtools.pictures.solids import joined, rod
 

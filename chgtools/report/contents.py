@@ -17,7 +17,8 @@ from chgtools.errors import ChgtoolsError, SettingsError
 from chgtools.formats import difference_density, read
 from chgtools.formats.facts import describe, describe_difference
 from chgtools.formats.hdf5 import name_of
-from chgtools.pictures.fields import Field, draw_plane, fields_of, title
+from chgtools.pictures.drawing import draw_plane
+from chgtools.pictures.fields import Field, fields_of, title
 from chgtools.pictures.planes import plane_of_axis
 from chgtools.report.page import Table, image, section, write_page
 

@@ -8,7 +8,8 @@ from pathlib import Path
 from PIL import Image
 
 from chgtools.dcd.difference import difference_density
-from chgtools.pictures.fields import draw_plane, fields_of
+from chgtools.pictures.drawing import draw_plane
+from chgtools.pictures.fields import fields_of
 from chgtools.pictures.planes import plane_of_miller
 from chgtools.pictures.still import draw_isosurface
 
