@@ -77,11 +77,14 @@ class Store(Mapping[str, Entry]):
             return cls(Path(path), names_in(file), rule)
 
     def __getitem__(self, name: str) -> Entry:
+        path, key = self.where(name)
+        with opened(path) as file:
+            return entry_in(file, key, path)
+
+    def where(self, name: str) -> tuple[Path, str]:
+        """The file that holds an entry, and its name there. Raises ChgtoolsError when there is none of the name."""
         self._require(name)
-        with opened(self.path) as file:
-            with hdf5.sense(self.path, _MEND, f"entry {name}"):
-                group = file[name]
-            return read_entry(group, self.path)
+        return self.path, name
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._names)
@@ -93,11 +96,12 @@ class Store(Mapping[str, Entry]):
         return name in self._names
 
     def facts(self) -> Iterator[tuple[str, dict[str, Any]]]:
-        """(name, attributes with ``elements``, one per atom) of each entry, without its coefficients."""
+        """(name, attributes with ``elements``, one per atom, and ``magnetic``) of each entry, without coefficients."""
         with opened(self.path) as file:
             for name in self:
                 with hdf5.sense(self.path, _MEND, f"entry {name}"):
-                    known = dict(file[name].attrs) | {"elements": elements_of(file[name])}
+                    group = file[name]
+                    known = dict(group.attrs) | {"elements": elements_of(group), "magnetic": "magnetisation" in group}
                 yield name, known
 
     def in_split(self, split: str) -> list[str]:
@@ -119,6 +123,13 @@ def opened(path: str | Path) -> Iterator[Any]:
     """The HDF5 file of a store for reading. Raises FormatError when it is none."""
     with hdf5.reading(path, KIND) as file:
         yield file
+
+
+def entry_in(file: Any, name: str, path: str | Path) -> Entry:
+    """An entry of the open file of a store at ``path``. Raises FormatError when it is damaged."""
+    with hdf5.sense(path, _MEND, f"entry {name}"):
+        group = file[name]
+    return read_entry(group, path)
 
 
 @contextmanager

@@ -56,6 +56,9 @@ class TrainSettings:
     ema : of the weights' running mean, which is what is evaluated and kept
     evaluations : how often the validation error is taken; patience : stop after so many without a better one, 0 never
     members : networks of the ensemble, with the seeds seed, seed + 1, ...
+    resident : structures up to which all are held in memory, with the waves that were drawn once; of more, each is read
+        from its store when a step needs it, and its waves are drawn anew
+    workers : processes that read them then
     threads : of torch, 0 leaves it to torch; device : "auto", "cpu" or "cuda"; precision : "float32" or "bf16"
     """
 
@@ -81,6 +84,8 @@ class TrainSettings:
     patience: int = 0
     members: int = 4
     seed: int = 0
+    resident: int = 2000
+    workers: int = 4
     threads: int = 0
     device: str = "auto"
     precision: str = "float32"
@@ -96,7 +101,7 @@ class TrainSettings:
         for name in ("learning_rate", "clip"):
             if not getattr(self, name) > 0:
                 raise SettingsError(f"found {name} = {getattr(self, name):g}; wanted a number above 0")
-        for name in ("steps", "weight_decay", "patience", "threads"):
+        for name in ("steps", "weight_decay", "patience", "threads", "resident", "workers"):
             _at_least(name, getattr(self, name), 0)
         for name, value in (
             ("fraction", self.fraction),

@@ -30,8 +30,8 @@ from chgtools.training.free_atoms import fit_free_atoms
 from chgtools.training.prior import RunFeatures
 from chgtools.training.processes import is_first
 from chgtools.training.readings import fit_occupancies, has_records
-from chgtools.training.samples import sample_of
-from chgtools.training.spins import start_directions
+from chgtools.training.spins import elements_with_moments
+from chgtools.training.streaming import Maker, Streamed
 from chgtools.training.trainer import Progress, Trainer, device_of
 
 if TYPE_CHECKING:
@@ -40,9 +40,12 @@ if TYPE_CHECKING:
 
     from chgtools.fourier.basis import RadialBasis
     from chgtools.models.network import Network
-    from chgtools.stores.entry import Entry
     from chgtools.training.config import TrainSettings
+    from chgtools.training.data import Entries
     from chgtools.training.samples import Sample
+
+
+FITTED_ON = 2000  # structures that scales, occupancies, free atoms and trust are found on, of more than these
 
 
 @dataclass
@@ -87,12 +90,12 @@ def train(
         f"{len(elements)} elements"
     )
     features, scales = _prior(encoder, data, start, listener)
-    train_set, validation = (
-        _samples(entries, elements, encoder, settings, basis, features) for entries in (data.train, data.validation)
-    )
+    maker = Maker(elements, encoder, basis, settings.waves, settings.target == "tcd")
+    train_set, validation = (_samples(entries, maker, settings, features) for entries in (data.train, data.validation))
     atoms = None
     if encoder.free_atoms and start is None:
-        atoms = fit_free_atoms(train_set, len(elements), basis.n_max)
+        some = train_set if data.train.kept else _samples(data.train.some(FITTED_ON), maker, settings, features)
+        atoms = fit_free_atoms(some, len(elements), basis.n_max)
     run = digest(settings, data.sources, "" if start is None else _sha(start))
     count = settings.members if start is None else len(start.members)
     members: list[Network] = []
@@ -122,7 +125,7 @@ def weights_path(folder: str | Path, settings: TrainSettings) -> Path:
 def _run_member(
     member: int,
     trainer: Trainer,
-    samples: tuple[list[Sample], list[Sample]],
+    samples: tuple[Sequence[Sample], Sequence[Sample]],
     path: Path,
     run: str,
     earlier: Sequence[Sequence[Progress]],
@@ -161,34 +164,30 @@ def _network(
 def _prior(
     encoder: EncoderSettings, data: Data, start: DensityModel | None, listener: Listener
 ) -> tuple[RunFeatures | None, PriorScales | None]:
-    """The prior's features of all structures, and what they are counted by; None where there is nothing to say.
+    """The prior's features of the structures, and what they are counted by; None where there is nothing to say.
 
-    Weights that a run starts from go on to count as they did.
+    Of structures that are kept in memory all are had ready; of more, those that are needed at the start, and the
+    others are found by the processes that read. Weights that a run starts from go on to count as they did.
     """
     if encoder.prior == NO_PRIOR:
         return None, None
     features = RunFeatures()
-    features.compute((*data.train, *data.validation, *data.held_out), encoder, listener.says)
+    entries = [*data.train, *data.validation, *data.held_out] if data.train.kept else data.train.some(FITTED_ON)
+    features.compute(entries, encoder, listener.says)
     if start is not None:
         return features, None
-    return features, PriorScales.of([features.of(entry, encoder) for entry in data.train])
+    return features, PriorScales.of([features.of(entry, encoder) for entry in data.train.some(FITTED_ON)])
 
 
-def _samples(
-    entries: list[Entry],
-    elements: tuple[str, ...],
-    encoder: EncoderSettings,
-    settings: TrainSettings,
-    basis: RadialBasis,
-    features: RunFeatures | None,
-) -> list[Sample]:
-    device, total = device_of(settings.device), settings.target == "tcd"
-    samples = []
-    for entry in entries:
-        prior = None if features is None else features.of(entry, encoder)
-        sample = sample_of(entry, elements, encoder, basis, settings.waves, total=total, prior=prior)
-        samples.append(sample.to(device))
-    return samples
+def _samples(entries: Entries, maker: Maker, settings: TrainSettings, features: RunFeatures | None) -> Sequence[Sample]:
+    """In memory, or made when they are needed."""
+    device = device_of(settings.device)
+    if not entries.kept:
+        return Streamed(entries, maker, device, settings.workers)
+    return [
+        maker.sample(entry, None if features is None else features.of(entry, maker.encoder)).to(device)
+        for entry in entries
+    ]
 
 
 def _model(
@@ -213,10 +212,11 @@ def _model(
     )
     # the same model, which knows the features of the run's structures
     known = model if features is None else replace(model, features_of=features)
-    if settings.occupancies and any(has_records(entry) for entry in data.train):
-        model.occupancies = fit_occupancies(known, data.train)
+    learned = data.train.some(FITTED_ON)
+    if settings.occupancies and any(has_records(entry) for entry in learned):
+        model.occupancies = fit_occupancies(known, learned)
         listener.says(f"occupancies of {len(model.occupancies)} labels: {', '.join(model.occupancies)}")
-    aside = [*data.validation, *data.held_out]
+    aside = (data.validation + data.held_out).some(FITTED_ON)
     observations = observe(known, aside) if settings.target == "dcd" else []
     model.trust = _trust(model, observations, data, start, listener)
     errors = _errors(model, aside, observations) if observations else {}
@@ -277,10 +277,8 @@ def _goes_on(data: Data, start: DensityModel) -> bool:
 
 def _zvals(data: Data, elements: tuple[str, ...], start: DensityModel | None) -> NDArray[np.float64]:
     """(n_elements,) valence electrons, those of the data before those of the weights that were begun with."""
-    symbols, zvals = element_zvals(
-        [entry.structure.elements for entry in data.train],
-        [float(entry.attributes["nelectrons"]) for entry in data.train],
-    )
+    facts = [each.facts for each in data.train.places]
+    symbols, zvals = element_zvals([f["elements"] for f in facts], [float(f["nelectrons"]) for f in facts])
     if start is None:
         return zvals
     valence = start.zvals.copy()
@@ -293,22 +291,19 @@ def _labels(settings: TrainSettings, data: Data, start: DensityModel | None) -> 
     """Labels whose CHGCARs taught the density, in this run and those before."""
     labels = set() if start is None else set(start.labels)
     if settings.steps:
-        labels |= {label.split("/")[0] for entry in data.train for label in entry.structure.labels if label}
+        labels |= {str(label).split("/")[0] for each in data.train.places for label in each.facts.get("labels", ())}
     return tuple(sorted(labels))
 
 
 def _spins(member: Network, data: Data, start: DensityModel | None) -> tuple[str, ...]:
     """Elements that had start moments in the training data, this run's and those before."""
     symbols = set() if start is None else set(start.spins)
-    for entry in data.train if member.settings.spin_channels else ():
-        directions = start_directions(entry)
-        if directions is not None:
-            pairs = zip(entry.structure.elements, directions, strict=True)
-            symbols |= {symbol for symbol, direction in pairs if direction.any()}
+    for each in data.train.places if member.settings.spin_channels else ():
+        symbols |= elements_with_moments(each.facts)
     return tuple(sorted(symbols))
 
 
-def _errors(model: DensityModel, entries: list[Entry], observations: list[Observation]) -> dict[str, dict[str, float]]:
+def _errors(model: DensityModel, entries: Entries, observations: list[Observation]) -> dict[str, dict[str, float]]:
     """By kind: number, mean ε_mae of SAED and of the damped prediction."""
     rows: dict[str, list[tuple[float, float]]] = {}
     for entry, o in zip(entries, observations, strict=True):
