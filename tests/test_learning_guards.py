@@ -267,7 +267,7 @@ def test_a_dipole_along_the_bond_is_learned(dimers, tmp_path, loss):
         weight_decay=0.0, learning_rate=2e-2, ema=0.9, validation=Validation(share=0.0), waves=100_000, device="cpu",
     )  # fmt: skip
     history = []
-    from chgtools.training.run import Listener
+    from chgtools.training.members import Listener
 
     model = train(run, tmp_path, listener=Listener(evaluated=lambda member, progress: history.append(progress.train)))
     assert history[-1] < 0.15 * history[0]

@@ -20,6 +20,7 @@ from torch.nn import Parameter
 
 from chgtools.errors import SettingsError
 from chgtools.models.encoder_settings import EncoderSettings
+from chgtools.training.config import FEW
 from chgtools.training.losses import loss_of, magnetic_percent, neutral, residual, rms_percent
 from chgtools.training.processes import gathered, rank, sum_gradients, total, world
 from chgtools.training.streaming import FIRST_DRAW, batches
@@ -43,12 +44,17 @@ BETAS = (0.9, 0.99)
 
 @dataclass(frozen=True)
 class Progress:
-    """One evaluation. step; train : mean loss since the last one, percent; validation : mean rms error by kind"""
+    """One evaluation.
+
+    train : mean loss since the last one, percent; validation : mean rms error by kind; gradient : mean norm of the
+    gradients since the last one, before it is cut to ``clip``
+    """
 
     step: int
     train: float
     validation: Mapping[str, float]
     learning_rate: float
+    gradient: float = math.nan
 
     @property
     def score(self) -> float:
@@ -68,11 +74,14 @@ class Trainer:
         start: Network | None = None,
         free_atoms: Tensor | None = None,
         prior: PriorScales | None = None,
+        structures: int = FEW + 1,
     ) -> None:
-        """start : the network to begin with, in place of a random one; free_atoms : (n_elements, n_max) spheres
+        """structures : to learn from, of which ``patience`` follows where it is left open
+        start : the network to begin with, in place of a random one; free_atoms : (n_elements, n_max) spheres
         prior : what the prior's features are counted by, where the weights to begin with do not say it
         """
         self.settings, self.seed = settings, settings.seed + member
+        self.patience = settings.patience_for(structures)
         self.device = device_of(settings.device)
         torch.manual_seed(self.seed)
         self.encoder = Encoder(encoder, basis.n_max, properties) if start is None else encoder_of(start)
@@ -94,6 +103,7 @@ class Trainer:
         self.mean = {name: p.detach().clone() for name, p in named.items()}
         self.best, self.best_score, self.step, self.without_better = dict(self.mean), math.inf, 0, 0
         self.history: list[Progress] = []
+        self.losses: list[tuple[float, float]] = []  # and norms of gradients, since the last evaluation
 
     def run(
         self,
@@ -108,18 +118,18 @@ class Trainer:
         """
         settings = self.settings
         every = max(1, settings.steps // settings.evaluations)
-        losses: list[float] = []
         count = min(settings.batch, len(train))
         for numbers, batch in self._batches(train):
             if self._is_enough():
                 break
             hidden = [self._with_some_hidden(*each) for each in zip(batch, numbers, strict=True)]
-            losses.append(self._step(hidden, count))
+            self.losses.append(self._step(hidden, count))
             each_step()
             if self.step % every == 0 or self.step == settings.steps:
-                mean = total(float(np.mean(losses)), self.device)
-                progress = Progress(self.step, mean, self.errors(validation), self._learning_rate())
-                losses = []
+                mean, gradient = (float(value) for value in np.mean(self.losses, axis=0))
+                mean = total(mean, self.device)
+                progress = Progress(self.step, mean, self.errors(validation), self._learning_rate(), gradient)
+                self.losses = []
                 self.history.append(progress)
                 if progress.score < self.best_score:
                     self.best = {name: value.clone() for name, value in self.mean.items()}
@@ -135,8 +145,8 @@ class Trainer:
         numbers = (self._batch(len(train), step)[0] for step in left)
         return zip(numbers, batches(train, plan), strict=True)
 
-    def _step(self, batch: Sequence[Sample], count: int) -> float:
-        """One step of the optimiser; this process's part of the mean loss.
+    def _step(self, batch: Sequence[Sample], count: int) -> tuple[float, float]:
+        """One step of the optimiser; this process's part of the mean loss, and the norm of the gradients.
 
         batch : this process's part of it, perhaps none; count : structures of the whole batch
         """
@@ -156,11 +166,11 @@ class Trainer:
             loss = torch.stack(parts).sum() / count
             loss.backward()
         sum_gradients(self.encoder)
-        torch.nn.utils.clip_grad_norm_(self.encoder.parameters(), settings.clip)
+        norm = torch.nn.utils.clip_grad_norm_(self.encoder.parameters(), settings.clip)
         self.optimiser.step()
         self.step += 1
         self._update_mean()
-        return float(loss.detach())
+        return float(loss.detach()), float(norm)
 
     def errors(self, samples: Sequence[Sample]) -> dict[str, float]:
         """Mean rms error in percent by kind and of "all", with the running mean of the weights.
@@ -189,12 +199,14 @@ class Trainer:
         tensors |= {f"best.{name}": value for name, value in self.best.items()}
         for index, values in self.optimiser.state_dict()["state"].items():
             tensors |= {f"adam.{index}.{name}": value for name, value in values.items()}
-        history = [[p.step, p.train, dict(p.validation), p.learning_rate] for p in self.history]
+        history = [[p.step, p.train, dict(p.validation), p.learning_rate, p.gradient] for p in self.history]
         facts = {
             "step": self.step,
             "best_score": self.best_score,
             "without_better": self.without_better,
             "history": history,
+            "losses": self.losses,
+            "steps": self.settings.steps,
         }
         return {name: value.contiguous().cpu() for name, value in tensors.items()}, facts
 
@@ -212,14 +224,22 @@ class Trainer:
             index, key = name.split(".")
             saved["state"].setdefault(int(index), {})[key] = value
         self.optimiser.load_state_dict(saved)
+        if int(facts["step"]) > self.settings.steps:
+            raise SettingsError(
+                f"found steps = {self.settings.steps} and a member that has made {facts['step']}; wanted as many or "
+                "more, or --restart"
+            )
         self.step, self.best_score = int(facts["step"]), float(facts["best_score"])
         self.without_better = int(facts["without_better"])
-        self.history = [Progress(int(s), float(t), dict(v), float(r)) for s, t, v, r in facts["history"]]
+        self.history = [
+            Progress(int(s), float(t), dict(v), *(float(x) for x in rest)) for s, t, v, *rest in facts["history"]
+        ]
+        self.losses = [(float(loss), float(norm)) for loss, norm in facts.get("losses", [])]
 
     def result(self) -> Network:
         """What was trained: with early stopping the best weights, else the last, so that none are picked by the
         structures that were kept aside."""
-        self._put(self.best if self.settings.patience else self.mean)
+        self._put(self.best if self.patience else self.mean)
         return network_of(self.encoder)
 
     def _coefficients(self, samples: Sequence[Sample]) -> tuple[list[Tensor], list[Tensor]]:
@@ -292,7 +312,7 @@ class Trainer:
                 p.copy_(weights[name])
 
     def _is_enough(self) -> bool:
-        return 0 < self.settings.patience <= self.without_better
+        return 0 < self.patience <= self.without_better
 
 
 @lru_cache(maxsize=2)
