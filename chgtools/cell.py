@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from chgtools.display.shown import Shown
 from chgtools.elements import ELEMENT_OF
 from chgtools.errors import ChgtoolsError, MismatchError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+    from pymatgen.core import Structure as PymatgenStructure
 
 POSITION_TOLERANCE_ANGSTROM = 1e-3
 LATTICE_TOLERANCE_ANGSTROM = 1e-4
@@ -34,8 +36,15 @@ def plane_spacings(lattice: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.asarray(2 * np.pi / np.linalg.norm(reciprocal(lattice), axis=1))
 
 
-@dataclass(frozen=True)
-class Structure:
+def cell_parameters(lattice: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Lengths a, b, c in Å and angles α, β, γ in degrees of lattice vectors as rows (3, 3), Å."""
+    lengths = np.linalg.norm(lattice, axis=1)
+    cosines = [lattice[i] @ lattice[j] / (lengths[i] * lengths[j]) for i, j in ((1, 2), (0, 2), (0, 1))]
+    return lengths, np.degrees(np.arccos(np.clip(cosines, -1, 1)))
+
+
+@dataclass(frozen=True, repr=False)
+class Structure(Shown):
     """Atoms in a periodic cell, in the groups of a POSCAR.
 
     lattice : (3, 3) float64, Å, lattice vectors as rows
@@ -110,7 +119,19 @@ class Structure:
     def with_changes(self, **changes: Any) -> Structure:
         return replace(self, **changes)
 
-    def to_pymatgen(self) -> Any:
+    def shown(self) -> dict[str, object]:
+        """For people: formula, number of atoms, cell."""
+        lengths, angles = cell_parameters(self.lattice)
+        return {
+            "formula": self.formula if any(self.species) else "",
+            "atoms": self.n_atoms,
+            "cell": " ".join(f"{length:.3f}" for length in lengths) + " Å",
+            "angles": " ".join(f"{angle:.2f}" for angle in angles) + "°",
+            "volume": f"{self.volume:.3f} Å³",
+            "from": self.source,
+        }
+
+    def to_pymatgen(self) -> PymatgenStructure:
         """The same atoms as a pymatgen Structure. Raises ChgtoolsError when the species are unknown (VASP 4)."""
         from pymatgen.core import Structure as PymatgenStructure
 

@@ -21,6 +21,7 @@ from chgtools.cell import (
     reciprocal,
     volume,
 )
+from chgtools.display.shown import times
 from chgtools.errors import MismatchError
 from chgtools.formats import read
 from chgtools.fourier.resampling import coefficients, resample
@@ -71,7 +72,7 @@ def compare(a: VolumetricData | str | Path, b: VolumetricData | str | Path) -> C
     if a.kind != b.kind:
         notes.append(f"A is a {a.kind}, B a {b.kind}")
     if a.shape != b.shape:
-        notes.append(f"A resampled from the grid {_times(a.shape)} to {_times(b.shape)}")
+        notes.append(f"A resampled from the grid {times(a.shape)} to {times(b.shape)}")
     if len(a.blocks) != len(b.blocks):
         notes.append(f"A has {len(a.blocks)} blocks, B has {len(b.blocks)}; only the total density is compared")
     values = _on_grid(a.blocks[0], b.shape)
@@ -124,7 +125,7 @@ def _errors(
 
     if values.shape != reference.shape:
         raise MismatchError(
-            f"the grids differ: {_times(values.shape)} and {_times(reference.shape)}; resample one of them before"
+            f"the grids differ: {times(values.shape)} and {times(reference.shape)}; resample one of them before"
         )
     # ravel of the transpose is a view of Fortran-ordered arrays
     absolute, norm, square, norm_square, largest = difference_sums(
@@ -143,10 +144,6 @@ def _finite(value: float | None) -> float:
 
 def _on_grid(values: NDArray[np.floating[Any]], shape: tuple[int, int, int]) -> NDArray[np.floating[Any]]:
     return values if values.shape == shape else resample(values, shape)
-
-
-def _times(shape: tuple[int, ...]) -> str:
-    return " x ".join(str(n) for n in shape)
 
 
 def _same_atoms(a: VolumetricData, b: VolumetricData) -> list[str]:

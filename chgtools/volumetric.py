@@ -9,17 +9,20 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from chgtools.cell import Structure
+from chgtools.display.shown import Shown, times
 from chgtools.errors import AssumptionWarning, ChgtoolsError, MismatchError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+    from pymatgen.io.vasp.inputs import Poscar
+    from pymatgen.io.vasp.outputs import Chgcar, Elfcar, Locpot
 
 DENSITY_KINDS = ("CHGCAR", "CHG", "AECCAR0", "AECCAR1", "AECCAR2", "PARCHG")
 KINDS = (*DENSITY_KINDS, "LOCPOT", "ELFCAR")
 
 
-@dataclass
-class Augmentation:
+@dataclass(repr=False)
+class Augmentation(Shown):
     """PAW augmentation occupancies of one block.
 
     real : one (length,) float64 record per ion, in ion order, in VASP's LM order
@@ -33,9 +36,15 @@ class Augmentation:
     def lengths(self) -> list[int]:
         return [len(record) for record in self.real]
 
+    def shown(self) -> dict[str, object]:
+        """For people: of how many ions, and how long the records are."""
+        longest, shortest = max(self.lengths, default=0), min(self.lengths, default=0)
+        numbers = f"{longest}" if longest == shortest else f"{shortest} to {longest}"
+        return {"ions": len(self.real), "numbers each": numbers, "parts": "real, imaginary" if self.imaginary else ""}
 
-@dataclass
-class VolumetricData:
+
+@dataclass(repr=False)
+class VolumetricData(Shown):
     """One volumetric file.
 
     kind : "CHGCAR", "CHG", "AECCAR0", "AECCAR1", "AECCAR2", "PARCHG" (electrons/Å³), "LOCPOT" (eV), "ELFCAR" (1)
@@ -79,7 +88,20 @@ class VolumetricData:
         """Number of electrons of the first block; None where the file is no density."""
         return self.integral(0) if self.is_density else None
 
-    def to_pymatgen(self) -> Any:
+    def shown(self) -> dict[str, object]:
+        """For people: what the file is, its atoms, grid, blocks and electrons."""
+        moments = ", ".join(f"{self.integral(block):.4f}" for block in range(1, len(self.blocks)))
+        return {
+            "kind": self.kind,
+            "formula": self.structure.formula if any(self.structure.species) else f"{self.structure.n_atoms} atoms",
+            "grid": times(self.shape),
+            "electrons": f"{self.electrons:.6f}" if self.is_density else None,
+            "moment": f"{moments} μ_B" if moments and self.is_density else "",
+            "occupancies": f"of {len(self.augmentation[0].real)} atoms" if self.augmentation else "",
+            "from": self.source,
+        }
+
+    def to_pymatgen(self) -> Chgcar | Locpot | Elfcar:
         """A pymatgen Chgcar, Locpot or Elfcar with the same numbers (density × volume, as pymatgen keeps them).
 
         Augmentation records go along. Do not write it with pymatgen for VASP to read: from ion 10 on its record
@@ -107,8 +129,8 @@ class VolumetricData:
         return Chgcar(_poscar(structure, self.structure.comment), data, augmentation or None)
 
 
-@dataclass(frozen=True)
-class DifferenceDensity:
+@dataclass(frozen=True, repr=False)
+class DifferenceDensity(Shown):
     """A training target.
 
     structure : atoms and cell (the POSCAR's full precision where one was given)
@@ -151,6 +173,25 @@ class DifferenceDensity:
         )
         return 100 * float(np.abs(self.dcd).sum(dtype=float)) / reference
 
+    def shown(self) -> dict[str, object]:
+        """For people: its atoms, grid, electrons, and what is kept with it."""
+        magnetic = {1: "", 2: ", magnetisation", 4: ", mx, my, mz"}[len(self.blocks)]
+        return {
+            "formula": self.structure.formula if any(self.structure.species) else f"{self.structure.n_atoms} atoms",
+            "labels": ", ".join(dict.fromkeys(self.labels)),
+            "grid": times(self.dcd.shape),
+            "holds": f"dcd{magnetic}{'' if self.saed is None else ', saed'}",
+            "electrons": f"{self.electrons:.6f}",
+        }
+
+    def to_pymatgen(self) -> Chgcar:
+        """The difference density and its magnetisation as a pymatgen Chgcar (times volume, as pymatgen keeps them).
+
+        It integrates to the charge of the cell, not to its electrons, and is nothing for VASP to start from.
+        """
+        made: Any = VolumetricData("CHGCAR", self.structure, self.blocks).to_pymatgen()
+        return made
+
     def density(self) -> VolumetricData:
         """The self-consistent density again: SAED + DCD, with records and moments, as a CHGCAR."""
         if self.saed is None:
@@ -159,7 +200,7 @@ class DifferenceDensity:
         return VolumetricData("CHGCAR", self.structure, blocks, self.augmentation, self.moments)
 
 
-def _poscar(structure: Any, comment: str) -> Any:
+def _poscar(structure: Any, comment: str) -> Poscar:
     from pymatgen.io.vasp.inputs import Poscar
 
     return Poscar(structure, comment=comment or None)

@@ -1,7 +1,7 @@
 """Bring docs/reference up to date: python docs/update_reference.py
 
-Each page of commands/ has the help of its command between two marks, incar.md the tables of an INCAR's tags; what
-stands around them is written by hand.
+Each page of commands/ has the help of its command between two marks, incar.md the tables of an INCAR's tags, api.md the
+names at the top of the package; what stands around them is written by hand.
 """
 
 from __future__ import annotations
@@ -13,11 +13,13 @@ from textwrap import wrap
 
 import click
 
+import chgtools
 from chgtools.cli import COMMANDS, main
 from chgtools.formats.incar_tags import DECISIONS, KNOWN
 
 FOLDER = Path(__file__).resolve().parent / "reference" / "commands"
 INCAR = FOLDER.parent / "incar.md"
+API = FOLDER.parent / "api.md"
 BEGIN, END = "<!-- help: written by docs/update_reference.py -->\n", "<!-- end of help -->\n"
 
 
@@ -62,9 +64,18 @@ def tags_of_incar() -> str:
     return f"| tag | decision | why |\n|---|---|---|\n{table}\nAll others:\n\n```text\n{others}\n```\n"
 
 
+def names_of_the_api() -> str:
+    """What mkdocstrings is to show: every public name at the top of the package, functions first."""
+    names = sorted(
+        (name for name in chgtools.__all__ if not name.startswith("_")), key=lambda name: (name[0].isupper(), name)
+    )
+    return "".join(f"\n::: chgtools.{name}\n" for name in names) + "\n"
+
+
 if __name__ == "__main__":
     FOLDER.mkdir(parents=True, exist_ok=True)
     for command_name in COMMANDS:
         path = FOLDER / f"{command_name}.md"
         path.write_text(updated(path.read_text() if path.exists() else "", command_name))
     INCAR.write_text(between_marks(INCAR.read_text(), INCAR.name, tags_of_incar()))
+    API.write_text(between_marks(API.read_text(), API.name, names_of_the_api()))

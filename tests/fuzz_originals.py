@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import h5py
 import numpy as np
+from made_archives import PACK, tar_of, zip_of
 from made_atoms import atom
 from made_targets import difference
 from monty.json import MontyEncoder
@@ -207,6 +209,33 @@ def potcar(path: Path) -> None:
     path.write_text(data_set("Si", 4, (0, 0, 1, 1)) + data_set("O_s", 6, (0, 1)))
 
 
+def packed(suffix: str) -> Callable[[Path], Any]:
+    def write(path: Path) -> None:
+        chgcar.write(charge(shape=(4, 3, 3), blocks=2), path.with_name("plain.CHGCAR"))
+        path.write_bytes(PACK[suffix](path.with_name("plain.CHGCAR").read_bytes()))
+
+    return write
+
+
+def archived(make: Callable[[Any], bytes], suffix: str) -> Callable[[Path], Any]:
+    """A run folder of POSCAR and CHGCAR, this packed by ``suffix``."""
+
+    def write(path: Path) -> None:
+        packed(suffix)(path)
+        density = path.read_bytes()
+        poscar.write(structure(), path.with_name("plain.POSCAR"))
+        cell = path.with_name("plain.POSCAR").read_bytes()
+        path.write_bytes(make([("r/POSCAR", cell), (f"r/CHGCAR{suffix}", density)]))
+
+    return write
+
+
+def read_members(path: Path) -> list[Any]:
+    """The one density of an archive and the structure beside it."""
+    data = formats.read(path)
+    return [*of_fields(data), *of_structure(f"{path}:r/POSCAR")]
+
+
 def _read_fields(path: Path) -> list[Any]:
     return of_fields(formats.read(path))
 
@@ -239,9 +268,24 @@ KINDS = {
     "weights": Kind("w.safetensors", (write_weights,), read_weights, "safetensors"),
     "Chgcar JSON": Kind("density.json", (write_json(1), write_json(2), write_json(4)), _read_fields, "json"),
     "structure JSON": Kind("POSCAR.json", (write_structure_json,), _read_structure, "json"),
+    "zlib": Kind("CHGCAR.zz", (packed(".zz"),), _read_fields),
+    "lzma": Kind("CHGCAR.lzma", (packed(".lzma"),), _read_fields),
+    "tar": Kind("a.tar", (archived(tar_of, ""), archived(tar_of, ".lz4")), read_members),
+    "packed tar": Kind("a.tar.gz", (archived(lambda members: PACK[".gz"](tar_of(members)), ""),), read_members),
+    "zip": Kind("a.zip", (archived(zip_of, ""), archived(zip_of, ".zz")), read_members),
     "list": Kind("structures.txt", (write_batch,), read_batch),
     "manifest": Kind("batch.manifest.jsonl", (write_manifest,), read_manifest, "json lines"),
 }  # fmt: skip
+
+if find_spec("pyarrow"):
+    from made_parquet import write_emmet, write_lemat
+
+    _ROWS = tuple((f"mp-{number}", charge(shape=(3, 2, 4), blocks=number)) for number in (1, 2))
+    KINDS |= {
+        "emmet": Kind("a.parquet", (lambda path: write_emmet(path, [(name, "CHGCAR", data) for name, data in _ROWS]),),
+                      lambda path: [*_read_fields(Path(f"{path}:1")), *_read_fields(Path(f"{path}:mp-2"))]),
+        "LeMat-Rho": Kind("b.parquet", (lambda path: write_lemat(path, _ROWS),), lambda path: _read_fields(Path(f"{path}:2"))),
+    }  # fmt: skip
 
 
 def made(kind: Kind, folder: Path) -> list[bytes]:

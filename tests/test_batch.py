@@ -403,3 +403,50 @@ def test_read_only_everything_is_slower_and_said(tmp_path):
     assert "note: no folder for compiled kernels can be written" in done.stderr
     assert (tmp_path / "CHGCAR").is_file()
     assert not list((tmp_path / "tmp").iterdir())  # nothing is left behind
+
+
+def mounted_cache(folder: Path, mount: str) -> subprocess.CompletedProcess:
+    """`saed` with NUMBA_CACHE_DIR=folder/cache, on which ``mount`` was done before."""
+    if subprocess.run(["unshare", "-m", "true"], capture_output=True, check=False).returncode:
+        pytest.skip("needs the right to mount a folder (unshare -m)")
+    (folder / "tmp").mkdir(exist_ok=True)
+    environment = {
+        **os.environ, "PYTHONPATH": str(ROOT), "NUMBA_CACHE_DIR": str(folder / "cache"), "TMPDIR": str(folder / "tmp"),
+    }  # fmt: skip
+    arguments = [sys.executable, "-m", "chgtools", "saed", "POSCAR", "-o", "CHGCAR", "--force"]
+    done = subprocess.run(
+        ["unshare", "-m", "sh", "-c", f'{mount} && exec "$@"', str(folder / "cache"), *arguments],
+        cwd=folder, env=environment, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert not list((folder / "tmp").iterdir())  # nothing is left behind
+    return done
+
+
+def test_a_full_disk_or_quota_keeps_no_kernels_and_says_so_once(tmp_path):
+    silicon(tmp_path / "POSCAR")
+    (tmp_path / "cache").mkdir()
+    done = mounted_cache(tmp_path, 'mount -t tmpfs -o size=64k none "$0"')
+    assert done.stderr.count("compiled kernels cannot be kept (No space left on device)") == 1
+    assert (tmp_path / "CHGCAR").is_file()
+
+
+def test_kernels_of_a_read_only_folder_are_used(tmp_path):
+    """As a cluster's module has them: nothing is compiled, so nothing is written."""
+    silicon(tmp_path / "POSCAR")
+    (tmp_path / "cache").mkdir()
+    mounted_cache(tmp_path, "true")
+    assert list((tmp_path / "cache").rglob("*.nbi"))
+    watch = tmp_path / "sitecustomize.py"
+    watch.write_text(
+        "from numba.core import event\n"
+        "event.register('numba:compile', type('Told', (event.Listener,), {\n"
+        "    'on_start': lambda self, event: print('compiled', event.data['dispatcher']),\n"
+        "    'on_end': lambda self, event: None})())\n"
+    )
+    read_only = 'mount --bind "$0" "$0" && mount -o remount,ro,bind "$0"'
+    for mount, compiles in ((f"export PYTHONPATH=$PWD:$PYTHONPATH && {read_only}", False),
+                            ('export PYTHONPATH=$PWD:$PYTHONPATH && mount -t tmpfs none "$0"', True)):  # fmt: skip
+        done = mounted_cache(tmp_path, mount)
+        assert ("compiled" in done.stdout) == compiles
+        assert "kernels" not in done.stderr

@@ -50,7 +50,7 @@ def test_a_bad_file_stops_no_other(run, tmp_path):
     assert result.exit_code == 1
     assert result.stderr.splitlines() == [
         f"Error: {bad}: is no HDF5 file, or a damaged one; make it again with chgtools make-dcd",
-        f"Error: {tmp_path / 'gone.h5'}: No such file or directory",
+        f"Error: {tmp_path / 'gone.h5'}: no such file; check the name and the folder",
         "Error: 2 of 3 files failed; the others are done",
     ]
     assert result.stdout.endswith(": 1 structures added from 1 of 3 files, 0 files there already, 2 failed\n")

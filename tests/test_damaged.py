@@ -105,3 +105,21 @@ def test_damaged_headers_never_end_in_a_traceback(originals, tmp_path, at, garba
         chgcar.read(path)
     except ChgtoolsError as error:
         assert re.match(rf".*{kind}(:\d+)?: \S.+", str(error))
+
+
+@pytest.mark.parametrize("case", range(len(CASES)), ids=[f"{k}-{b}{'-records' * r}" for k, b, r in CASES])
+@pytest.mark.parametrize("how", ["delete line", "double line", "join lines"])
+def test_each_line_that_is_lost_doubled_or_joined(case, how, originals, tmp_path):
+    """One after the other: the one line that passes for another (moments for the end of a record) is a line of forty."""
+    kind, text, original = originals[case]
+    first = text.index(b"\n \n") + 3
+    at = 0
+    for line in text[first:].splitlines(keepends=True):
+        damaged = apply(text, (how, at, 1, b""), first)
+        at += len(line)
+        (tmp_path / kind).write_bytes(damaged)
+        try:
+            found = chgcar.read(tmp_path / kind)
+        except ChgtoolsError:
+            continue
+        assert harmless(found, original) or undetectable(text, damaged), line

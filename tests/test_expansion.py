@@ -11,6 +11,7 @@ from plain_harmonics import reference as harmonics
 from chgtools.cell import reciprocal
 from chgtools.kernels.expansion import add_expansions
 from chgtools.kernels.geometry import Cubics, PointGrid
+from chgtools.kernels.harmonics import recurrence
 
 SKEW = np.array([[4.0, 0.0, 0.0], [1.3, 3.6, 0.0], [-0.7, 0.9, 5.1]])
 FRAC = np.array([[0.31, 0.94, 0.02], [0.0, 0.5, 0.25]])  # the second lies on a point of the (8, 6, 4) grid
@@ -47,7 +48,7 @@ def run(call, shape, cell, frac, table, r_max=R_MAX * (1 - 1e-12)):
     density = np.zeros(shape, order="F")
     vectors = cell / sizes[:, None]
     grid = PointGrid(vectors, vectors @ vectors.T, R_MAX / spacings)
-    call(density.T, grid, frac * sizes, Cubics(table, DR, r_max))
+    call(density.T, grid, frac * sizes, Cubics(table, DR, r_max), recurrence(round(table.shape[-1] ** 0.5) - 1))
     return density
 
 

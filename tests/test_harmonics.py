@@ -45,13 +45,23 @@ def test_orthonormal_on_the_sphere():
     np.testing.assert_allclose((values * weights) @ values.T, np.eye(len(values)), atol=1e-13)
 
 
-def test_compiled_and_plain_python_agree():
+def test_compiled_plain_python_and_numpy_agree():
     u = directions(5)
     x, y, z = (np.ascontiguousarray(c) for c in u.T)
-    results = []
+    results = [kernels.harmonics(4, u)]
     for call in (kernels.fill, getattr(kernels.fill, "py_func", kernels.fill)):
         values = np.full((25, len(u) + 2), np.nan)
         call(kernels.recurrence(4), x, y, z, len(u), np.empty((2, len(u))), values)
         assert np.isnan(values[:, len(u) :]).all()  # no point beyond count is touched
         results.append(values[:, : len(u)])
-    np.testing.assert_allclose(results[0], results[1], rtol=1e-14, atol=1e-15)
+    for result in results[1:]:
+        np.testing.assert_allclose(result, results[0], rtol=1e-14, atol=1e-15)
+
+
+@pytest.mark.parametrize("count", [0, 1, kernels.AT_ONCE, kernels.AT_ONCE + 1, 2 * kernels.AT_ONCE + 7])
+def test_points_done_at_once_do_not_meet(count):
+    u = directions(count)
+    found = kernels.harmonics(3, u)
+    assert found.shape == (16, len(u))
+    some = [*range(0, len(u), 97), len(u) - 1]
+    np.testing.assert_array_equal(found[:, some], np.hstack([kernels.harmonics(3, u[i : i + 1]) for i in some]))

@@ -155,6 +155,7 @@ RECORD = "augmentation occupancies   1   3\n"
         ("  0.1500000E+01  -0.250000E+00   0.5000000E-01 \n", False),  # a digit lost
         ("  0.1500000E+01  -0.2500000E+00   0.5000000\n", False),  # an exponent lost
         ("  0.1500000E+01  -0.2500000E+00\n   0.5000000E-01\n", False),  # broken in two
+        ("  0.150000000000E+01  0.100000000000E+01  0.500000000000E-01\n", False),  # moments behind a line that is lost
     ],
 )
 def test_records_out_of_their_columns(line, good, tmp_path):

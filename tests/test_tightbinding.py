@@ -10,7 +10,7 @@ from scipy.linalg import eigh
 from chgtools.cell import Structure
 from chgtools.elements import SYMBOLS
 from chgtools.errors import SettingsError
-from chgtools.kernels.bloch import add_blocks
+from chgtools.kernels import bloch
 from chgtools.radial_atom.configurations import atomic_number
 from chgtools.tightbinding.charges import interaction
 from chgtools.tightbinding.electrons import Bands, fermi_level, filling, solve
@@ -339,15 +339,19 @@ def test_gaps_are_in_order():
     assert gaps["MgO"] > gaps["NaCl"] > gaps["GaAs"] > 0.3
 
 
+@pytest.mark.parametrize("kind", [float, complex])
 @pytest.mark.parametrize("compiled", [True, False])
-def test_blocks_are_added_at_their_places(compiled):
-    call = add_blocks if compiled else getattr(add_blocks, "py_func", add_blocks)
+def test_blocks_are_added_at_their_places(compiled, kind, monkeypatch):
+    if not compiled:
+        monkeypatch.setattr(bloch, "add_real_blocks", getattr(bloch.add_real_blocks, "py_func", bloch.add_real_blocks))
     rng = np.random.default_rng(3)
     blocks, phases = rng.normal(size=(3, 2, 3)), np.exp(1j * rng.normal(size=(2, 3)))
+    phases = phases if kind is complex else phases.real.copy()
     rows, columns, heights, widths = np.array([[0, 1, 0], [2, 0, 2], [1, 2, 1], [3, 2, 2]])
-    matrices = np.zeros((2, 3, 5), complex)
-    call(matrices, blocks, rows, columns, heights, widths, phases)
-    expected = np.zeros((2, 3, 5), complex)
+    before = rng.normal(size=(2, 3, 5)) * phases[0, 0]
+    matrices = before.copy()
+    bloch.add_blocks(matrices, blocks, rows, columns, heights, widths, phases)
+    expected = before.copy()
     for pair in range(3):
         (row, h), (column, w) = (rows[pair], heights[pair]), (columns[pair], widths[pair])
         expected[:, row : row + h, column : column + w] += phases[:, pair, None, None] * blocks[pair, :h, :w]

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from chgtools.display.shown import Shown
 from chgtools.errors import ChgtoolsError
 
 if TYPE_CHECKING:
@@ -22,8 +23,8 @@ LARGEST_FORM = 1e3  # of ZVAL; ∫|n| is that of a density that is positive near
 _BLOCK = 1 << 21  # elements of the largest temporary array in transforms
 
 
-@dataclass(frozen=True, eq=False)
-class AtomicDensity:
+@dataclass(frozen=True, eq=False, repr=False)
+class AtomicDensity(Shown):
     """A spherical atomic valence density, as a form factor on a uniform q mesh.
 
     label : POTCAR label such as "Fe_pv"
@@ -87,6 +88,18 @@ class AtomicDensity:
         object.__setattr__(self, "zval", float(self.zval))
         object.__setattr__(self, "q", uniform)
         object.__setattr__(self, "form", form)
+
+    def shown(self) -> dict[str, object]:
+        """For people: the label, ZVAL, what is known beside the density, and where it comes from."""
+        known = [name for name in ("occupancies", "mean_occupancies") if getattr(self, name) is not None]
+        return {
+            "label": self.label or self.element,
+            "ZVAL": f"{self.zval:g}",
+            "functional": self.xc,
+            "ENMAX": "" if self.enmax is None else f"{self.enmax:g} eV",
+            "holds": ", ".join(name.replace("_", " ") for name in known),
+            "from": self.source,
+        }
 
     @cached_property
     def sha256(self) -> str:

@@ -1,11 +1,14 @@
 """What VASP will refuse, drop or misread in a CHGCAR, before the job is queued; and whether it read the file, after.
 
 :func:`check_file` reads a file to its end, whatever is wrong with it, and holds it against the POSCAR, INCAR and POTCAR
-of the run. :func:`mend_file` mends what can be mended without a guess. :func:`check_run` reads what a job printed.
+of the run; ``chgtools.check("CHGCAR")`` is the same. :func:`mend_file` mends what can be mended without a guess.
+:func:`check_run` reads what a job printed.
 """
 
 from __future__ import annotations
 
+import sys
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -33,3 +36,15 @@ def __getattr__(name: str) -> Any:
     import importlib
 
     return getattr(importlib.import_module(f"chgtools.check.{_HOME[name]}"), name)
+
+
+class _Room(ModuleType):
+    """The top of the package offers check(...) beside read and predict, and this room has the name already."""
+
+    def __call__(self, *args: Any, **inputs: Any) -> Report:
+        from chgtools.check.charge_file import check_file
+
+        return check_file(*args, **inputs)
+
+
+sys.modules[__name__].__class__ = _Room

@@ -1,7 +1,8 @@
 """Every finding `check` can report: its code, its severity, what VASP will do and how to mend it.
 
 Sources of what VASP does: VASP wiki (ICHARG, LMAXMIX, MAGMOM, LNONCOLLINEAR, Terminal output), user logs and one
-controlled experiment, collected in docs/how-to/check.md, which says what is inferred and what is not known.
+controlled experiment, collected in docs/explanation/what-vasp-does.md, which says what is inferred and what is not
+known.
 """
 
 from __future__ import annotations

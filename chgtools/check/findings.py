@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from chgtools.display.shown import Shown
+
 REFUSED, DROPPED, MISREAD, NOTE = "refused", "dropped", "misread", "note"
 
 
@@ -48,8 +50,8 @@ class Finding:
         }
 
 
-@dataclass(frozen=True)
-class Report:
+@dataclass(frozen=True, repr=False)
+class Report(Shown):
     """What the check of a file found.
 
     path : the file
@@ -64,6 +66,15 @@ class Report:
     not_checked: tuple[str, ...] = ()
     inputs: tuple[str, ...] = ()
     facts: dict[str, Any] | None = None
+
+    def shown(self) -> dict[str, object]:
+        """For people: in order or not, and the codes of what was found."""
+        codes = ", ".join(f"{each.code} ({each.severity})" for each in self.findings)
+        return {"file": self.path, "in order": "yes" if self.ok else "no", "findings": codes}
+
+    def details(self) -> list[str]:
+        """Each finding with what VASP does about it and how to mend it."""
+        return [str(finding) for finding in self.findings]
 
     @property
     def ok(self) -> bool:

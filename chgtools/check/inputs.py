@@ -76,6 +76,9 @@ def _read(inputs: Inputs, run: RunFolder, name: str, read: Callable[[], Any], wh
     if name == POSCAR and run.atoms is not None:
         inputs.used.append(f"the structure {run.atoms.source or 'in memory'}")
         return run.atoms
+    if name == INCAR and run.given is not None:
+        inputs.used.append("the tags in memory")
+        return run.given
     if path is None:
         if name != POTCAR:  # labels may stand in for it: the checks that want it say what they lack
             inputs.not_checked.append(f"no {name} beside the file: {what} were not held against it")

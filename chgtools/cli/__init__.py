@@ -25,6 +25,7 @@ COMMANDS = {
     "grid": ("chgtools.cli.grid:grid", "Print the FFT grids NGX NGY NGZ and NGXF NGYF NGZF that VASP will use"),
     "info": ("chgtools.cli.info:info", "Print what a volumetric file holds"),
     "compare": ("chgtools.cli.info:compare", "Print how far the density A is from the reference B"),
+    "charges": ("chgtools.cli.charges:charges", "Print Hirshfeld charges, moments and dipoles of the atoms of FILE"),
     "convert": ("chgtools.cli.convert:convert", "Convert a volumetric file; the formats are told by the names"),
     "check": ("chgtools.cli.check:check", "Print what VASP will refuse, drop or misread in CHGCAR, and how to mend it"),
     "plot": ("chgtools.cli.plot:plot", "Draw a plane or a planar average of a field as a picture"),

@@ -55,9 +55,10 @@ def build(
 ) -> None:
     """Add FILES to a store: targets of make-dcd (.h5), other stores (.h5), or CHGCARs.
 
-    A CHGCAR may be followed by the POSCAR of its run, as in make-dcd; the options on atomic densities are for CHGCARs.
-    What is in the store already is passed over, so a build that was stopped goes on when it is called again. A bad
-    file stops no other.
+    A CHGCAR may be a member of an archive (runs.tar:a/CHGCAR) or a row of a Parquet file (x.parquet:12), and may be
+    followed by the POSCAR of its run, as in make-dcd; the options on atomic densities are for CHGCARs. What is in the
+    store already is passed over, so a build that was stopped goes on when it is called again. A bad file stops no
+    other.
     """
     from chgtools.cli.run_options import print_notes, source_of
     from chgtools.stores.build import BuildOptions, sources_of

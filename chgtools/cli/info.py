@@ -22,7 +22,9 @@ def info(file: Path, grid: str | None, as_json: bool) -> None:
     """Print what a volumetric file holds.
 
     FILE is a CHGCAR, CHG, AECCAR, PARCHG, LOCPOT, ELFCAR, cube or XSF file, JSON of pymatgen's Chgcar or a vaspwave.h5,
-    plain or compressed, or a difference density of `chgtools make-dcd`. The whole file is read and checked.
+    plain or compressed, or a difference density of `chgtools make-dcd`. A member of a tar or zip archive is named as
+    runs.tar.gz:mp-149/CHGCAR, a row of a Parquet file (emmet, LeMat-Rho) as densities.parquet:12 or by its id. The
+    whole file is read and checked.
     """
     from chgtools.errors import FormatError
     from chgtools.formats import read

@@ -47,7 +47,8 @@ def make_dcd(
     Give the POSCAR (or CONTCAR) of the run behind its CHGCAR: its positions have full precision. Without one, the
     POSCAR or CONTCAR beside the CHGCAR is taken if it is the same structure, else the header's 6 decimals. A POTCAR
     beside the CHGCAR is used unless another source is named. The file must hold NELECT of the INCAR beside it, without
-    one the sum of ZVAL. With several CHGCARs a bad one stops no other.
+    one the sum of ZVAL. With several CHGCARs a bad one stops no other. A CHGCAR may be a member of a tar or zip archive
+    (runs.tar.gz:mp-149/CHGCAR), whose inputs are the members beside it, or a row of a Parquet file (x.parquet:12).
     """
     from chgtools.dcd.pairs import pair_files
 
@@ -80,13 +81,18 @@ def make_dcd(
 
 
 def _target(charge: Path, output: Path | None) -> Path:
+    from chgtools.formats.archives import split
     from chgtools.formats.streams import stem
 
-    name = f"{stem(charge)}.dcd.h5"
+    file, inside = split(charge)
+    # run1.CHGCAR of runs.tar:run1/CHGCAR.gz, since other members have the same last name
+    name = ".".join([*Path(inside).parts[:-1], f"{stem(charge)}.dcd.h5"]).lstrip(".")
+    if inside and stem(charge).isdigit():
+        name = f"{stem(file)}.{name}"  # a row of a Parquet file
     if output is None:
-        return charge.parent / name
+        return file.parent / name
     if output.is_dir():
-        folder = charge.resolve().parent.name
+        folder = "" if inside else charge.resolve().parent.name
         return output / (f"{folder}.{name}" if folder else name)
     return output
 

@@ -6,10 +6,9 @@ cell. Magnetisation blocks are kept as they are: atoms of a SAED have no spin of
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -28,17 +27,21 @@ from chgtools.start.superposition import superpose
 from chgtools.volumetric import DifferenceDensity, VolumetricData, require_density
 
 if TYPE_CHECKING:
+    from numpy.typing import DTypeLike
+
     from chgtools.atoms.density import AtomicDensity
+    from chgtools.formats.pymatgen_fields import PymatgenField
+    from chgtools.formats.structures import StructureLike
 
 
 def difference_density(
-    charge: Any,
-    structure: Any = None,
+    charge: str | Path | VolumetricData | PymatgenField,
+    structure: StructureLike | None = None,
     *,
     source: Source | None = None,
     densities: Sequence[AtomicDensity] | None = None,
     nelect: float | None = None,
-    dtype: Any = np.float64,
+    dtype: DTypeLike = np.float64,
 ) -> DifferenceDensity:
     """DCD of a self-consistent density.
 
@@ -90,13 +93,13 @@ def _run_of(data: VolumetricData) -> tuple[RunFolder, tuple[str, ...]]:
     return run, () if run.incar is None else tuple(map(str, run.incar.ignored))
 
 
-def _density(charge: Any, dtype: Any) -> VolumetricData:
+def _density(charge: str | Path | VolumetricData | PymatgenField, dtype: DTypeLike) -> VolumetricData:
     if isinstance(charge, VolumetricData):
         return charge
     return formats.read(charge, dtype=dtype) if isinstance(charge, (str, Path)) else from_pymatgen(charge)
 
 
-def _settle_structure(data: VolumetricData, structure: Any) -> tuple[Structure, tuple[str, ...]]:
+def _settle_structure(data: VolumetricData, structure: StructureLike | None) -> tuple[Structure, tuple[str, ...]]:
     """The structure given, else the POSCAR or CONTCAR beside the file if it is the same, else the file's header."""
     if structure is not None:
         atoms = as_structure(structure)
@@ -162,17 +165,9 @@ def _provenance(data: VolumetricData, choice: Choice) -> dict[str, str]:
     facts = {"chgtools_version": package_version(), "source_kind": data.kind}
     if data.source:
         facts["source_file"] = Path(data.source).name
-        facts["source_sha256"] = _file_hash(Path(data.source))
+        facts["source_sha256"] = formats.digest(data.source) if formats.is_there(data.source) else ""
     if choice.weights is not None:
         facts["vca"] = " ".join(f"{weight:g}" for weight in choice.weights)
     for density in choice.densities:
         facts[f"density_{density.label}"] = f"{density.source}; sha256 {density.sha256}"
     return facts
-
-
-def _file_hash(path: Path) -> str:
-    """SHA-256 of the file as it lies there (compressed or not)."""
-    if not path.is_file():
-        return ""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

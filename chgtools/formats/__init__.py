@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import warnings
 from functools import cache
 from importlib import import_module
 from pathlib import Path
 from pkgutil import iter_modules
 from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from chgtools.errors import SettingsError
+from chgtools.errors import AssumptionWarning, FormatError, SettingsError
 
 if TYPE_CHECKING:
-    from chgtools.volumetric import VolumetricData
+    from numpy.typing import DTypeLike
+
+    from chgtools.cell import Structure
+    from chgtools.volumetric import DifferenceDensity, VolumetricData
 
 
 @cache
@@ -31,17 +35,19 @@ def _module(path: str | Path) -> ModuleType | None:
 
 
 def _by_content(path: str | Path) -> ModuleType | None:
-    """The module of JSON or of HDF5, whatever the name of the file."""
-    from chgtools.formats import hdf5, pymatgen_fields, vaspwave
+    """The module of Parquet, of JSON or of HDF5, whatever the name of the file."""
+    from chgtools.formats import hdf5, parquet, pymatgen_fields, vaspwave
     from chgtools.formats.structure_files import content_of
 
+    if parquet.is_one(path):
+        return parquet
     if content_of(path) == "JSON":
         return pymatgen_fields
     return vaspwave if hdf5.is_hdf5(path) else None
 
 
 def holds_density(path: str | Path) -> bool | None:
-    """Whether a file is one of the CHGCAR family, pymatgen's JSON of one or VASP's HDF5.
+    """Whether a file is one of the CHGCAR family, pymatgen's JSON of one, VASP's HDF5, or Parquet with densities.
 
     None for a file that is neither that nor a structure of VASP. Raises FormatError for one that is not there.
     """
@@ -51,9 +57,77 @@ def holds_density(path: str | Path) -> bool | None:
     return chgcar.holds_grid(path) if module is None else module.holds_one(path) or None
 
 
-def read(path: str | Path, kind: str | None = None, dtype: Any = None, grid: str | None = None) -> VolumetricData:
+def density_in(path: str | Path) -> Path:
+    """The path of the one density in a tar or zip archive that is named without a member; any other path as it is.
+
+    The member counts whose name is a density's, or the only one there is; said in an AssumptionWarning.
+    Raises FormatError for an archive with none or several, and for a damaged one.
+    """
+    from chgtools.formats import archives
+
+    kind = archives.kind_of(path)
+    if kind not in ("tar", "zip"):
+        return Path(path)
+    members = archives.names(path)
+    found = members if len(members) == 1 else [name for name in members if _named_as_density(name)]
+    if len(found) != 1:
+        number = len(found) or "none"
+        raise FormatError(
+            f"is {archives.said(path, found[0] if found else '')}, {number} of which {'are' if found else 'is'} "
+            "densities by name; name one of them"
+            if members
+            else f"is {archives.said(path)}",
+            path,
+        )
+    chosen = Path(f"{path}:{found[0]}")
+    warnings.warn(AssumptionWarning(f"{path}: read {chosen}, its only density by name"), stacklevel=3)
+    return chosen
+
+
+def _named_as_density(member: str) -> bool:
+    from chgtools.formats import chgcar
+    from chgtools.formats.streams import stem
+
+    name = stem(member)
+    other = Path(name).suffix.lower() in (".h5", ".hdf5", ".png", ".pdf", ".svg")
+    return name == "vaspwave.h5" or _module(member) is not None or (chgcar.kind_of(member) is not None and not other)
+
+
+def digest(path: str | Path) -> str:
+    """SHA-256 of a density as it lies there: of the file or member, compressed or not; of the numbers of a row.
+
+    Raises FormatError where it cannot be read.
+    """
+    from chgtools.formats import parquet, streams
+
+    return parquet.digest(path) if parquet.is_one(path) else streams.digest(path)
+
+
+def is_there(path: str | Path) -> bool:
+    """Whether a path is a file, a member of an archive or (by its file alone) a row of a Parquet file."""
+    from chgtools.formats import parquet, streams
+
+    return streams.is_there(path) or parquet.is_one(path)
+
+
+def read_header(path: str | Path) -> tuple[Structure, tuple[int, int, int]]:
+    """Structure and grid (nx, ny, nz) of whatever :func:`read` takes; of the CHGCAR family without its data."""
+    from chgtools.formats import chgcar
+
+    path = density_in(path)
+    if _module(path) is None and _by_content(path) is None:
+        return chgcar.read_header(path)
+    data = read(path)
+    nx, ny, nz = data.shape
+    return data.structure, (nx, ny, nz)
+
+
+def read(
+    path: str | Path, kind: str | None = None, dtype: DTypeLike | None = None, grid: str | None = None
+) -> VolumetricData:
     """Read a volumetric file, plain or compressed: CHGCAR and its family, Gaussian cube or XSF (told by the name),
-    pymatgen's JSON of a Chgcar and VASP's vaspwave.h5 (told by the content).
+    pymatgen's JSON of a Chgcar, VASP's vaspwave.h5 and Parquet (told by the content); or a member of a tar or zip
+    archive ("runs.tar.gz:mp-149/CHGCAR"), or a row of a Parquet file ("densities.parquet:12").
 
     kind : "CHGCAR", "LOCPOT", ... where the name does not say it
     dtype : np.float64 (default) or np.float32
@@ -65,6 +139,7 @@ def read(path: str | Path, kind: str | None = None, dtype: Any = None, grid: str
     from chgtools.formats import chgcar
 
     dtype = np.float64 if dtype is None else dtype
+    path = density_in(path)
     module = _module(path) or _by_content(path)
     if grid is not None and ".xsf" not in getattr(module, "GRID_SUFFIXES", ()):
         raise SettingsError(f"--grid {grid} goes with XSF files, {path} is none by its name")
@@ -77,15 +152,31 @@ def read(path: str | Path, kind: str | None = None, dtype: Any = None, grid: str
     return data
 
 
-def write(data: VolumetricData, path: str | Path, kind: str | None = None, block: int | None = None) -> None:
+def write(
+    data: VolumetricData | DifferenceDensity, path: str | Path, kind: str | None = None, block: int | None = None
+) -> None:
     """Write a volumetric file in the format its name says; CHGCAR's layout where the name says nothing.
 
+    data : a difference density goes into HDF5 (.h5, all of it; chgtools.dcd.read opens it), cube or XSF
     block : the one block of a cube or XSF file (these hold one); by default the first
     Raises SettingsError for a format that cannot hold the data, ChgtoolsError for values that are not finite.
     """
     from chgtools.formats import chgcar
+    from chgtools.volumetric import DifferenceDensity, VolumetricData
 
     module = _module(path)
+    if isinstance(data, DifferenceDensity):
+        if Path(path).suffix.lower() in (".h5", ".hdf5"):
+            from chgtools.formats import difference_density
+
+            difference_density.write(data, path)
+            return
+        if module is None:
+            raise SettingsError(
+                f"{path}: a difference density goes into a file .h5, .cube or .xsf; as a CHGCAR it would be taken for "
+                "a density"
+            )
+        data = VolumetricData("CHG", data.structure, data.blocks)
     if module is not None:
         module.write(data, path, block=block or 0)
         return

@@ -82,7 +82,8 @@ def read_header(path: str | Path) -> tuple[Structure, tuple[int, int, int]]:
 
 
 def read(path: str | Path, kind: str | None = None, dtype: Any = np.float64) -> VolumetricData:
-    """Read a CHGCAR, CHG, AECCAR0/1/2, PARCHG, LOCPOT or ELFCAR, plain or compressed (gz, bz2, xz, zst, lz4).
+    """Read a CHGCAR, CHG, AECCAR0/1/2, PARCHG, LOCPOT or ELFCAR, plain or compressed (gz, bz2, xz, zst, lz4,
+    lzma, zlib), or a member of an archive.
 
     kind : what the file is, when its name does not say so
     dtype : np.float64, or np.float32 for half the memory

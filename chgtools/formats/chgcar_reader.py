@@ -61,9 +61,14 @@ def read_grid_line(reader: LineReader) -> tuple[Shape, bytes]:
 
 
 def _out_of_columns(reader: LineReader, form: Form | None, wanted: int) -> list[float]:
-    """The numbers of the next line, where it is a full one that has left its columns and lost nothing; else []."""
+    """The numbers of the next line, where it is a full one that has left its columns and lost nothing; else [].
+
+    Moments, which have more digits, are none of a record that has lost its last line before them.
+    """
     line = reader.peek()
     if line is None or form is None or not form.holds_whole_numbers(line):
+        return []
+    if form not in MOMENT_FORMS and any(moments.holds_whole_numbers(line) for moments in MOMENT_FORMS):
         return []
     numbers = [real(word) for word in words_of(line, wanted)]
     good = [number for number in numbers if number is not None and math.isfinite(number)]

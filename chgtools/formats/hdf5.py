@@ -16,7 +16,7 @@ import numpy as np
 
 from chgtools.errors import ChgtoolsError, FormatError
 from chgtools.files import package_version, replacing
-from chgtools.formats import streams
+from chgtools.formats import archives, streams
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -232,5 +232,6 @@ def foreign(path: str | Path) -> Iterator[Any]:
 
 
 def _plain(path: str | Path) -> Any:
-    """What h5py opens: the path, or the content of a compressed file in memory."""
-    return path if streams.compression_of(path) is None else io.BytesIO(streams.read_bytes(path))
+    """What h5py opens: the path, or the content of a compressed file or of a member of an archive in memory."""
+    plain = not archives.is_member(path) and streams.compression_of(path) is None
+    return path if plain else io.BytesIO(streams.read_bytes(path))

@@ -18,12 +18,14 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from numbers import Real
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
-from chgtools.errors import FormatError
+from chgtools.errors import FormatError, SettingsError
 from chgtools.formats.incar_tags import is_known, nearest
 from chgtools.formats.streams import OLD_LINE_ENDS, has_old_line_ends, read_bytes
 
@@ -36,6 +38,7 @@ _MAX_REPEAT = 10_000_000
 # Names VASP knew a tag by before; a real VASP 4 run with ENMAX in its INCAR took it for ENCUT
 _OLD_NAMES = {"ENCUT": "ENMAX"}
 _STRAY = 'a " is never closed, and is taken as VASP 5 takes it; VASP 6 may lose what follows: remove it'
+GIVEN = "incar"  # how messages name tags that are in no file, after the argument that they come by
 _OTHER_INPUT = "WANNIER90_WIN"  # whose text in quotes has tags of its own
 _VALUE = re.compile(rf"({_NUMBER.pattern})|\.[TF]\w*\.?|\d+\*\S+", re.ASCII | re.IGNORECASE)
 
@@ -60,9 +63,9 @@ class Incar(Mapping[str, str]):
     """The tags of an INCAR, upper-case, with their values as text; typed by number, integer, logical and numbers.
 
     tags : tag to text, without comments and quotes
-    lines : tag to its line in the file
+    lines : tag to its line in the file; {} of tags that are in no file
     ignored : statements that VASP passes over, or may: a tag given again or not known, a malformed statement, a quote
-    path : the file, for messages
+    path : the file, for messages; "incar" of tags that are in none
     """
 
     tags: Mapping[str, str]
@@ -80,8 +83,8 @@ class Incar(Mapping[str, str]):
         return len(self.tags)
 
     def place(self, tag: str) -> str:
-        """FILE:LINE of a tag that is set."""
-        return f"{self.path}:{self.lines[tag.upper()]}"
+        """FILE:LINE of a tag that is set; the name alone of tags that are in no file."""
+        return f"{self.path}:{self.lines[tag.upper()]}" if self.lines else self.path
 
     def text(self, tag: str) -> str | None:
         """The value as text, None where the tag is not set (or set to nothing)."""
@@ -162,6 +165,49 @@ def read_incar(path: str | Path) -> Incar:
     if "\0" in text:
         raise FormatError("holds zero bytes and is no text; wanted an INCAR", path)
     return parse_incar(text, path)
+
+
+def incar_of(tags: Mapping[str, Any]) -> Incar:
+    """The tags of a dict, or of pymatgen's Incar, read as the lines of an INCAR would be.
+
+    tags : {"ENCUT": 520, "ISPIN": 2, "MAGMOM": [5, -5], "LSORBIT": True}, in any case; text is taken as it would stand
+        in the file ("2*5.0"); None leaves a tag out, as in pymatgen's user_incar_settings
+    Raises SettingsError for a value that no INCAR can hold and for a tag given twice, else as :func:`read_incar`.
+    """
+    if isinstance(tags, Incar):
+        return tags
+    statements: dict[str, str] = {}
+    for name, value in tags.items():
+        tag = str(name).strip().upper()
+        if tag in statements:
+            raise SettingsError(f"{GIVEN}: {tag} is given twice, in upper and lower case; give it once")
+        if value is not None:
+            statements[tag] = " ".join(_words(tag, value))
+    parsed = parse_incar("\n".join(f"{tag} = {text}" for tag, text in statements.items()), GIVEN)
+    for tag in statements.keys() - parsed.keys():
+        raise SettingsError(f"{GIVEN}: found {tag!r}; wanted a tag by its name, such as ENCUT")
+    for tag in parsed.keys() - statements.keys():
+        raise SettingsError(f"{GIVEN}: the value of another tag sets {tag} as well; give {tag} by its own name")
+    ignored = tuple(replace(each, place=GIVEN) for each in parsed.ignored)
+    return replace(parsed, lines=MappingProxyType({}), ignored=ignored)
+
+
+def _words(tag: str, value: Any) -> Iterator[str]:
+    """A value of Python as the words of a statement; lists within lists, such as vectors, in their order."""
+    value = getattr(value, "global_moment", value)  # pymatgen's Magmom: along the lattice's axes
+    value = value.tolist() if hasattr(value, "tolist") else value  # NumPy's
+    if isinstance(value, bool):
+        yield ".TRUE." if value else ".FALSE."
+    elif isinstance(value, (str, Real)):
+        yield str(value)
+    elif isinstance(value, Iterable) and not isinstance(value, Mapping):
+        for item in value:
+            yield from _words(tag, item)
+    else:
+        raise SettingsError(
+            f"{GIVEN}: found {tag} = {value!r}, a {type(value).__name__}; wanted a number, text, True or False, or a "
+            "list of these"
+        )
 
 
 def parse_incar(text: str, path: str | Path = "INCAR") -> Incar:

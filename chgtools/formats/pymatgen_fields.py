@@ -30,13 +30,16 @@ from chgtools.volumetric import DENSITY_KINDS, KINDS, Augmentation, VolumetricDa
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+    from pymatgen.io.vasp.outputs import Chgcar, Elfcar, Locpot
+
+    PymatgenField = Chgcar | Locpot | Elfcar
 
 _KIND_OF_CLASS = {"Chgcar": "CHGCAR", "Locpot": "LOCPOT", "Elfcar": "ELFCAR"}
 _KEYS = (("total", "diff_x", "diff_y", "diff_z"), ("spin_up", "spin_down"), ("total", "diff"), ("total",))
 _CLASS = re.compile(rb'"@class": ?"(?:Chgcar|Locpot|Elfcar)"')
 
 
-def from_pymatgen(source: Any, kind: str | None = None) -> VolumetricData:
+def from_pymatgen(source: PymatgenField, kind: str | None = None) -> VolumetricData:
     """A pymatgen Chgcar, Locpot or Elfcar as VolumetricData.
 
     kind : "AECCAR0", "CHG", ... where a Chgcar is no CHGCAR
@@ -48,7 +51,7 @@ def from_pymatgen(source: Any, kind: str | None = None) -> VolumetricData:
         raise ChgtoolsError(f"cannot take a field from a {type(source).__name__}; wanted pymatgen's Chgcar or Locpot")
     comment = getattr(source, "name", None) or ""
     structure = as_structure(getattr(source, "poscar", source.structure)).with_changes(comment=comment)
-    made = _volumetric(name, kind, structure, dict(source.data), source.data_aug or {})
+    made = assemble(name, kind, structure, dict(source.data), source.data_aug or {})
     put_moments(made)
     return made
 
@@ -72,7 +75,7 @@ def read(path: str | Path, kind: str | None = None) -> VolumetricData:
         data = {key: _array(value) for key, value in found["data"].items()}
         records = {key: _records(value) for key, value in (found.get("data_aug") or {}).items()}
         comment = str((found.get("poscar") or {}).get("comment") or "")
-        made = _volumetric(
+        made = assemble(
             str(found["@class"]), kind or kind_of(path), structure.with_changes(comment=comment), data, records
         )
     except ChgtoolsError as error:
@@ -119,9 +122,16 @@ def _records(value: Any) -> Any:
     return {int(ion): _array(numbers) for ion, numbers in value.items()} if isinstance(value, dict) else value
 
 
-def _volumetric(
+def assemble(
     name: str, kind: str | None, structure: Any, data: Mapping[str, Any], data_aug: Mapping[str, Any]
 ) -> VolumetricData:
+    """A field of what pymatgen's objects hold.
+
+    name : "Chgcar", "Locpot" or "Elfcar"; kind : what a CHGCAR is, such as "AECCAR0", or None
+    data : "total" with "diff" or "diff_x", "diff_y", "diff_z", each (nx, ny, nz), a density times the volume
+    data_aug : the same keys to {ion: record}, or to lines of text; empty where there are none
+    Raises ChgtoolsError for data that contradict each other.
+    """
     own = _KIND_OF_CLASS[name]
     if kind not in KINDS or (kind in DENSITY_KINDS) != (own in DENSITY_KINDS):
         kind = own

@@ -1,42 +1,35 @@
-"""Bytes of plain and compressed files: read by lines and by blocks of whole lines, written in chunks.
+"""Bytes of plain and compressed files and of members of archives: read by lines and by blocks, written in chunks.
 
 The compression of a file to be read is told by its first bytes, of a file to be written by its suffix.
 """
 
 from __future__ import annotations
 
-import bz2
-import gzip
+import hashlib
 import io
-import lzma
 import os
 import queue
+import tarfile
 import threading
-import zlib
+import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, Literal
+from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 
-from chgtools.errors import FormatError
+from chgtools.errors import FormatError, SettingsError
 from chgtools.files import replacing
+from chgtools.formats import archives
+from chgtools.formats.compression import HEAD, SUFFIXES, by_content, is_damage, opened
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 CHUNK = 4 << 20
 MARGIN = 16  # kernels may load a word that begins in the text and ends behind it
-SUFFIXES = {".gz": "gzip", ".bz2": "bzip2", ".xz": "xz", ".zst": "zstd", ".lz4": "lz4"}
-_MAGIC = {
-    b"\x1f\x8b": "gzip",
-    b"BZh": "bzip2",
-    b"\xfd7zXZ": "xz",
-    b"\x28\xb5\x2f\xfd": "zstd",
-    b"\x04\x22\x4d\x18": "lz4",
-}
-
 
 OLD_LINE_ENDS = (
     "its lines end in carriage returns alone, which Fortran takes for no ends of lines; write newlines instead"
@@ -49,55 +42,83 @@ def has_old_line_ends(head: bytes) -> bool:
 
 
 def stem(path: str | Path) -> str:
-    """File name without a compression suffix: CHGCAR of run/CHGCAR.gz."""
-    name = Path(path).name
+    """Name of a file or member without a compression suffix: CHGCAR of run/CHGCAR.gz and of a.tar:run/CHGCAR.xz."""
+    name = Path(archives.split(path)[1] or path).name
     for suffix in SUFFIXES:
         name = name.removesuffix(suffix)
     return name
 
 
-def _open(path: str | Path, mode: Literal["rb", "wb"], compression: str | None) -> Any:
-    if compression == "gzip":
-        return gzip.open(path, mode, compresslevel=6)
-    if compression == "bzip2":
-        return bz2.open(path, mode)
-    if compression == "xz":
-        return lzma.open(path, mode)
-    if compression == "zstd":
-        import zstandard
+def is_there(path: str | Path) -> bool:
+    """Whether a path is a file, or a member of an archive."""
+    return Path(path).is_file() or archives.holds(path)
 
-        return zstandard.open(path, mode)
-    if compression == "lz4":
-        import lz4.frame
 
-        return lz4.frame.open(path, mode)
-    return open(path, mode, buffering=0 if mode == "rb" else -1)
+@dataclass(frozen=True)
+class _Raw:
+    """A file or a member as it lies there. container : "tar" or "zip" of a member, else "" """
+
+    file: Any
+    size: int
+    container: str
+    compression: str | None
+
+
+def _raw(path: str | Path) -> _Raw:
+    """Raises FormatError when it is not there or cannot be read."""
+    if archives.is_member(path):
+        container = archives.kind_of(archives.split(path)[0])
+        try:
+            file, size = archives.open_member(path)
+            return _Raw(file, size, container, by_content(file.peek(HEAD)[:HEAD], path))
+        except Exception as error:
+            raise _reading_error(error, path, container) from error
+    try:
+        plain = opened(path, "rb", None)
+        head = plain.read(HEAD)
+        plain.seek(0)
+        return _Raw(plain, os.path.getsize(path), "", by_content(head, path))
+    except FileNotFoundError as error:
+        raise archives.absent(path) from error
+    except OSError as error:
+        raise FormatError(f"cannot be read ({error.strerror})", path) from error
+
+
+class _Unpacked(io.RawIOBase):
+    """What a raw file holds; both are closed together."""
+
+    def __init__(self, raw: _Raw) -> None:
+        self._raw, self._file = raw.file, opened(raw.file, "rb", raw.compression)
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, view: Any) -> int:
+        count: int = self._file.readinto(view)
+        return count
+
+    def close(self) -> None:
+        self._file.close()
+        self._raw.close()
+        super().close()
 
 
 def compression_of(path: str | Path) -> str | None:
-    """Compression by the file's first bytes. Raises FormatError when the file cannot be read."""
-    try:
-        with open(path, "rb") as file:
-            head = file.read(8)
-    except FileNotFoundError as error:
-        raise FormatError("no such file; check the name and the folder", path) from error
-    except OSError as error:
-        raise FormatError(f"cannot be read ({error.strerror})", path) from error
-    for magic, name in _MAGIC.items():
-        if head.startswith(magic):
-            return name
-    return None
+    """Compression by the first bytes of a file or a member. Raises FormatError when it cannot be read."""
+    raw = _raw(path)
+    raw.file.close()
+    return raw.compression
 
 
 @contextmanager
 def reading(path: str | Path) -> Iterator[IO[bytes]]:
     """The decompressed content as a file. Raises FormatError as :class:`LineReader` does."""
-    compression = compression_of(path)
+    raw = _raw(path)
     try:
-        with io.BufferedReader(_open(path, "rb", compression), CHUNK) as file:
+        with io.BufferedReader(_Unpacked(raw), CHUNK) as file:
             yield file
     except Exception as error:
-        raise _reading_error(error, path, compression) from error
+        raise _reading_error(error, path, raw.compression or raw.container) from error
 
 
 def read_bytes(path: str | Path) -> bytes:
@@ -106,12 +127,27 @@ def read_bytes(path: str | Path) -> bytes:
         return file.read()
 
 
-def _reading_error(error: Exception, path: str | Path, compression: str | None) -> Exception:
+def digest(path: str | Path) -> str:
+    """SHA-256 of a file or a member as it lies there, compressed or not. Raises FormatError where it cannot be read."""
+    raw = _raw(path)
+    sha = hashlib.sha256()
+    try:
+        while data := raw.file.read(CHUNK):
+            sha.update(data)
+    except Exception as error:
+        raise _reading_error(error, path, raw.container) from error
+    finally:
+        raw.file.close()
+    return sha.hexdigest()
+
+
+def _reading_error(error: Exception, path: str | Path, packed: str | None) -> Exception:
     """The same failure as one sentence; anything that no damaged file can cause is passed through."""
-    zstd_or_lz4 = type(error).__module__.split(".")[0] in ("zstandard", "lz4")
-    damaged = isinstance(error, (zlib.error, lzma.LZMAError, EOFError, gzip.BadGzipFile)) or zstd_or_lz4
-    if compression and (damaged or isinstance(error, (OSError, RuntimeError))):
-        return FormatError(f"the {compression} stream is damaged or cut short ({error}); copy the file again", path)
+    damaged = is_damage(error) or isinstance(error, (zipfile.BadZipFile, tarfile.TarError))
+    if isinstance(error, FormatError):
+        return error
+    if packed and (damaged or isinstance(error, (OSError, RuntimeError))):
+        return FormatError(f"the {packed} stream is damaged or cut short ({error}); copy the file again", path)
     if isinstance(error, OSError):
         return FormatError(f"cannot be read ({error.strerror or error})", path)
     return error
@@ -120,7 +156,7 @@ def _reading_error(error: Exception, path: str | Path, compression: str | None) 
 class _Prefetch:
     """Decompress in a thread of its own, a few chunks ahead of the parser."""
 
-    def __init__(self, file: IO[bytes]) -> None:
+    def __init__(self, file: IO[bytes] | io.RawIOBase) -> None:
         self._file = file
         self._chunks: queue.Queue[bytes | Exception] = queue.Queue(maxsize=2)
         self._stop = threading.Event()
@@ -129,7 +165,7 @@ class _Prefetch:
         self._thread.start()
 
     def _run(self) -> None:
-        item: bytes | Exception = b" "
+        item: bytes | Exception | None = b" "
         while item and not isinstance(item, Exception) and not self._stop.is_set():
             try:
                 item = self._file.read(CHUNK)
@@ -164,20 +200,22 @@ class LineReader:
 
     buffer : uint8 array; the unread bytes are buffer[start:stop]
     line : number of lines consumed so far, so that the line just read has this number
+    compression : of the file, or "tar" or "zip" of a member that lies plain in one; None where it can be sought in
     Use as a context manager. Raises FormatError when the file cannot be read or its compression is damaged.
     """
 
     def __init__(self, path: str | Path) -> None:
         self.path = path
-        self.compression = compression_of(path)
         self.buffer: NDArray[np.uint8] = np.empty(CHUNK + MARGIN, np.uint8)
         self.start = self.stop = 0
         self.line = 0
         self.ended = False
         self.lacks_newline = False
         self.offset = 0  # of buffer[stop] in the file
+        self._raw = raw = _raw(path)
+        self.compression = raw.compression or raw.container or None
         try:
-            self._file = _open(path, "rb", self.compression)
+            self._file = _Unpacked(raw) if self.compression else raw.file
         except Exception as error:
             raise _reading_error(error, path, self.compression) from error
         self._source: Any = _Prefetch(self._file) if self.compression else self._file
@@ -185,6 +223,10 @@ class LineReader:
         head = self.buffer[: min(self.stop, 4096)].tobytes()
         if b"\0" in head[:64]:
             self._source.close()
+            if archives.kind_of(path) == "parquet":
+                raise FormatError("is Parquet, no text; `chgtools convert` writes a CHGCAR of a row", path)
+            if archives.kind_of(path) in ("tar", "zip"):
+                raise FormatError(f"is {archives.said(path)}; name one of them", path)
             raise FormatError("holds zero bytes and is no text; wanted a file as VASP prints it", path)
         if has_old_line_ends(head):
             self._source.close()
@@ -269,10 +311,10 @@ class LineReader:
 
     def unread_size(self) -> int:
         """Upper bound of the decompressed bytes behind the current position (deflate packs at most 1032:1)."""
-        size = os.path.getsize(self.path)
-        if self.compression is None:
+        size, compression = self._raw.size, self._raw.compression
+        if compression is None:
             return size - self.offset + self.stop - self.start
-        return size * (1032 if self.compression == "gzip" else 1 << 20)
+        return size * (1032 if compression in ("gzip", "zlib") else 1 << 20)
 
     @property
     def position(self) -> int:
@@ -289,7 +331,12 @@ class LineReader:
 
 @contextmanager
 def writing(path: str | Path) -> Iterator[IO[bytes]]:
-    """A binary file that appears under its name when complete, compressed by its suffix (.gz, .bz2, ...)."""
+    """A binary file that appears under its name when complete, compressed by its suffix (.gz, .bz2, ...).
+
+    Raises SettingsError for a member of an archive, which is never written into.
+    """
+    if archives.split(path)[1]:
+        raise SettingsError(f"{path} is within an archive, and those are only read; name a file of its own")
     compression = SUFFIXES.get(Path(path).suffix)
-    with replacing(path) as temporary, _open(temporary, "wb", compression) as file:
+    with replacing(path) as temporary, opened(temporary, "wb", compression) as file:
         yield file

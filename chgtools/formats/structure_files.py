@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from chgtools.errors import AssumptionWarning, ChgtoolsError, FormatError
-from chgtools.formats import poscar, xdatcar
+from chgtools.formats import archives, poscar, xdatcar
 from chgtools.formats.streams import read_bytes, reading, stem
 
 HEAD = 1 << 16  # bytes that are looked at
@@ -36,9 +36,12 @@ _PYMATGEN_SUFFIXES = (".cif", ".mcif", ".xml", ".cssr", ".yaml", ".xsf", ".res")
 
 
 def split_frame(path: str | Path) -> tuple[Path, int | None]:
-    """(file, number) of "XDATCAR:12", counted from 1; (path, None) without a number, or where a file has that name."""
+    """(file, number) of "XDATCAR:12", counted from 1; (path, None) without a number, or where a file has that name.
+
+    "runs.zip:12" is a member, "runs.zip:XDATCAR:12" the twelfth structure in one.
+    """
     match = _FRAME.fullmatch(str(path))
-    if match is None or Path(path).exists():
+    if match is None or Path(path).exists() or archives.kind_of(match[1]) or archives.holds(path):
         return Path(path), None
     return Path(match[1]), int(match[2])
 
@@ -64,6 +67,20 @@ def read_one(path: str | Path) -> Any:
     raise FormatError(f"holds {len(found) or 'no'} structure{'s' * (len(found) > 1)}, number {index} is wanted", file)
 
 
+def names_in(path: str | Path) -> list[str]:
+    """What names each structure of a file: FILE:1, FILE:2, ... of several, else the path as it is.
+
+    A file that is cut short has one more, which :func:`read_one` says that of. Raises FormatError for one that is not
+    there or holds none.
+    """
+    file, number = split_frame(path)
+    if number is not None or file.is_dir():
+        return [str(path)]
+    found, error = _all(file, _stamp(file))
+    count = len(found) + (error is not None)
+    return [str(path)] if count < 2 else [f"{path}:{number}" for number in range(1, count + 1)]
+
+
 def count_at_once(path: Path) -> int:
     """How many structures an XDATCAR or an xyz file has; 1 for any other file, which is not read, or that is none."""
     try:
@@ -80,9 +97,9 @@ def is_of_vasp(path: str | Path) -> bool:
 
 def _stamp(path: Path) -> tuple[int, int]:
     try:
-        facts = path.stat()
+        facts = archives.split(path)[0].stat()
     except OSError as error:
-        raise FormatError("no such file; check the name and the folder", path) from error
+        raise archives.absent(path) from error
     return facts.st_mtime_ns, facts.st_size
 
 
@@ -223,7 +240,7 @@ def _by_ase(path: Path) -> list[Any]:
 @contextmanager
 def _unpacked(path: Path) -> Iterator[Path]:
     """The file, or a plain copy of a compressed one under its name without the suffix, for as long as it is used."""
-    if stem(path) == path.name:
+    if stem(path) == path.name and not archives.is_member(path):
         yield path
         return
     with tempfile.TemporaryDirectory() as folder:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from itertools import groupby
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Protocol, Union
 
 import numpy as np
 
@@ -12,8 +12,24 @@ from chgtools.cell import Structure
 from chgtools.errors import ChgtoolsError, FormatError
 from chgtools.formats.structure_files import read_one
 
+if TYPE_CHECKING:
+    from pymatgen.core import IStructure
+    from pymatgen.io.vasp.inputs import Poscar
 
-def as_structure(source: Any) -> Structure:
+
+class AseAtoms(Protocol):
+    """What is asked of ASE's Atoms, which need not be installed."""
+
+    cell: Any
+
+    def get_chemical_symbols(self) -> Any: ...
+    def get_scaled_positions(self, wrap: bool = ...) -> Any: ...
+
+
+StructureLike = Union[str, Path, Structure, AseAtoms, "IStructure", "Poscar"]
+
+
+def as_structure(source: StructureLike) -> Structure:
     """A :class:`~chgtools.cell.Structure` from a path, a pymatgen Structure (or Poscar), ASE Atoms, or itself.
 
     Paths: whatever chgtools, pymatgen and ASE read, plain or compressed (see chgtools.formats.structure_files); of a

@@ -244,6 +244,7 @@ def sum_on_grid(
     """The plain sum of the atoms' functions at the points of a grid: what it cannot hold is folded back."""
     from chgtools.kernels.expansion import add_expansions
     from chgtools.kernels.geometry import Cubics, PointGrid
+    from chgtools.kernels.harmonics import recurrence
 
     sizes = np.asarray(shape, dtype=float)
     vectors, centres = structure.lattice / sizes[:, None], structure.frac % 1.0 * sizes
@@ -252,12 +253,12 @@ def sum_on_grid(
     cubics, dr = basis.tables.cubics, basis.tables.dr
     # n first: then a point costs one cubic for each lm. lm last: the kernel takes several of them at once
     r_max = basis.cutoff * (1 - 1e-12)  # the interval of r_max is the last one
-    result = np.zeros(shape, order="F")
+    result, factors = np.zeros(shape, order="F"), recurrence(basis.l_max)
     for start in range(0, structure.n_atoms, _ATOMS_AT_ONCE):
         part = slice(start, start + _ATOMS_AT_ONCE)
         by_l = [np.tensordot(coefficients[part, el**2 : (el + 1) ** 2], cubics[el], 1) for el in range(len(cubics))]
         tables = np.ascontiguousarray(np.concatenate(by_l, axis=1).transpose(0, 2, 3, 1))
-        add_expansions(result.T, grid, centres[part], Cubics(tables, dr, r_max))
+        add_expansions(result.T, grid, centres[part], Cubics(tables, dr, r_max), factors)
     return result
 
 

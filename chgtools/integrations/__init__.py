@@ -1,1 +1,2 @@
-"""What other programs' frameworks load: custodian (extra ``custodian``), jobflow and atomate2 (extra ``jobflow``)."""
+"""What other programs' frameworks load: pymatgen's input sets, custodian (extra ``custodian``), jobflow and atomate2
+(extra ``jobflow``)."""

@@ -24,7 +24,7 @@ from jobflow import Maker
 
 from chgtools.errors import ChgtoolsError
 from chgtools.integrations.custodian import DensityNotReadHandler
-from chgtools.start.writing import STATEMENT, StartOptions, write_start
+from chgtools.integrations.pymatgen import write_charge
 
 if TYPE_CHECKING:
     from jobflow import Response
@@ -103,9 +103,4 @@ def write_density(structure: Structure, maker: BaseVaspMaker, model: str = "auto
     """
     options: dict[str, Any] = {**maker.write_input_set_kwargs, "from_prev": False}
     write_vasp_input_set(structure, maker.input_set_generator, **options)
-    start = write_start(Path("POSCAR"), Path("CHGCAR"), StartOptions(model=model))
-    for sentence in start.prediction.assumptions:
-        logger.info(sentence)
-    hindering = [finding for finding in start.findings if finding.code != STATEMENT]
-    if hindering:
-        raise ChgtoolsError("; ".join(map(str, hindering)))
+    write_charge(Path(), model)

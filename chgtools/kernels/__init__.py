@@ -1,7 +1,7 @@
 """Numba kernels. This file sees to it that they have a folder for their compiled code, wherever chgtools is installed.
 
 Numba keeps it beside the package, else in the user's cache folder, and raises where it can write neither, as on a
-compute node with read-only software and home.
+compute node with read-only software and home, or where the disk is full or a quota used up.
 """
 
 from __future__ import annotations
@@ -11,30 +11,70 @@ import os
 import shutil
 import tempfile
 import warnings
+from collections.abc import Callable
+from contextlib import suppress
+from functools import cache
+from pathlib import Path
+from typing import Any
 
 import numba
+from numba.core.caching import FunctionCache
 
 from chgtools.errors import AssumptionWarning
+
+
+def kernel(function: Callable[..., Any]) -> Any:
+    """Compile at the first call, keep what was compiled, and go on where it cannot be kept."""
+    compiled: Any = numba.njit(nogil=True)(function)
+    if compiled is not function:  # as with NUMBA_DISABLE_JIT=1
+        compiled._cache = _Cache(function)
+    return compiled
+
+
+class _Cache(FunctionCache):
+    def save_overload(self, sig: Any, data: Any) -> None:
+        try:
+            super().save_overload(sig, data)
+        except OSError as error:
+            _not_kept(f"compiled kernels cannot be kept ({error.strerror})")
+
+
+@cache
+def _not_kept(reason: str) -> None:
+    warnings.warn(
+        f"{reason}, so they are compiled for this run alone; name a folder of the node in NUMBA_CACHE_DIR",
+        AssumptionWarning,
+        stacklevel=2,
+    )
 
 
 def _probe() -> None:
     """A function of this folder, to ask Numba whether it finds a cache for such."""
 
 
+def _temporary_folder() -> str:
+    """A folder of this run alone, which Numba uses from now on."""
+    folder = tempfile.mkdtemp(prefix="chgtools-numba-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    os.environ["NUMBA_CACHE_DIR"] = folder
+    numba.config.reload_config()
+    return folder
+
+
 def _find_cache() -> None:
+    named = os.environ.get("NUMBA_CACHE_DIR", "")
+    if named and Path(named).is_dir() and not os.access(named, os.W_OK):
+        # As a cluster's module has it. Numba reads no folder that it cannot write; a megabyte or two is soon copied
+        made_ahead, folder = list(Path(named).glob("kernels_*")), Path(_temporary_folder())
+        with suppress(OSError):  # what cannot be read is compiled again
+            for part in made_ahead:
+                shutil.copytree(part, folder / part.name)
+        return
     try:
-        numba.njit(cache=True)(_probe)
+        FunctionCache(_probe)
     except RuntimeError:
-        folder = tempfile.mkdtemp(prefix="chgtools-numba-")
-        atexit.register(shutil.rmtree, folder, ignore_errors=True)
-        os.environ["NUMBA_CACHE_DIR"] = folder
-        numba.config.reload_config()
-        warnings.warn(
-            "no folder for compiled kernels can be written, so they are compiled for this run alone; name one of the "
-            "node in NUMBA_CACHE_DIR",
-            AssumptionWarning,
-            stacklevel=2,
-        )
+        _temporary_folder()
+        _not_kept("no folder for compiled kernels can be written")
 
 
 _find_cache()

@@ -6,29 +6,28 @@ import math
 from typing import Any
 
 import numpy as np
-from numba import njit
 
+from chgtools.kernels import kernel
 from chgtools.kernels.geometry import Cubics, PointGrid
-from chgtools.kernels.harmonics import fill, recurrence
+from chgtools.kernels.harmonics import fill
 
 
 # long: a line of points is done at once, with work space that all lines share
 # deep: atoms, planes, lines and points; a call for each line would cost more than the line
-@njit(cache=True, nogil=True)
-def add_expansions(density: Any, grid: PointGrid, centres: Any, cubics: Cubics) -> None:
+@kernel
+def add_expansions(density: Any, grid: PointGrid, centres: Any, cubics: Cubics, factors: Any) -> None:
     """Add Σ_lm g_lm(|r - R|) Y_lm of each atom and all its periodic images to ``density``.
 
     density : (nz, ny, nx) float64; the C-contiguous transpose of a Fortran-ordered (nx, ny, nz) grid
     centres : (n_atoms, 3) positions in points along x, y, z
     cubics.table : (n_atoms, n_r, 4, (l_max + 1)²), the last axis in the order of :mod:`chgtools.kernels.harmonics`
+    factors : (2, l_max + 1, l_max + 1), of :func:`chgtools.kernels.harmonics.recurrence`
 
     A line of points along x is done at once: radii and directions, then the harmonics, then the sum over lm.
     """
     nz, ny, nx = density.shape
     vectors, reach, tables = grid.vectors, grid.reach, cubics.table
     n_lm = tables.shape[3]
-    l_max = int(math.sqrt(n_lm) + 0.5) - 1
-    factors = recurrence(l_max)
     # The longest chord of the sphere, in points
     longest = int(2 * cubics.end / math.sqrt(vectors[0, 0] ** 2 + vectors[0, 1] ** 2 + vectors[0, 2] ** 2)) + 2
     ux, uy, uz = np.empty(longest), np.empty(longest), np.empty(longest)

@@ -16,10 +16,12 @@ import math
 from typing import Any
 
 import numpy as np
-from numba import njit
+
+from chgtools.kernels import kernel
+
+AT_ONCE = 2048  # points, whose rows stay in the processor's cache
 
 
-@njit(cache=True, nogil=True)
 def recurrence(l_max: int) -> Any:
     """(2, l_max + 1, l_max + 1) factors a_lm and b_lm; a_mm is Q_mm itself, with the √2 of m > 0."""
     factors = np.zeros((2, l_max + 1, l_max + 1))
@@ -36,7 +38,7 @@ def recurrence(l_max: int) -> Any:
 
 
 # deep: m, l and points; the innermost loop is what becomes vector code
-@njit(cache=True, nogil=True)
+@kernel
 def fill(factors: Any, x: Any, y: Any, z: Any, count: int, work: Any, values: Any) -> None:
     """Y_lm of the first ``count`` unit vectors; every loop runs over points, so that it is done four at a time.
 
@@ -79,11 +81,28 @@ def fill(factors: Any, x: Any, y: Any, z: Any, count: int, work: Any, values: An
                     plus[p] *= real[p]
 
 
-@njit(cache=True, nogil=True)
+# deep: blocks of points, m and l
 def harmonics(l_max: int, vectors: Any) -> Any:
-    """((l_max + 1)², n) Y_lm of the unit vectors ``vectors`` (n, 3)."""
-    n = vectors.shape[0]
-    values = np.empty(((l_max + 1) ** 2, n))
-    x, y, z = vectors[:, 0].copy(), vectors[:, 1].copy(), vectors[:, 2].copy()
-    fill(recurrence(l_max), x, y, z, n, np.empty((2, n)), values)
+    """((l_max + 1)², n) Y_lm of the unit vectors ``vectors`` (n, 3).
+
+    :func:`fill` in NumPy, to the last bit: where nothing is added to a grid, nothing has to be compiled.
+    """
+    factors = recurrence(l_max)
+    values = np.empty(((l_max + 1) ** 2, len(vectors)))
+    for start in range(0, len(vectors), AT_ONCE):
+        part = slice(start, start + AT_ONCE)
+        x, y, z = np.ascontiguousarray(vectors[part].T)
+        real, imaginary = np.ones_like(x), np.zeros_like(x)
+        for m in range(l_max + 1):
+            before, now = np.zeros_like(x), np.full_like(x, factors[0, m, m])
+            if m > 0:
+                real, imaginary = real * x - imaginary * y, imaginary * x + real * y
+            for ell in range(m, l_max + 1):
+                if ell == m + 1:
+                    before, now = now, factors[0, ell, m] * z * now
+                elif ell > m:
+                    before, now = now, factors[0, ell, m] * z * now - factors[1, ell, m] * before
+                np.multiply(now, real, out=values[ell * ell + ell + m, part])
+                if m > 0:
+                    np.multiply(now, imaginary, out=values[ell * ell + ell - m, part])
     return values

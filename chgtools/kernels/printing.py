@@ -7,6 +7,7 @@ import math
 import numpy as np
 from numba import njit
 
+from chgtools.kernels import kernel
 from chgtools.kernels.fields import (
     BLANK,
     EXACT,
@@ -32,27 +33,27 @@ EXPONENTS = np.array(
 )
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _against_half(magnitude, whole, shift):
     """Sign of magnitude · 10**shift - (whole + ½), in whole numbers of LIMBS words of 31 bits, least first."""
     fraction, exponent = math.frexp(magnitude)
     exponent -= 53
     left, right = np.zeros(LIMBS, np.int64), np.zeros(LIMBS, np.int64)
-    for number, limbs in ((2 * np.int64(fraction * 2.0**53), left), (2 * whole + 1, right)):
-        for k in range(3):
-            limbs[k] = number & WORD
-            number >>= 31
+    number, other = 2 * np.int64(fraction * 2.0**53), 2 * whole + 1
+    for k in range(3):
+        left[k] = (number >> (31 * k)) & WORD
+        right[k] = (other >> (31 * k)) & WORD
     for _ in range(abs(exponent)):
-        _multiply(left if exponent > 0 else right, 2)
+        _multiply(left if exponent > 0 else right, np.int64(2))
     for _ in range(abs(shift)):
-        _multiply(left if shift > 0 else right, 10)
+        _multiply(left if shift > 0 else right, np.int64(10))
     for k in range(LIMBS - 1, -1, -1):
         if left[k] != right[k]:
             return 1 if left[k] > right[k] else -1
     return 0
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _multiply(limbs, factor):
     carry = np.int64(0)
     for k in range(LIMBS):
@@ -61,7 +62,7 @@ def _multiply(limbs, factor):
         carry = product >> 31
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _digits(magnitude, decimal, digits, powers):
     """``digits`` significant decimal digits of a positive float64, as Fortran rounds (to nearest, exactly).
 
@@ -129,7 +130,7 @@ def _put_exponent(text, position, decimal):
     text[position + 3] = ZERO + size % 10
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def format_e(values, scale, lead, width, digits, columns, text, powers):
     """Print ``values · scale`` as Fortran's leadX,Ewidth.digits, ``columns`` to a line, each ended by a newline.
 
@@ -138,7 +139,7 @@ def format_e(values, scale, lead, width, digits, columns, text, powers):
     i is not finite.
     """
     position = 0
-    decimal = 0
+    decimal = np.int64(0)  # a plain 0 is a type of its own, for which _digits would be compiled once more
     for i in range(values.size):
         value = np.float64(values[i]) * scale
         if not np.isfinite(value):
@@ -174,14 +175,14 @@ def format_e(values, scale, lead, width, digits, columns, text, powers):
     return position
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def format_e17(values, scale, columns, text, powers, exponents):
     """:func:`format_e` for 1X,E17.11, the field of a CHGCAR, by whole words; the same bytes, twice as fast.
 
     text : uint8, room for 18 bytes a value, one a line, and 8 more; exponents : EXPONENTS.
     """
     position = 0
-    decimal = 0
+    decimal = np.int64(0)  # a plain 0 is a type of its own, for which _digits would be compiled once more
     column = 0
     for i in range(values.size):
         value = np.float64(values[i]) * scale
@@ -214,7 +215,7 @@ def format_e17(values, scale, columns, text, powers, exponents):
 
 
 # deep: the cases of Fortran's G edit descriptor, digit by digit
-@njit(cache=True, nogil=True)
+@kernel
 def format_g(values, scale, columns, text, powers):
     """Print ``values · scale`` as Fortran's 1X,G11.5, ``columns`` to a line, each line ended by a newline.
 
@@ -222,7 +223,7 @@ def format_g(values, scale, columns, text, powers):
     E11.5. Returns the bytes written, or -1 - i when value i is not finite.
     """
     position = 0
-    decimal = 0
+    decimal = np.int64(0)  # a plain 0 is a type of its own, for which _digits would be compiled once more
     for i in range(values.size):
         value = np.float64(values[i]) * scale
         if not np.isfinite(value):

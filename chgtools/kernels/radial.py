@@ -6,7 +6,8 @@ All in atomic units on a logarithmic mesh r_i = r_0 exp(i step), so the independ
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
+
+from chgtools.kernels import kernel
 
 # Adams-Moulton formula of eighth order: y_{i+1} = y_i + step * sum_k AM[k] y'_{i+1-k}
 # (Hairer, Norsett, Wanner, Solving Ordinary Differential Equations I, section III.1).
@@ -17,7 +18,7 @@ BOUND, UNBOUND, NOT_CONVERGED = 0, 1, 2
 TAIL = 34.0  # the inward integration starts where the state has decayed by exp(-TAIL)
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def integrate(first, last, step, a_pq, a_qp, p, q):
     """Continue P' = P + a_pq Q, Q' = -Q + a_qp P (primes: d/dx) from START known points; step may be negative.
 
@@ -57,7 +58,7 @@ def integrate(first, last, step, a_pq, a_qp, p, q):
     return nodes
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def outer_points(r, step, v, ll, energy):
     """Index of the classical turning point, and of the point where the state has decayed by exp(-TAIL)."""
     last = r.size - 1
@@ -73,7 +74,7 @@ def outer_points(r, step, v, ll, energy):
     return turn, min(max(end, turn + START + 1), last)
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def start_outward(r, charge, ell, inverse_c2, a_pq, p, q):
     """Fill the first START points as a point nucleus has it: r to a power, with the cusp if c is infinite."""
     power = np.sqrt(ell * (ell + 1.0) + 1.0 - charge * charge * inverse_c2) if inverse_c2 > 0.0 else ell + 1.0
@@ -86,7 +87,7 @@ def start_outward(r, charge, ell, inverse_c2, a_pq, p, q):
             p[i] *= 1.0 - charge * r[i] / (ell + 1.0)
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def start_inward(r, step, end, mass, a_pq, a_qp, p, q):
     """Fill the START points up to ``end`` with an exponential of the local decay; what is wrong in it dies out."""
     decay = 0.0
@@ -100,7 +101,7 @@ def start_inward(r, step, end, mass, a_pq, a_qp, p, q):
 
 
 # long: bisection and perturbation of one energy, whose bounds every step narrows
-@njit(cache=True, nogil=True)
+@kernel
 def bound_state(r, step, v, charge, n, ell, inverse_c2, energy, tolerance):
     """Bound state n, ell of the scalar-relativistic (or, with inverse_c2 = 0, Schroedinger) radial equation.
 

@@ -6,13 +6,13 @@ import math
 from typing import Any
 
 import numpy as np
-from numba import njit
 
+from chgtools.kernels import kernel
 from chgtools.kernels.geometry import FormFactors
 
 
 # deep: rows, their mirror images, species and points, in short loops that become vector code
-@njit(cache=True, nogil=True)
+@kernel
 def add_structure_factors(
     plane: Any, parts: Any, kz: int, metric: Any, factors: FormFactors, q: Any, form: Any
 ) -> None:
@@ -54,7 +54,7 @@ def add_structure_factors(
 
 
 # deep: the three axes and the edges of the half-complex one
-@njit(cache=True, nogil=True)
+@kernel
 def coulomb_sum(half: Any, nx: int, metric: Any) -> float:
     """Σ_{G≠0} |c_G|²/G² in Å² over all G of the grid, from half-complex coefficients (nz, ny, nx//2 + 1).
 
@@ -80,7 +80,7 @@ def coulomb_sum(half: Any, nx: int, metric: Any) -> float:
     return total
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def difference_sums(values: Any, reference: Any) -> tuple[float, float, float, float, float]:
     """Σ|a - b|, Σ|b|, Σ(a - b)², Σb² and max|a - b| of two flat arrays, summed in blocks in double precision."""
     absolute = norm = square = norm_square = largest = 0.0

@@ -9,10 +9,11 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit
+
+from chgtools.kernels import kernel
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def second_derivatives(values: Any, step: float) -> Any:
     """Second derivatives (n,) of the spline through ``values`` (n,) at 0, step, 2 step, ...; n >= 2."""
     n = values.size
@@ -31,7 +32,7 @@ def second_derivatives(values: Any, step: float) -> Any:
     return second
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def evaluate(values: Any, second: Any, step: float, x: float) -> float:
     """The spline at |x|, 0 beyond its last point; x in the unit of ``step``."""
     t = abs(x) / step
@@ -45,7 +46,7 @@ def evaluate(values: Any, second: Any, step: float, x: float) -> float:
     return s * values[i] + t * values[i + 1] + cubic * (step * step / 6.0)
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def evaluate_many(values: Any, second: Any, step: float, x: Any) -> Any:
     """:func:`evaluate` at each point of ``x`` (n,); returns (n,)."""
     result = np.empty(x.size)

@@ -5,13 +5,12 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from numba import njit
-
+from chgtools.kernels import kernel
 from chgtools.kernels.geometry import Cubics, PointGrid
 
 
 # deep: atoms, planes, lines and points; a call for each line would cost more than the line
-@njit(cache=True, nogil=True)
+@kernel
 def add_atoms(density: Any, grid: PointGrid, centres: Any, weights: Any, cubics: Cubics) -> None:
     """Add weight · n(|r - R|) of each atom and all its periodic images to ``density``.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,7 +14,9 @@ from chgtools.errors import MismatchError, MissingDensityError, SettingsError
 if TYPE_CHECKING:
     from chgtools.atoms.density import AtomicDensity
     from chgtools.cell import Structure
+    from chgtools.libraries.library import DensityLibrary
 
+ORIGINS = ("potcar", "library", "upf")
 CONVENTION_NAMES = {"mp": "the Materials Project's PBE set", "vasp": "VASP's recommended set"}
 
 
@@ -37,7 +40,10 @@ class Source:
     xc: str = "PBE"
 
     def __post_init__(self) -> None:
-        given = [name for name in ("potcar", "library", "upf") if getattr(self, name) is not None]
+        for name in ORIGINS:
+            if getattr(self, name) is not None:
+                object.__setattr__(self, name, Path(getattr(self, name)))
+        given = [name for name in ORIGINS if getattr(self, name) is not None]
         if len(given) > 1:
             raise SettingsError(f"atomic densities are wanted from one source, found {' and '.join(given)}; name one")
         if self.convention not in CONVENTION_NAMES:
@@ -121,17 +127,36 @@ def _choose(structure: Structure, source: Source) -> Choice:
         return Choice(structure, tuple(made[label] for label in labels), tuple(assumptions))
     if source.upf is not None:
         return _from_upf(structure, source.upf, labels)
-    from chgtools.libraries.library import DensityLibrary
-
     if source.library is not None:
-        library = DensityLibrary.open(source.library)
+        library = _opened(source.library)
         labels = _labels_in_library(structure, labels, library, source, assumptions)
     else:
-        library = DensityLibrary.builtin(source.xc)
+        library = _opened(None, source.xc)
         assumptions[
             f"atomic densities: chgtools' built-in library ({source.xc}); within the cores it is not the POTCAR's"
         ] = None
     return Choice(structure, tuple(library[label] for label in labels), tuple(assumptions))
+
+
+def _opened(path: Path | None, xc: str = "") -> DensityLibrary:
+    """A library, the built-in one for None, indexed once for as long as its file stays the same.
+
+    Of a small cell this takes longer than the density; many structures share its entries and their splines.
+    """
+    from chgtools.libraries.library import builtin_path
+
+    try:
+        facts = (path or builtin_path()).stat()
+    except OSError:
+        return _open(path, xc, None)  # the reader words it
+    return _open(path, xc, (facts.st_mtime_ns, facts.st_size))
+
+
+@lru_cache(maxsize=4)
+def _open(path: Path | None, xc: str, stamp: tuple[int, int] | None) -> DensityLibrary:
+    from chgtools.libraries.library import DensityLibrary
+
+    return DensityLibrary.builtin(xc) if path is None else DensityLibrary.open(path)
 
 
 def _labels(structure: Structure, source: Source, assumptions: dict[str, None]) -> list[str]:

@@ -25,6 +25,7 @@ import numpy as np
 
 from chgtools.atoms.density import AtomicDensity
 from chgtools.atoms.labels import UnknownLabelError, nearby
+from chgtools.display.shown import Shown
 from chgtools.errors import (
     AssumptionWarning,
     ChgtoolsError,
@@ -39,13 +40,14 @@ if TYPE_CHECKING:
     import h5py
 
 KIND = hdf5.Kind("chgtools atomic densities", 2, "library of atomic densities", "chgtools densities build")
+FIRST_SHOWN = 6  # labels of a library in its repr
 BUILTIN_FILE = "atomic_densities.h5"
 _NO_XC = "unknown"
 _MEND = "build the library again"
 _UNITS = {"unit_q": "1/angstrom", "unit_form": "electrons", "unit_energy": "eV"}
 
 
-class DensityLibrary(Mapping[str, AtomicDensity]):
+class DensityLibrary(Shown, Mapping[str, AtomicDensity]):
     """Label to AtomicDensity. Entries of a file are read when they are asked for.
 
     Keys are POTCAR labels (``Fe_pv``), never elements alone. An unknown label raises UnknownLabelError, a
@@ -176,6 +178,15 @@ class DensityLibrary(Mapping[str, AtomicDensity]):
     def __iter__(self) -> Iterator[str]:
         yield from self._stored
         yield from (label for label in self._densities if label not in self._stored)
+
+    def shown(self) -> dict[str, object]:
+        """For people: how many densities, the first labels, and where they come from."""
+        first = ", ".join(label for label, _ in zip(self, range(FIRST_SHOWN), strict=False))
+        return {
+            "densities": len(self),
+            "labels": f"{first}, ..." if len(self) > FIRST_SHOWN else first,
+            "from": self.source,
+        }
 
     def __len__(self) -> int:
         return len(self._stored.keys() | self._densities.keys())

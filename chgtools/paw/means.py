@@ -164,9 +164,9 @@ def _label_in_library(
 
 def _records_of(path: Path, library: Mapping[str, AtomicDensity]) -> dict[str, list[NDArray[np.float64]]]:
     """Label to the records of its atoms in one file."""
-    from chgtools.formats import chgcar
+    from chgtools.formats import read
 
-    data: VolumetricData = chgcar.read(path, kind="CHGCAR", dtype=np.float32)
+    data: VolumetricData = read(path, kind="CHGCAR", dtype=np.float32)
     if not data.augmentation:
         raise FormatError("has no augmentation occupancies; wanted a CHGCAR of a PAW run of VASP", path)
     counts, records = data.structure.counts, data.augmentation[0].real

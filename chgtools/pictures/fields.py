@@ -13,6 +13,7 @@ import numpy as np
 from chgtools.errors import SettingsError
 from chgtools.files import replacing
 from chgtools.pictures.planes import Plane, atoms_near, height, planar_average, sample
+from chgtools.volumetric import DifferenceDensity
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from chgtools.cell import Structure
+    from chgtools.volumetric import VolumetricData
 
 ATOMS_WITHIN_ANGSTROM = 0.6
 OUTLIERS = 0.2  # percent of points that may lie beyond the end of the colours
@@ -68,21 +70,27 @@ def open_field(path: str | Path, block: str | None = None) -> Field:
     Raises SettingsError for a block that is not there, FormatError for a damaged file.
     """
     if Path(path).suffix.lower() in (".h5", ".hdf5"):
-        structure, fields = _difference_fields(path)
-    else:
-        structure, fields = _volumetric_fields(path)
+        from chgtools.formats.difference_density import read as read_difference
+
+        return field_of(read_difference(path), block, str(path))
+    from chgtools.formats import read
+
+    return field_of(read(path), block, str(path))
+
+
+def field_of(data: VolumetricData | DifferenceDensity, block: str | None = None, name: str = "") -> Field:
+    """:func:`open_field` of what was read or computed; name : what it is called in messages."""
+    fields = _difference_fields(data) if isinstance(data, DifferenceDensity) else _volumetric_fields(data)
     chosen = next(iter(fields)) if block is None else block
     if chosen not in fields:
-        raise SettingsError(f"{path} has no block {chosen!r}; it has {', '.join(fields)}")
-    values, name, unit, signed = fields[chosen]
-    return Field(structure, values, name, unit, signed)
+        raise SettingsError(f"{name or 'the data'} has no block {chosen!r}; it has {', '.join(fields)}")
+    values, title, unit, signed = fields[chosen]
+    return Field(data.structure, values, title, unit, signed)
 
 
-def _volumetric_fields(path: str | Path) -> tuple[Structure, dict[str, Any]]:
-    from chgtools.formats import read
+def _volumetric_fields(data: VolumetricData) -> dict[str, Any]:
     from chgtools.formats.chgcar_layout import block_names
 
-    data = read(path)
     fields = {}
     for name, values in zip(block_names(data.kind, len(data.blocks)), data.blocks, strict=True):
         if data.kind == "LOCPOT":
@@ -98,34 +106,34 @@ def _volumetric_fields(path: str | Path) -> tuple[Structure, dict[str, Any]]:
             fields[name] = (values, "density", "electrons/Å³", False)
         else:
             fields[name] = (values, name, "μ_B/Å³", True)
-    return data.structure, fields
+    return fields
 
 
-def _difference_fields(path: str | Path) -> tuple[Structure, dict[str, Any]]:
-    from chgtools.formats.difference_density import read
-
-    data = read(path)
+def _difference_fields(data: DifferenceDensity) -> dict[str, Any]:
     magnetic = ("magnetisation",) if len(data.blocks) == 2 else ("mx", "my", "mz")
     fields = {"dcd": (data.blocks[0], "difference density", "electrons/Å³", True)}
     for name, values in zip(magnetic, data.blocks[1:], strict=False):
         fields[name] = (values, name, "μ_B/Å³", True)
     if data.saed is not None:
         fields["saed"] = (data.saed, "superposed atomic densities", "electrons/Å³", False)
-    return data.structure, fields
+    return fields
 
 
 @contextmanager
-def picture(path: str | Path, width: float, depth: float) -> Iterator[Figure]:
-    """A figure of width x depth inches that is saved under ``path`` when the block ends well."""
+def picture(path: str | Path | None, width: float, depth: float) -> Iterator[Figure]:
+    """A figure of width x depth inches; saved under ``path``, where there is one, when the block ends well."""
     import matplotlib
-    from matplotlib.figure import Figure
 
-    suffix = Path(path).suffix.lower()
-    if suffix not in SUFFIXES:
+    from chgtools.pictures.notebook import Picture
+
+    suffix = "" if path is None else Path(path).suffix.lower()
+    if path is not None and suffix not in SUFFIXES:
         raise SettingsError(f"{path}: a picture's name ends in {', '.join(SUFFIXES)}")
     with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(width, depth))
+        figure = Picture(figsize=(width, depth))
         yield figure
+        if path is None:
+            return
         with replacing(path) as temporary:
             figure.savefig(temporary, format=suffix[1:])
 
@@ -169,11 +177,11 @@ def _colours(
 def draw_plane(
     field: Field,
     plane: Plane,
-    path: str | Path,
+    path: str | Path | None,
     *,
     log: bool = False,
     limits: tuple[float, float] | None = None,
-) -> None:
+) -> Figure:
     """Draw a field on a plane in true geometry, with the atoms up to 0.6 Å from it.
 
     Signed fields get two colours around zero; the colours end at the 0.2 and 99.8 percent points of the plane unless
@@ -203,6 +211,7 @@ def draw_plane(
         bar = figure.colorbar(image, cax=bar_axes, extend=extend, extendfrac=0.04)
         bar.outline.set_linewidth(0.6)
         bar.set_label(f"{field.name} ({field.unit})" if field.unit else field.name)
+    return figure
 
 
 def _skewed_image(
@@ -253,7 +262,7 @@ def _title(field: Field, where: str) -> str:
     return f"{formula}   {where}"
 
 
-def draw_average(field: Field, axis: int, path: str | Path) -> None:
+def draw_average(field: Field, axis: int, path: str | Path | None) -> Figure:
     """Draw the mean over planes along one lattice vector, against the distance along their normal, with the atoms."""
     average = planar_average(field.values, axis)
     length = height(field.structure, axis)
@@ -280,3 +289,4 @@ def draw_average(field: Field, axis: int, path: str | Path) -> None:
         rug.set_yticks([-row for row in range(len(species))], [name or "atoms" for name in species], fontsize=7.5)
         rug.tick_params(axis="y", length=0)
         rug.spines[["top", "right", "left"]].set_visible(False)
+    return figure

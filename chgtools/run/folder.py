@@ -15,14 +15,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from chgtools.errors import FormatError
+from chgtools.formats import archives
 from chgtools.formats.carried import Carried, carried_by
-from chgtools.formats.streams import SUFFIXES, stem
+from chgtools.formats.streams import SUFFIXES, is_there, stem
 from chgtools.run.tags import Tags
 
 if TYPE_CHECKING:
     from chgtools.atoms.density import AtomicDensity
     from chgtools.cell import Structure
     from chgtools.formats.incar import Incar
+    from chgtools.formats.structures import StructureLike
     from chgtools.libraries.choice import Source
 
 POSCAR, INCAR, POTCAR, KPOINTS = INPUTS = ("POSCAR", "INCAR", "POTCAR", "KPOINTS")
@@ -38,32 +40,48 @@ class RunFolder:
     step : how names of its files end where the folder keeps several steps, such as ".relax2"; "" for one
     named : input to the path that a caller gave for it; those go before the files of the folder
     atoms : the structure, where it is in memory; it goes before any POSCAR
-    carried : moments and charge that an object in memory has; an INCAR goes before them
+    given : an INCAR in memory; it goes before the folder's
+    carried : moments and charge that an object in memory has. An INCAR file goes before them, since it is what VASP
+        will read; tags in memory leave open what they do not name, as the input sets of pymatgen and ASE take them
     """
 
     folder: Path | None
     named: Mapping[str, Path] = field(default_factory=dict)
     atoms: Structure | None = None
     step: str = ""
+    given: Incar | None = None
     carried: Carried = field(default_factory=Carried)
 
     @classmethod
-    def around(cls, start: Any = None, **named: Path | str | None) -> RunFolder:
+    def around(
+        cls,
+        start: StructureLike | None = None,
+        *,
+        incar: Path | str | Mapping[str, Any] | None = None,
+        **named: Path | str | None,
+    ) -> RunFolder:
         """The run that a path belongs to.
 
-        start : a folder, or any file in it; anything else, such as a structure in memory, has no folder
-        named : poscar, incar, potcar or kpoints, in place of those in the folder; None for one that is to be looked for
+        start : a folder, or any file in it, in an archive too; anything else, such as a structure in memory, has no
+            folder
+        incar : a file, or tags and their values (see chgtools.formats.incar.incar_of)
+        named : poscar, potcar or kpoints. All in place of those in the folder; None for one that is to be looked for
         """
+        from chgtools.formats.incar import incar_of
+
+        given = incar_of(incar) if isinstance(incar, Mapping) else None
+        if not isinstance(incar, Mapping):
+            named["incar"] = incar
         folder, step = None, ""
         if isinstance(start, (str, Path)):
-            folder = Path(start) if Path(start).is_dir() else Path(start).parent
+            folder = Path(start) if Path(start).is_dir() else _folder_of(start)
             of_a_step = _OF_A_STEP.fullmatch(stem(start))
             step = of_a_step[1] if of_a_step and folder != Path(start) else ""
         named_paths = {name.upper(): Path(path) for name, path in named.items() if path is not None}
-        return cls(folder, named_paths, step=step, carried=carried_by(start))
+        return cls(folder, named_paths, step=step, given=given, carried=carried_by(start))
 
     @classmethod
-    def structure_file(cls, start: Any) -> Any:
+    def structure_file(cls, start: StructureLike) -> StructureLike:
         """The POSCAR of a run folder; anything else as it is. Raises FormatError for a folder without one."""
         if not isinstance(start, (str, Path)) or not Path(start).is_dir():
             return start
@@ -144,16 +162,24 @@ class RunFolder:
 
     @cached_property
     def incar(self) -> Incar | None:
-        """The INCAR; None without one. Raises FormatError for one that cannot be read."""
+        """The INCAR, that in memory first; None without one. Raises FormatError for one that cannot be read."""
         from chgtools.formats.incar import read_incar
 
+        if self.given is not None:
+            return self.given
         path = self.path(INCAR)
         return None if path is None else read_incar(path)
 
     @cached_property
     def tags(self) -> Tags:
-        """What the INCAR says on the start density; without one the object's moments, else VASP's defaults."""
-        return Tags.of(self.incar) if self.incar is not None else Tags.with_moments(self.carried.moments)
+        """What the INCAR says on the start density; where it is no file the object's moments, then VASP's defaults."""
+        tags = Tags.of(self.incar)
+        return tags if self.has_incar_file else tags.with_moments(self.carried.moments)
+
+    @property
+    def has_incar_file(self) -> bool:
+        """Whether an INCAR that VASP will read as it is says what the run does."""
+        return self.given is None and self.path(INCAR) is not None
 
     @cached_property
     def potcar(self) -> list[AtomicDensity] | None:
@@ -178,11 +204,14 @@ class RunFolder:
     @property
     def assumptions(self) -> tuple[str, ...]:
         """Which INCAR was found, or that there is none; nothing on one that was named. Copies of the POTCAR too."""
-        if self.path(INCAR) is None:
+        if self.incar is None:
             return self._without_incar()
         copies = tuple(f"{path} is not read: {self.path(POTCAR)} goes first" for path in self._copies(POTCAR)[1:])
-        copies += self._moments_not_used()
-        return copies if INCAR in self.named else (f"INCAR: {self.found(INCAR)}", *copies)
+        if self.given is not None and self.path(INCAR) is not None:
+            copies += (f"{self.path(INCAR)} is not read: tags are given in its place",)
+        copies += self._on_the_moments()
+        found = self.has_incar_file and INCAR not in self.named
+        return (f"INCAR: {self.found(INCAR)}", *copies) if found else copies
 
     def _without_incar(self) -> tuple[str, ...]:
         if self.carried.moments is None:
@@ -191,12 +220,21 @@ class RunFolder:
         said = f"no INCAR: {spin} and the MAGMOM of the {self.carried.source}, else VASP's defaults"
         return (said, *self.carried.assumptions)
 
-    def _moments_not_used(self) -> tuple[str, ...]:
+    def _on_the_moments(self) -> tuple[str, ...]:
+        """Which moments count where there are an INCAR and an object that has some."""
         if self.carried.moments is None:
             return ()
-        if self.tags.magmom is not None:
-            return (f"MAGMOM: that of the INCAR, not of the {self.carried.source}",)
-        return (f"the moments of the {self.carried.source} are not used: the INCAR, which goes first, has no MAGMOM",)
+        source, tags = self.carried.source, self.tags
+        if "MAGMOM" in tags.lines:
+            return (f"MAGMOM: that of the INCAR, not of the {source}",)
+        if self.has_incar_file:
+            return (f"the moments of the {source} are not used: the INCAR, which goes first, has no MAGMOM",)
+        if tags.magmom is None:
+            why = "ISPIN = 1" if tags.ispin == 1 and "ISPIN" in tags.lines else "they are vectors, the run is collinear"
+            return (f"the moments of the {source} are not used: {why}",)
+        spin = "LNONCOLLINEAR = .TRUE." if tags.noncollinear else "ISPIN = 2"
+        open_ = not {"ISPIN", "LNONCOLLINEAR", "LSORBIT"} & set(tags.lines)
+        return (f"{f'{spin} and ' if open_ else ''}MAGMOM: that of the {source}", *self.carried.assumptions)
 
     def source(self, source: Source | None = None) -> Source:
         """``source``, with the POTCAR of the run where it names no origin of the atomic densities itself."""
@@ -211,4 +249,11 @@ class RunFolder:
 def _there(folder: Path, base: str) -> list[Path]:
     """Files of that name in a folder, plain before compressed."""
     copies = [folder / f"{base}{suffix}" for suffix in ("", *SUFFIXES)]
-    return [path for path in copies if path.is_file()]
+    return [path for path in copies if is_there(path)]
+
+
+def _folder_of(path: str | Path) -> Path | None:
+    """Where a file lies; of a member of an archive within that; None of a row of a table, which has nothing beside."""
+    if not archives.split(path)[1]:
+        return Path(path).parent
+    return archives.folder_of(path) if archives.is_member(path) else None

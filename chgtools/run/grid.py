@@ -68,7 +68,7 @@ def grid_settings(
     INCAR, then VASP's defaults. Raises SettingsError or MismatchError when they cannot be settled.
     """
     if options.like is not None:
-        from chgtools.formats.chgcar import read_header
+        from chgtools.formats import read_header
 
         if options.ngf is not None:
             raise SettingsError("the grid is given twice, by --ngf and by --like; give one")

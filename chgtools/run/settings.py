@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,7 +11,7 @@ from chgtools.cell import require_apart, require_right_handed
 from chgtools.formats.structure_files import is_of_vasp, read_one
 from chgtools.formats.structures import as_structure
 from chgtools.libraries.choice import Choice, choose
-from chgtools.run.folder import RunFolder
+from chgtools.run.folder import POTCAR, RunFolder
 from chgtools.run.grid import GridOptions, GridSettings, grid_settings
 from chgtools.run.memory import require_memory
 from chgtools.run.remarks import remarks
@@ -18,6 +19,7 @@ from chgtools.run.tags import StartMoments, electrons, require_zval, start_momen
 
 if TYPE_CHECKING:
     from chgtools.cell import Structure
+    from chgtools.formats.structures import StructureLike
     from chgtools.libraries.choice import Source
 
 
@@ -65,10 +67,10 @@ def choose_for(run: RunFolder, structure: Structure, source: Source) -> Choice:
 
 
 def settings_for(
-    structure: Any,
+    structure: StructureLike,
     *,
     source: Source | None = None,
-    incar: Path | str | None = None,
+    incar: Path | str | Mapping[str, Any] | None = None,
     grid: GridOptions | None = None,
     nelect: float | None = None,
 ) -> RunSettings:
@@ -84,6 +86,8 @@ def settings_for(
         run = run.of_object(read_one(structure))
     require_right_handed(given)
     require_apart(given, mixed=weights(given, run.tags) is not None)
+    named = None if source is None or source.potcar is None or not source.potcar.is_file() else source.potcar
+    run = run.with_named({POTCAR: named})
     choice = choose_for(run, given, run.source(source))
     atoms = choice.structure
     grids = grid_settings(atoms, choice.densities, run.incar, grid or GridOptions())
@@ -101,14 +105,14 @@ def _electrons(run: RunFolder, choice: Choice, given: float | None) -> tuple[Run
     if nelect is not None or charge is None:
         return run, nelect, ()
     what = f"the charge {charge:+g} of the {run.carried.source}"
-    if run.incar is not None:
+    if run.has_incar_file:
         return run, None, (f"{what} is not used: the INCAR, which goes first, has no NELECT",)
     nelect = choice.electrons - charge
     run = run.with_electrons(nelect)
     return run, electrons(run.tags, None), (f"NELECT = {nelect:g}: {what}",)
 
 
-def _of_the_file(structure: Any, given: Structure) -> tuple[str, ...]:
+def _of_the_file(structure: StructureLike, given: Structure) -> tuple[str, ...]:
     """What VASP wants of a structure that is in no POSCAR."""
     if not isinstance(structure, (str, Path)) or is_of_vasp(structure):
         return ()

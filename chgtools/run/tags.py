@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -84,12 +84,22 @@ class Tags:
             path=incar.path,
         )
 
-    @classmethod
-    def with_moments(cls, moments: NDArray[np.float64] | None) -> Tags:
-        """Those of a run with these moments, (n_atoms,) or (n_atoms, 3); VASP's defaults for None."""
-        if moments is None:
-            return cls()
-        return cls(ispin=2, noncollinear=moments.ndim == 2, magmom=tuple(map(float, moments.ravel())))
+    def with_moments(self, moments: NDArray[np.float64] | None) -> Tags:
+        """The same with these moments, (n_atoms,) or (n_atoms, 3), where MAGMOM is not set.
+
+        They decide between ISPIN = 1, ISPIN = 2 and LNONCOLLINEAR where the tags do not. Unchanged for None, with
+        ISPIN = 1, and for vectors in a collinear run, which have no MAGMOM there.
+        """
+        if moments is None or self.magmom is not None:
+            return self
+        vectors, values = moments.ndim == 2, moments
+        if self.noncollinear:
+            values = moments if vectors else np.outer(moments, (0.0, 0.0, 1.0))
+        elif ("ISPIN" in self.lines and (self.ispin == 1 or vectors)) or ("LNONCOLLINEAR" in self.lines and vectors):
+            return self
+        return replace(
+            self, ispin=2, noncollinear=self.noncollinear or vectors, magmom=tuple(map(float, values.ravel()))
+        )
 
     def place(self, tag: str) -> str:
         """FILE:LINE of a tag, the file alone where it is not set."""

@@ -5,13 +5,17 @@ Without a model the density is the SAED, what VASP itself starts from with ICHAR
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
+from chgtools.check.charge_file import examine
+from chgtools.display.shown import Shown
+from chgtools.errors import SettingsError
+from chgtools.formats import chgcar
 from chgtools.formats.structures import as_structure
 from chgtools.fourier.basis import expand
 from chgtools.libraries.choice import Source
@@ -26,15 +30,22 @@ from chgtools.start.superposition import superpose
 from chgtools.volumetric import VolumetricData
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
     from numpy.typing import NDArray
+    from pymatgen.io.vasp.outputs import Chgcar
 
     from chgtools.atoms.density import AtomicDensity
+    from chgtools.cell import Structure
+    from chgtools.check.findings import Report
+    from chgtools.formats.structures import StructureLike
     from chgtools.models.choice import ModelChoice
     from chgtools.models.model import DensityModel, Estimate
 
+Options = TypeVar("Options", Source, GridOptions)
 
-@dataclass(frozen=True)
-class Prediction:
+
+@dataclass(frozen=True, repr=False)
+class Prediction(Shown):
     """A charge file and how it came about.
 
     data : the CHGCAR, blocks by ISPIN and LNONCOLLINEAR
@@ -61,12 +72,55 @@ class Prediction:
     error_percent: float | None = None
     prior: str = "none"
 
+    @property
+    def structure(self) -> Structure:
+        """The atoms, with the species of the POTCAR where the POSCAR names none."""
+        return self.settings.structure
+
+    def shown(self) -> dict[str, object]:
+        """For people: what the file will hold, and how well founded it is."""
+        facts = {**self.data.shown(), "occupancies": self.occupancies}
+        facts.pop("kind")
+        prior = "" if self.prior == "none" else f" with {self.prior}"
+        return {
+            **facts,
+            "model": f"{self.model}{prior} ({self.model_reason})",
+            "expected error": "" if self.error_percent is None else f"{self.error_percent:.2g} % (outside the cores)",
+        }
+
+    def details(self) -> tuple[str, ...]:
+        """What was assumed."""
+        return self.assumptions
+
+    def write(self, path: str | Path) -> Report:
+        """Write the CHGCAR, compressed where the name says so, and check it against the inputs it was made for.
+
+        Returns what VASP will refuse, drop or misread of it (see chgtools.check); ``ok`` where there is nothing.
+        Raises ChgtoolsError when it cannot be written; then nothing is there.
+        """
+        chgcar.write(self.data, path, kind="CHGCAR")
+        report, _, _ = examine(Path(path), self.settings.run)
+        return report
+
+    def plot(self, path: str | Path | None = None, **options: Any) -> Figure:
+        """Draw a plane or an average of the density; the arguments are those of :func:`chgtools.plot`."""
+        from chgtools.pictures.plot import plot
+
+        return plot(self.data, path, **options)
+
+    def to_pymatgen(self) -> Chgcar:
+        """The density as a pymatgen Chgcar; see VolumetricData.to_pymatgen on writing it."""
+        made: Any = self.data.to_pymatgen()
+        return made
+
 
 def predict(
-    structure: Any,
+    structure: StructureLike,
     *,
+    encut: float | None = None,
+    potcar: Path | str | None = None,
     source: Source | None = None,
-    incar: Path | str | None = None,
+    incar: Path | str | Mapping[str, Any] | None = None,
     grid: GridOptions | None = None,
     nelect: float | None = None,
     model: str | Path | DensityModel = "auto",
@@ -76,10 +130,11 @@ def predict(
     """The start density of a VASP run, ready to be written as its CHGCAR.
 
     structure : path (a run folder means its POSCAR), pymatgen Structure, ASE Atoms or chgtools Structure
-    source : where atomic densities come from; by default the POTCAR beside a POSCAR given as a path, else the
-        built-in library
-    incar : INCAR of the run; by default the one beside the POSCAR
-    grid : options that go before the INCAR's tags
+    encut, grid : eV, and other options that go before the INCAR's tags
+    potcar, source : a POTCAR, or a folder of POTCARs by label; or where else atomic densities come from. By default the
+        POTCAR beside a POSCAR given as a path, else the built-in library
+    incar : INCAR of the run, or tags such as {"ENCUT": 520, "ISPIN": 2}; by default the one beside the POSCAR. Moments
+        and charge of a pymatgen or ASE object count where there is no INCAR, or where tags leave them open
     nelect : electrons of a charged cell; by default the INCAR's NELECT, else ΣZVAL
     model : weights of the learned DCD: "auto" (packaged ones by the elements), "none", "si", "base", the path of a
         file, or a DensityModel
@@ -87,6 +142,7 @@ def predict(
     occupancies : "auto" (those of the grid), "learned", "mean", "atoms" or "none"; see chgtools.start.occupancies
     Raises ChgtoolsError (see chgtools.libraries.choice and chgtools.run) when the input contradicts itself.
     """
+    source, grid = _with_potcar(source, potcar), _with_encut(grid, encut)
     settings = settings_for(structure, source=source, incar=incar, grid=grid, nelect=nelect)
     atoms, densities, magmom = settings.structure, settings.choice.densities, settings.moments.values
     chosen = _chosen_model(settings, model, prior)
@@ -118,6 +174,27 @@ def predict(
         error_percent=error,
         prior=chosen.prior,
     )
+
+
+def _with_potcar(source: Source | None, potcar: Path | str | None) -> Source | None:
+    if potcar is None:
+        return source
+    return replace(_refusing(source or Source(), "potcar", "source"), potcar=Path(potcar))
+
+
+def _with_encut(grid: GridOptions | None, encut: float | None) -> GridOptions | None:
+    if encut is None:
+        return grid
+    if encut <= 0:
+        raise SettingsError(f"found encut = {encut:g}; wanted a positive cutoff in eV")
+    return replace(_refusing(grid or GridOptions(), "encut", "grid"), encut=encut)
+
+
+def _refusing(options: Options, name: str, argument: str) -> Options:
+    """The options, unless they have what is given by its own argument too."""
+    if getattr(options, name) is not None:
+        raise SettingsError(f"{name} is given twice, by {name} and by {argument}; give it once")
+    return options
 
 
 def _chosen_model(settings: RunSettings, model: str | Path | DensityModel, prior: str) -> ModelChoice:
@@ -175,12 +252,12 @@ def _total_density(
 
 
 def saed(
-    structure: Any,
+    structure: StructureLike,
     shape: Sequence[int] | None = None,
     densities: Sequence[AtomicDensity] | None = None,
     *,
     source: Source | None = None,
-    incar: Path | str | None = None,
+    incar: Path | str | Mapping[str, Any] | None = None,
     grid: GridOptions | None = None,
     method: str = "auto",
 ) -> NDArray[np.float64]:

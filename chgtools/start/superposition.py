@@ -266,20 +266,27 @@ def _real(lattice: NDArray[np.float64], shape: Shape, species: list[_Species]) -
 def radial_table(density: AtomicDensity) -> tuple[NDArray[np.float64], float, float]:
     """n(r) as cubics for the real-space sum: ((n_r, 4) in electrons/Å³, step in Å, radius in Å).
 
-    n(r) = 1/(2π²r) ∫ q f(q) sin(qr) dq by a sine transform. Beyond the radius no more than 1e-7 of the electrons
-    lies; the cubics hold n up to it and one step further.
+    Beyond the radius no more than 1e-7 of the electrons lies; the cubics hold n up to it and one step further.
+    """
+    n, dr = radial_density(density)
+    shells = 4 * np.pi * (dr * np.arange(len(n))) ** 2 * n * dr
+    outside = density.zval - np.cumsum(shells) + shells / 2
+    beyond = np.flatnonzero(np.abs(outside) > OUTSIDE * density.zval)
+    # The nearest point behind the last radius with more outside
+    last = min((beyond[-1] if len(beyond) else 0) + 2, len(n) - 2)
+    return cubics(n, dr)[: last + 1], dr, float(dr * last)
+
+
+def radial_density(density: AtomicDensity) -> tuple[NDArray[np.float64], float]:
+    """n(r) in electrons/Å³ at r = 0, step, 2 step, ... up to π/q[1], and the step in Å, 0.005 or less.
+
+    n(r) = 1/(2π²r) ∫ q f(q) sin(qr) dq by a sine transform.
     """
     dq = float(density.q[1])
     size = 1 << int(np.ceil(np.log2(max(np.pi / (dq * RADIAL_STEP_ANGSTROM), len(density.q)))))
     dr = np.pi / (size * dq)
     transform = -np.fft.rfft(density.q * density.form, 2 * size).imag[:size]
-    r = dr * np.arange(size)
     n = np.empty(size)
-    n[1:] = transform[1:] * dq / (2 * np.pi**2 * r[1:])
+    n[1:] = transform[1:] * dq / (2 * np.pi**2 * dr * np.arange(1, size))
     n[0] = np.sum(density.q**2 * density.form) * dq / (2 * np.pi**2)
-    shells = 4 * np.pi * r**2 * n * dr
-    outside = density.zval - np.cumsum(shells) + shells / 2
-    beyond = np.flatnonzero(np.abs(outside) > OUTSIDE * density.zval)
-    # The nearest point behind the last radius with more outside
-    last = min((beyond[-1] if len(beyond) else 0) + 2, size - 2)
-    return cubics(n, dr)[: last + 1], dr, float(r[last])
+    return n, dr

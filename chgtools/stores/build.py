@@ -19,12 +19,13 @@ from typing import Any
 
 import numpy as np
 
+from chgtools import formats
 from chgtools.dcd.difference import difference_density
 from chgtools.dcd.pairs import pair_files
 from chgtools.errors import ChgtoolsError, SettingsError
 from chgtools.formats import difference_density as targets
 from chgtools.formats import hdf5, vaspwave
-from chgtools.formats.streams import stem
+from chgtools.formats.streams import is_there, stem
 from chgtools.libraries.choice import Source
 from chgtools.run.folder import RunFolder
 from chgtools.stores.entry import Entry
@@ -210,7 +211,7 @@ def is_store(path: Path) -> bool:
 
 def _is_made(path: Path) -> bool:
     """Whether a file is HDF5 of chgtools, by its name where it is not there or is none."""
-    if path.is_file() and vaspwave.holds_one(path):
+    if is_there(path) and vaspwave.holds_one(path):
         return False
     return path.suffix == ".h5" or hdf5.name_of(path) is not None
 
@@ -222,8 +223,7 @@ def _identity(path: Path) -> str:
             known = str(file.attrs.get("source_sha256", ""))
         if known:
             return known
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+    return formats.digest(path)
 
 
 def _copy_store(store: Path, path: Path, known: dict[str, str]) -> Outcome:
