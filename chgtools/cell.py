@@ -194,6 +194,26 @@ def displacements(structure: Structure, other: Structure) -> NDArray[np.float64]
     return np.asarray(np.linalg.norm((shift - np.round(shift)) @ structure.lattice, axis=1))
 
 
+def same_atoms(structure: Structure, other: Structure) -> list[str]:
+    """Sentences on atoms that moved by more than 1e-3 Å: the fields of two geometries in one cell may be compared.
+
+    Raises MismatchError for another cell (beyond 1e-4 Å) or other atoms.
+    """
+    found = other_atoms(structure, other)
+    if found:
+        raise MismatchError(found)
+    difference = lattice_difference(structure, other)
+    if difference > LATTICE_TOLERANCE_ANGSTROM:
+        raise MismatchError(
+            f"the lattices of {structure.source} and {other.source} differ by up to {difference:.6f} Å; wanted the "
+            f"same cell to {LATTICE_TOLERANCE_ANGSTROM:g} Å"
+        )
+    distances = displacements(structure, other)
+    if distances.max(initial=0.0) > POSITION_TOLERANCE_ANGSTROM:
+        return [f"positions differ by up to {distances.max():.4f} Å (atom {int(distances.argmax()) + 1})"]
+    return []
+
+
 def require_same(structure: Structure, other: Structure) -> None:
     """Raise MismatchError unless two structures are the same atoms in the same cell and order.
 

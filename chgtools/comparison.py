@@ -12,15 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from chgtools.cell import (
-    LATTICE_TOLERANCE_ANGSTROM,
-    POSITION_TOLERANCE_ANGSTROM,
-    displacements,
-    lattice_difference,
-    other_atoms,
-    reciprocal,
-    volume,
-)
+from chgtools.cell import reciprocal, same_atoms, volume
 from chgtools.display.shown import times
 from chgtools.errors import MismatchError
 from chgtools.formats import read
@@ -68,7 +60,9 @@ def compare(a: VolumetricData | str | Path, b: VolumetricData | str | Path) -> C
     a, b = (item if isinstance(item, VolumetricData) else read(item) for item in (a, b))
     require_density(a)
     require_density(b)
-    notes = _same_atoms(a, b)
+    notes = same_atoms(
+        *(data.structure.with_changes(source=data.source or name) for data, name in ((a, "A"), (b, "B")))
+    )
     if a.kind != b.kind:
         notes.append(f"A is a {a.kind}, B a {b.kind}")
     if a.shape != b.shape:
@@ -144,21 +138,3 @@ def _finite(value: float | None) -> float:
 
 def _on_grid(values: NDArray[np.floating[Any]], shape: tuple[int, int, int]) -> NDArray[np.floating[Any]]:
     return values if values.shape == shape else resample(values, shape)
-
-
-def _same_atoms(a: VolumetricData, b: VolumetricData) -> list[str]:
-    """Notes on atoms that moved. Raises MismatchError for another cell or other atoms."""
-    ours, theirs = (data.structure.with_changes(source=data.source or name) for data, name in ((a, "A"), (b, "B")))
-    found = other_atoms(ours, theirs)
-    if found:
-        raise MismatchError(found)
-    difference = lattice_difference(ours, theirs)
-    if difference > LATTICE_TOLERANCE_ANGSTROM:
-        raise MismatchError(
-            f"the lattices of {ours.source} and {theirs.source} differ by up to {difference:.6f} Å; wanted the same "
-            f"cell to {LATTICE_TOLERANCE_ANGSTROM:g} Å"
-        )
-    distances = displacements(ours, theirs)
-    if distances.max(initial=0.0) > POSITION_TOLERANCE_ANGSTROM:
-        return [f"positions differ by up to {distances.max():.4f} Å (atom {int(distances.argmax()) + 1})"]
-    return []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -48,3 +48,26 @@ def package_version() -> str:
         return version("chgtools")
     except PackageNotFoundError:
         return "unknown"
+
+
+def move_together(staged: Path, folder: Path, names: Sequence[str]) -> None:
+    """Move files of one folder into another of the same file system: all of them, or none.
+
+    A file that is replaced is kept until all are there, and put back when one cannot be moved.
+    Raises ChgtoolsError then.
+    """
+    moved: list[str] = []
+    try:
+        for name in names:
+            if (folder / name).exists():
+                (folder / name).rename(staged / f"{name}.replaced")
+            (staged / name).replace(folder / name)
+            moved.append(name)
+    except OSError as error:
+        for name in names:
+            kept = staged / f"{name}.replaced"
+            if kept.exists():
+                kept.replace(folder / name)
+            elif name in moved:
+                (folder / name).unlink(missing_ok=True)
+        raise ChgtoolsError(f"{folder}: writing failed ({error.strerror}); nothing was changed") from error

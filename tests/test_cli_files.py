@@ -175,7 +175,8 @@ def test_convert_refuses_a_potential_as_a_density(tmp_path):
     "options",
     [
         (), ("--plane", "a@0.25"), ("--miller", "1", "-1", "0"), ("--atoms", "1", "2", "3", "--offset", "-0.5"),
-        ("--average", "c"), ("--block", "magnetisation", "--range", "-0.1", "0.1"), ("--log",),
+        ("--average", "c"), ("--block", "magnetisation", "--range", "-0.1", "0.1"), ("--log", "--contours"),
+        ("--isosurface", "--iso", "1.3", "--repeat", "2", "1", "1", "--along", "1", "1", "0"),
     ],
     ids=" ".join,
 )  # fmt: skip
@@ -190,13 +191,31 @@ def test_plot(spin, tmp_path, options):
     [
         (("--plane", "d@0.5"), "found 'd@0.5'; wanted an axis"),
         (("--plane", "c@0.5", "--miller", "1", "0", "0"), "found --plane and --miller"),
-        (("--average", "c", "--log"), "go with a plane"),
+        (("--average", "c", "--log"), "--log goes with a plane, not with --average"),
+        (("--plane", "c@0.5", "--isosurface"), "found --plane and --isosurface"),
+        (("--iso", "0.1"), "--iso goes with --isosurface, not with --plane"),
+        (("--isosurface", "--contours"), "--contours goes with a plane, not with --isosurface"),
+        (("CHGCAR",), "found 2 files; several in one picture go with --average alone"),
     ],
 )
 def test_plot_wrong_usage(spin, tmp_path, options, message):
     done = call("plot", spin, "-o", tmp_path / "a.png", *options)
     assert done.exit_code == 2
     assert message in done.stderr
+
+
+def test_plot_of_several_files_of_their_difference_and_of_a_page(spin, tmp_path):
+    second = tmp_path / "other" / "CHGCAR"
+    second.parent.mkdir()
+    second.write_bytes(spin.read_bytes())
+    assert call("plot", spin, second, "--average", "c", "-o", tmp_path / "a.svg").exit_code == 0
+    assert "<!-- other/CHGCAR -->" in (tmp_path / "a.svg").read_text()
+    nothing = call("plot", spin, "--minus", second, "--isosurface", "-o", tmp_path / "b.png")
+    assert (nothing.exit_code, "zero everywhere" in nothing.stderr) == (1, True)
+    page = call("plot", spin, "--isosurface", "-o", tmp_path / "c.html")
+    assert (page.exit_code, page.stderr[:16]) == (0, "note: isovalue 1")
+    plane = call("plot", spin, "-o", tmp_path / "d.html")
+    assert (plane.exit_code, ".html goes with --isosurface" in plane.stderr) == (1, True)
 
 
 def test_plot_does_not_replace_a_picture_unless_told(spin, tmp_path):

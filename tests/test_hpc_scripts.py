@@ -33,6 +33,7 @@ if charge.is_file():
 print(json.dumps(record))
 """
 KINDS = ("slurm", "pbs")
+FELL_BACK, NOTHING_RUN, NO_FOLDER, NOT_READ = 20, 21, 22, 23  # exit codes that examples/README.md tells
 SECONDS = 800  # 16 at once on a busy machine
 
 
@@ -49,7 +50,7 @@ def cluster(tmp_path, node):
     programs.mkdir()
     texts = {
         # without weights: it is the scripts that are tested, and this is quicker
-        "chgtools": f'#!/bin/sh\n[ "$1" = predict ] && set -- "$@" --model none\nexec {sys.executable} -m chgtools "$@"\n',
+        "chgtools": f'#!/bin/sh\ncase $1 in predict|prepare) set -- "$@" --model none;; esac\nexec {sys.executable} -m chgtools "$@"\n',
         "vasp_std": VASP,
         "srun": '#!/bin/sh\nexec "$@"\n',
         "mpirun": '#!/bin/sh\nexec "$@"\n',
@@ -94,8 +95,9 @@ def given_to_vasp(folder: Path) -> dict:
 def icharg(folder: Path) -> str:
     tags = parse_incar(given_to_vasp(folder)["incar"])
     before = read_incar(folder / "INCAR.before")
+    fixed = {"LCHARG": ".FALSE."} if tags["ICHARG"] == "11" else {}
     assert {tag: value for tag, value in tags.items() if tag != "ICHARG"} == {
-        tag: value for tag, value in before.items() if tag != "ICHARG"
+        tag: value for tag, value in {**before, **fixed}.items() if tag != "ICHARG"
     }
     assert tags.ignored == ()
     return tags["ICHARG"]
@@ -109,7 +111,7 @@ def test_the_good_path(kind, tmp_path, cluster):
     assert icharg(folder) == "1"
     assert given_to_vasp(folder)["sha256"] == hashlib.sha256((folder / "CHGCAR").read_bytes()).hexdigest()
     assert (folder / "INCAR.before").read_text() == INCAR
-    assert "in order: ICHARG = 1" in done.stdout
+    assert "prepared for relax (ICHARG = 1)" in done.stdout
     # submitted again, it takes the density that is there and keeps the first copy of the INCAR
     stamp = (folder / "CHGCAR").stat().st_mtime_ns
     assert submit(kind, folder, cluster).returncode == 0
@@ -123,7 +125,7 @@ def test_predict_fails(kind, tmp_path, cluster):
     folder = run_folder(tmp_path / "run")
     (folder / "POTCAR").write_text("no POTCAR\n")
     done = submit(kind, folder, cluster)
-    assert done.returncode == 0
+    assert done.returncode == FELL_BACK
     assert "Error:" in done.stderr
     assert icharg(folder) == "2"
     assert not given_to_vasp(folder)["charge"]
@@ -137,7 +139,7 @@ def test_check_finds_something(kind, tmp_path, cluster):
     text = (folder / "CHGCAR").read_text()
     (folder / "CHGCAR").write_text(text[: text.index("augmentation")])  # VASP would drop this file
     done = submit(kind, folder, cluster)
-    assert done.returncode == 0
+    assert done.returncode == FELL_BACK
     assert icharg(folder) == "2"
     assert "ICHARG = 2, VASP's own atoms" in done.stdout
 
@@ -145,7 +147,7 @@ def test_check_finds_something(kind, tmp_path, cluster):
 def test_without_chgtools_vasp_still_runs(tmp_path, cluster):
     folder = run_folder(tmp_path / "run")
     (tmp_path / "bin" / "chgtools").write_text("#!/bin/sh\nexit 127\n")
-    assert submit("slurm", folder, cluster).returncode == 0
+    assert submit("slurm", folder, cluster).returncode == FELL_BACK
     assert icharg(folder) == "2"
 
 
@@ -153,7 +155,7 @@ def test_a_fixed_density(tmp_path, cluster):
     """The script as a user edits it."""
     folder = run_folder(tmp_path / "run")
     script = tmp_path / "mine.slurm"
-    script.write_text((SCRIPTS / "job.slurm").read_text().replace("\nicharg=1\n", "\nicharg=11\n"))
+    script.write_text((SCRIPTS / "job.slurm").read_text().replace("\nkind=relax\n", "\nkind=dos\n"))
     environment = {**cluster, "SLURM_SUBMIT_DIR": str(folder)}
     done = subprocess.run(["bash", str(script)], cwd=folder, env=environment, capture_output=True, check=False)
     assert (done.returncode, icharg(folder)) == (0, "11"), done.stderr
@@ -184,7 +186,7 @@ def test_bands_keep_a_fixed_density_or_are_not_run(kind, incar, kpoints, tmp_pat
     (folder / "vasp.out").unlink()
     (folder / "POTCAR").write_text("no POTCAR\n")
     done = submit(kind, folder, cluster)
-    assert done.returncode == 1
+    assert done.returncode == NOTHING_RUN
     assert "ICHARG = 11 needs one: nothing is run" in done.stderr
     assert not (folder / "vasp.out").exists()
     assert read_incar(folder / "INCAR")["ICHARG"] == "11"
@@ -197,7 +199,7 @@ def test_a_task_without_a_folder_runs_nothing(kind, task, tmp_path, cluster):
     work = run_folder(tmp_path / "work")
     (work / "folders.txt").write_text("run1\n\nrun3\n")
     done = submit(kind, work, cluster, task)
-    assert done.returncode == 1
+    assert done.returncode == NO_FOLDER
     assert f"line {task} of folders.txt names no folder" in done.stderr
     assert not (work / "vasp.out").exists()
     assert (work / "INCAR").read_text() == INCAR
@@ -263,9 +265,73 @@ def test_scripts_are_shell_and_of_no_machine(script):
         assert word not in text
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_relaxation_keeps_its_steps_and_a_static_run_has_none(kind, tmp_path, cluster):
+    folder = run_folder(tmp_path / "run")
+    (folder / "INCAR").write_text(INCAR + "NSW = 30\n")
+    assert submit(kind, folder, cluster).returncode == 0
+    assert parse_incar(given_to_vasp(folder)["incar"])["NSW"] == "30"
+    script = tmp_path / f"mine.{kind}"
+    script.write_text((SCRIPTS / f"job.{kind}").read_text().replace("\nkind=relax\n", "\nkind=static\n"))
+    environment = {**cluster, "SLURM_SUBMIT_DIR": str(folder), "PBS_O_WORKDIR": str(folder)}
+    assert subprocess.run(["bash", str(script)], cwd=folder, env=environment, check=False).returncode == 0
+    assert parse_incar(given_to_vasp(folder)["incar"])["NSW"] == "0"
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_bands(kind, tmp_path, cluster):
+    """With a mesh in the KPOINTS, as of the run before; and again; and without what makes a density."""
+    folder = run_folder(tmp_path / "run")
+    for _ in range(2):
+        done = submit(kind, folder, cluster, script="bands")
+        assert (done.returncode, icharg(folder)) == (0, "11"), done.stderr
+    assert (folder / "KPOINTS").read_text().splitlines()[2] == "Line-mode"
+    assert (folder / "KPOINTS.before").read_text() == "k\n0\nGamma\n1 1 1\n"
+    (folder / "vasp.out").unlink()
+    (folder / "CHGCAR").write_text("no density\n")
+    done = submit(kind, folder, cluster, script="bands")
+    assert done.returncode == NOTHING_RUN
+    assert not (folder / "vasp.out").exists()
+
+
+@pytest.mark.parametrize("script", ["job", "bands"])
+@pytest.mark.parametrize(
+    ("vasp", "code"),
+    [("echo ' WARNING: dimensions on CHGCAR file are different'", NOT_READ), ("exit 7", 7),
+     ("echo ' charge-density read from file: Si'", 0)],
+)  # fmt: skip
+def test_what_vasp_says_is_the_exit_code(script, vasp, code, tmp_path, cluster):
+    folder = run_folder(tmp_path / "run")
+    (tmp_path / "bin" / "vasp_std").write_text(f"#!/bin/sh\n{vasp}\n")
+    assert submit("slurm", folder, cluster, script=script).returncode == code
+
+
+def test_a_user_may_want_0_of_a_run_from_vasps_own_atoms(tmp_path, cluster):
+    folder = run_folder(tmp_path / "run")
+    (folder / "POTCAR").write_text("no POTCAR\n")
+    script = tmp_path / "mine.slurm"
+    script.write_text((SCRIPTS / "job.slurm").read_text().replace("\nfell_back=20\n", "\nfell_back=0\n"))
+    environment = {**cluster, "SLURM_SUBMIT_DIR": str(folder)}
+    assert subprocess.run(["bash", str(script)], cwd=folder, env=environment, check=False).returncode == 0
+    assert icharg(folder) == "2"
+
+
+def test_the_exit_codes_are_told():
+    told = (ROOT / "examples" / "README.md").read_text()
+    for code in (FELL_BACK, NOTHING_RUN, NO_FOLDER, NOT_READ):
+        assert f"| {code} |" in told
+        assert any(str(code) in (SCRIPTS / f"job.{kind}").read_text() for kind in KINDS)
+
+
+def test_the_two_scripts_for_bands_do_the_same():
+    slurm, pbs = ((SCRIPTS / f"bands.{kind}").read_text() for kind in KINDS)
+    start = "# Each node keeps"
+    assert slurm[slurm.index(start) :] == pbs[pbs.index(start) :].replace("mpirun vasp_std", "srun vasp_std")
+
+
 def test_the_two_job_scripts_do_the_same():
     slurm, pbs = ((SCRIPTS / f"job.{kind}").read_text() for kind in KINDS)
-    start = "# 1: VASP starts"
+    start = "# What the run is for"
     pbs = pbs.replace("PBS_O_WORKDIR", "SLURM_SUBMIT_DIR").replace("mpirun vasp_std", "srun vasp_std")
     assert slurm[slurm.index(start) :] == pbs[pbs.index(start) :]
 

@@ -10,7 +10,8 @@ from matplotlib.image import imread
 from chgtools.cell import Structure
 from chgtools.errors import SettingsError
 from chgtools.formats import chgcar
-from chgtools.pictures.fields import Field, draw_average, draw_plane, open_field
+from chgtools.pictures.averages import draw_averages
+from chgtools.pictures.fields import Field, draw_plane, open_field
 from chgtools.pictures.planes import (
     atoms_near,
     height,
@@ -164,7 +165,7 @@ def test_picture_of_a_signed_field_is_red_above_and_blue_below_zero(tmp_path):
 def test_formats_of_pictures(tmp_path, suffix):
     data = density()
     field = Field(data.structure, data.total, "density", "electrons/Å³", False)
-    draw_average(field, 1, tmp_path / f"a{suffix}")
+    draw_averages([field], 1, tmp_path / f"a{suffix}")
     head = (tmp_path / f"a{suffix}").read_bytes()[:200]
     assert {".png": b"PNG", ".pdf": b"%PDF", ".svg": b"<?xml"}[suffix] in head
 
@@ -208,5 +209,5 @@ def test_names_that_are_no_picture_and_blocks_that_are_not_there(tmp_path):
         open_field(tmp_path / "CHGCAR", "mz")
     field = open_field(tmp_path / "CHGCAR")
     with pytest.raises(SettingsError, match=r"a.jpg: .* \.png, \.pdf, \.svg"):
-        draw_average(field, 0, tmp_path / "a.jpg")
+        draw_averages([field], 0, tmp_path / "a.jpg")
     assert not (tmp_path / "a.jpg").exists()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import numpy as np
 import pytest
@@ -64,7 +65,8 @@ def test_the_command_says_what_it_used(run):
     assert len(facts["atom_spread_electrons"]) == 4
     assert facts["elements_not_seen"] == []
     result = CliRunner().invoke(main, [*arguments, "--ngf", "24", "24", "30", "--force"])
-    assert "model: test (asked for), expected error" in result.stdout
+    assert re.search(r"^model +test \(asked for\)$", result.stdout, re.MULTILINE)
+    assert f"expected error  {facts['expected_eps_mae_percent']:.2g} % of the electrons" in result.stdout
     assert chgcar.read(run / "CHGCAR").electrons == pytest.approx(facts["electrons"], abs=1e-6)
 
 

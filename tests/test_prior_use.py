@@ -271,7 +271,7 @@ def test_the_command_says_which_prior(run, trained):
                  "--ngf", "12", "12", "16", "--force"]  # fmt: skip
     result = CliRunner().invoke(main, arguments)
     assert result.exit_code == 0, result.output
-    assert "model: model with tight-binding-2 (asked for)" in result.stdout
+    assert "model           model with tight-binding-2 (asked for)\n" in result.stdout
     result = CliRunner().invoke(main, [*arguments, "--prior", "none", "--json"])
     facts = json.loads(result.stdout)
     assert (facts["model"], facts["prior"]) == ("companion", "none")

@@ -223,14 +223,15 @@ def test_few_structures_end_early_and_many_do_not(store, tmp_path):
     assert settings(store, patience=0).patience_for(60) == 0
     steps = []
     run = settings(store, steps=100, evaluations=50, learning_rate=1e-12)
-    train(run, tmp_path, listener=Listener(steps=lambda m, s: steps.append(s)))
+    train(run, tmp_path, listener=Listener(steps=lambda m, s, loss: steps.append(s)))
     assert steps[-1] < 40
     everything = replace(run, validation=replace(run.validation, share=0.0), steps=20, evaluations=20)
-    train(everything, tmp_path / "all", listener=Listener(steps=lambda m, s: steps.append(s)))
+    train(everything, tmp_path / "all", listener=Listener(steps=lambda m, s, loss: steps.append(s)))
     assert steps[-1] == 20  # nothing was kept aside that could tell when it is enough
 
 
 def run_main(arguments):
     result = CliRunner().invoke(main, arguments[2:])
     assert result.exit_code in (0, 1), result.output
+    print(result.output)  # shown where a test fails
     return result.exit_code

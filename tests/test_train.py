@@ -133,7 +133,7 @@ def test_a_run_that_was_stopped_ends_as_if_it_never_had(store, tmp_path):
     class Stopped(Exception):
         pass
 
-    def stop(member, step):
+    def stop(member, step, loss):
         if step == 7:
             raise Stopped
 
@@ -214,7 +214,7 @@ def test_what_is_kept_aside_depends_on_the_entry_alone(store):
 def test_early_stopping(store, tmp_path):
     run = settings(store, steps=200, evaluations=100, patience=2, learning_rate=1e-12)
     steps = []
-    train(run, tmp_path, listener=Listener(steps=lambda m, s: steps.append(s)))
+    train(run, tmp_path, listener=Listener(steps=lambda m, s, loss: steps.append(s)))
     assert steps[-1] < 100
 
 

@@ -120,7 +120,7 @@ def _lmaxmix(result: Scan, inputs: Inputs, structure: Structure, channels: Seque
     tags = inputs.tags
     if tags is None or not tags.reads_chgcar:
         return findings
-    wanted = WANTED_LMAXMIX.get(_valence_ell(inputs, channels), 6)
+    wanted = _wanted_lmaxmix(inputs, channels)
     if tags.lmaxmix >= wanted and (tags.lmaxmix >= 2 * highest or not tags.fixed_density):
         return findings
     lost = _beyond(result, structure, channels, tags.lmaxmix)
@@ -133,6 +133,16 @@ def _lmaxmix(result: Scan, inputs: Inputs, structure: Structure, channels: Seque
     mend = f"Set LMAXMIX = {max(wanted, min(6, 2 * highest))}, in the run that makes the density too"
     place = tags.place("LMAXMIX")
     return [*findings, finding("lmaxmix", place, found, severity=MISREAD if serious else NOTE, mend=mend)]
+
+
+def wanted_lmaxmix(inputs: Inputs) -> int:
+    """The LMAXMIX that a run with these potentials wants where it keeps a density: 4 with d electrons, 6 with f."""
+    groups = inputs.potcar if inputs.potcar is not None else inputs.labels or []
+    return _wanted_lmaxmix(inputs, [() if facts is None else facts.channels or () for facts in groups])
+
+
+def _wanted_lmaxmix(inputs: Inputs, channels: Sequence[Sequence[int]]) -> int:
+    return WANTED_LMAXMIX.get(_valence_ell(inputs, channels), 6)
 
 
 def _valence_ell(inputs: Inputs, channels: Sequence[Sequence[int]]) -> int:

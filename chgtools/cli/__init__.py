@@ -20,6 +20,7 @@ from chgtools.errors import AssumptionWarning, ChgtoolsError
 # name: (module:attribute, how its help begins, which is shown without importing the module)
 COMMANDS = {
     "predict": ("chgtools.cli.predict:predict", "Write the start density of POSCAR as a CHGCAR"),
+    "prepare": ("chgtools.cli.prepare:prepare", "Make the run folder RUN ready for VASP"),
     "make-dcd": ("chgtools.cli.make_dcd:make_dcd", "Write the difference density of CHGCAR"),
     "saed": ("chgtools.cli.saed:saed", "Write the superposition of atomic electron densities of POSCAR"),
     "grid": ("chgtools.cli.grid:grid", "Print the FFT grids NGX NGY NGZ and NGXF NGYF NGZF that VASP will use"),
@@ -28,13 +29,29 @@ COMMANDS = {
     "charges": ("chgtools.cli.charges:charges", "Print Hirshfeld charges, moments and dipoles of the atoms of FILE"),
     "convert": ("chgtools.cli.convert:convert", "Convert a volumetric file; the formats are told by the names"),
     "check": ("chgtools.cli.check:check", "Print what VASP will refuse, drop or misread in CHGCAR, and how to mend it"),
-    "plot": ("chgtools.cli.plot:plot", "Draw a plane or a planar average of a field as a picture"),
+    "plot": ("chgtools.cli.plot:plot", "Draw a plane, a planar average or an isosurface of a field as a picture"),
+    "report": (
+        "chgtools.cli.report:report",
+        "Write a page on a density: a view that can be turned, planes, averages, facts, what `check` finds",
+    ),
     "densities": ("chgtools.cli.densities:densities", "Build, list and show libraries of atomic densities"),
     "dataset": ("chgtools.cli.dataset:dataset", "Build, split and list stores of difference densities to train on"),
     "train": ("chgtools.cli.train:train", "Train weights for `chgtools predict --model`"),
     "evaluate": ("chgtools.cli.evaluate:evaluate", "Print the errors of weights on stores"),
 }
 INTERRUPTED = 130  # 128 + SIGINT, what a shell reports for Ctrl-C
+
+
+class Sentence(click.ClickException):
+    """What went wrong, in lines that fit the terminal."""
+
+    def format_message(self) -> str:
+        import sys
+
+        from chgtools.cli.screen import fitted
+
+        head = "Error: "  # click's own, which stands before the first line
+        return fitted(self.message, head, "  ", stream=sys.stderr).removeprefix(head)
 
 
 class LazyGroup(click.Group):
@@ -59,16 +76,16 @@ class LazyGroup(click.Group):
             with _assumptions_on_stderr():
                 return super().invoke(ctx)
         except ChgtoolsError as error:
-            raise click.ClickException(str(error)) from error
+            raise Sentence(str(error)) from error
         except KeyboardInterrupt:
             click.echo("Stopped.", err=True)
             ctx.exit(INTERRUPTED)
         except MemoryError as error:
-            raise click.ClickException("not enough memory; a coarser grid needs less (ENCUT, PREC, NGXF)") from error
+            raise Sentence("not enough memory; a coarser grid needs less (ENCUT, PREC, NGXF)") from error
         except OSError as error:
             if error.errno == errno.EPIPE:  # the reader of our output has gone: click ends quietly
                 raise
-            raise click.ClickException(_sentence(error)) from error
+            raise Sentence(_sentence(error)) from error
 
 
 def _sentence(error: OSError) -> str:
@@ -106,5 +123,5 @@ def main() -> None:
     """Charge densities for VASP: POSCAR to CHGCAR, CHGCAR to training target.
 
     Results go to stdout, notes to stderr. Exit codes: 0 done, 1 bad input or failure, 2 wrong usage,
-    3 a file that VASP would refuse, drop or misread (check, predict --batch), 130 stopped by Ctrl-C.
+    3 a file that VASP would refuse, drop or misread (check, predict --batch, prepare), 130 stopped by Ctrl-C.
     """

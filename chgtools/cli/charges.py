@@ -68,7 +68,8 @@ def charges(
         refuse_to_replace(output, force)
 
     from chgtools.charges import charges_of, charges_predicted
-    from chgtools.cli.run_options import print_notes, source_of
+    from chgtools.cli.run_options import source_of
+    from chgtools.cli.screen import print_notes
     from chgtools.errors import FormatError
 
     source = source_of(options)

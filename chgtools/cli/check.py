@@ -80,8 +80,11 @@ def _run(folder: Path, as_json: bool) -> int:
         facts = {"folder": str(folder), "read": report.read, "reason": report.reason}
         click.echo(json.dumps({**facts, "findings": [each.as_dict() for each in report.findings]}, indent=1))
     else:
-        answer = {True: "yes", False: "no", None: "not known"}[report.read]
-        click.echo("\n".join([f"density read: {answer}. {report.reason}", *map(_lines, report.findings)]))
+        from chgtools.cli.screen import ERROR, SUCCESS, WARNING, fitted
+
+        answer, style = {True: ("yes", SUCCESS), False: ("no", ERROR), None: ("not known", WARNING)}[report.read]
+        first = fitted(f"density read: {answer}. {report.reason}", later="  ", style=style)
+        click.echo("\n".join([first, *map(_lines, report.findings)]))
     return FOUND if any(finding.severity != NOTE for finding in report.findings) else 0
 
 
@@ -97,10 +100,10 @@ def _fix(chgcar: Path, output: Path, inputs: dict[str, Any], as_json: bool) -> i
 
 
 def _notes(report: Report) -> None:
-    for sentence in report.inputs:
-        click.echo(f"note: held against {sentence}", err=True)
-    for sentence in report.not_checked:
-        click.echo(f"note: not checked: {sentence}", err=True)
+    from chgtools.cli.screen import print_notes
+
+    used = [f"held against {sentence}" for sentence in report.inputs]
+    print_notes([*used, *(f"not checked: {sentence}" for sentence in report.not_checked)])
 
 
 def _facts(report: Report) -> dict[str, Any]:
@@ -124,11 +127,17 @@ def _mending_facts(mending: Mending) -> dict[str, Any]:
 
 
 def _lines(finding: Finding) -> str:
-    """A finding in four lines."""
-    title = f"{finding.place}: {finding.severity} [{finding.code}]"
+    """A finding in four pieces; in a pipe each is one line."""
+    from chgtools.check.findings import MISREAD
+    from chgtools.check.findings import NOTE as REMARK
+    from chgtools.cli.screen import ERROR, NOTE, WARNING, fitted
+
+    style = {REMARK: NOTE, MISREAD: WARNING}.get(finding.severity, ERROR)
+    title = fitted(f"{finding.place}: {finding.severity} [{finding.code}]", later="  ", style=style)
     fix = " (`chgtools check --fix` does it)" if finding.fixable else ""
     pieces = [("found", finding.found, ""), ("VASP", finding.effect, ""), ("mend", finding.mend, fix)]
-    return "\n".join([title, *(f"  {name + ':':7s}{text}{more}" for name, text, more in pieces if text)])
+    lines = [fitted(text + more, f"  {name + ':':7s}", " " * 9) for name, text, more in pieces if text]
+    return "\n".join([title, *lines])
 
 
 def _summary(report: Report) -> str:
@@ -141,13 +150,16 @@ def _summary(report: Report) -> str:
 
 def _text(report: Report) -> str:
     from chgtools.check.findings import NOTE
+    from chgtools.cli.screen import SUCCESS, WARNING, fitted
 
     lines = [_lines(finding) for finding in report.findings]
     serious = sum(finding.severity != NOTE for finding in report.findings)
+    style = WARNING if serious else SUCCESS
     notes = len(report.findings) - serious
     counted = [f"{serious} finding{'s' * (serious != 1)}"] if serious else ["in order"]
     counted += [f"{notes} note{'s' * (notes != 1)}"] if notes else []
-    return "\n".join([*lines, f"{report.path}: {', '.join(counted)}{_summary(report)}"])
+    last = fitted(f"{report.path}: {', '.join(counted)}{_summary(report)}", later="  ", style=style)
+    return "\n".join([*lines, last])
 
 
 def _mending_text(chgcar: Path, mending: Mending) -> str:

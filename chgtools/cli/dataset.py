@@ -60,7 +60,8 @@ def build(
     store already is passed over, so a build that was stopped goes on when it is called again. A bad file stops no
     other.
     """
-    from chgtools.cli.run_options import print_notes, source_of
+    from chgtools.cli.run_options import source_of
+    from chgtools.cli.screen import print_notes
     from chgtools.stores.build import BuildOptions, sources_of
     from chgtools.stores.build import build as build_store
 

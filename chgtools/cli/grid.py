@@ -19,7 +19,8 @@ from chgtools.cli.options import PATH, density_options, grid_options, incar_opti
 @json_option
 def grid(poscar: Path, incar: Path | None, as_json: bool, **options: Any) -> None:
     """Print the FFT grids NGX NGY NGZ and NGXF NGYF NGZF that VASP will use for POSCAR."""
-    from chgtools.cli.run_options import grid_of, print_notes, source_of
+    from chgtools.cli.run_options import grid_of, source_of
+    from chgtools.cli.screen import print_notes
     from chgtools.run.settings import settings_for
 
     settings = settings_for(poscar, source=source_of(options), incar=incar, grid=grid_of(options))

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from chgtools.cli.options import PATH, data_grid_option, json_option
-
-if TYPE_CHECKING:
-    from chgtools.volumetric import VolumetricData
 
 
 @click.command()
@@ -27,11 +24,16 @@ def info(file: Path, grid: str | None, as_json: bool) -> None:
     whole file is read and checked.
     """
     from chgtools.errors import FormatError
-    from chgtools.formats import read
+    from chgtools.formats import difference_density, read
+    from chgtools.formats.facts import describe, describe_difference
     from chgtools.formats.hdf5 import name_of
 
     try:
-        facts = describe_difference(file) if name_of(file) else describe(read(file, grid=grid))
+        facts = (
+            describe_difference(difference_density.read(file), file)
+            if name_of(file)
+            else describe(read(file, grid=grid))
+        )
     except FormatError as error:
         if error.line is None or not _is_mended(file):
             raise
@@ -57,44 +59,6 @@ def _is_mended(file: Path) -> bool:
         except ChgtoolsError:
             return False
     return mending.output is not None
-
-
-def describe(data: VolumetricData) -> dict[str, Any]:
-    """Facts for ``info --json``; lengths in Å, densities per Å³, augmentation_lengths of the first block."""
-    from chgtools.formats.chgcar_layout import block_names
-
-    structure = data.structure
-    return {
-        "file": data.source,
-        "kind": data.kind,
-        "grid": list(data.shape),
-        "blocks": len(data.blocks),
-        "block_names": list(block_names(data.kind, len(data.blocks))),
-        "electrons": data.electrons,
-        "species": list(structure.species),
-        "counts": list(structure.counts),
-        "labels": list(structure.labels),
-        "augmentation_lengths": data.augmentation[0].lengths if data.augmentation else [],
-        "lattice": structure.lattice.tolist(),
-        "volume": structure.volume,
-        "mean": [float(block.mean(dtype=float)) for block in data.blocks],
-        "minimum": [float(block.min()) for block in data.blocks],
-        "maximum": [float(block.max()) for block in data.blocks],
-    }
-
-
-def describe_difference(file: Path) -> dict[str, Any]:
-    """The same facts of a difference density; electrons are those of the self-consistent density."""
-    from chgtools.formats import difference_density as targets
-    from chgtools.formats.chgcar_layout import block_names
-    from chgtools.volumetric import VolumetricData
-
-    target = targets.read(file)
-    data = VolumetricData(
-        "CHGCAR", target.structure, target.blocks, target.augmentation, target.moments, source=str(file)
-    )
-    names = ["difference", *block_names("CHGCAR", len(target.blocks))[1:]]
-    return {**describe(data), "kind": "DCD", "block_names": names, "electrons": target.electrons}
 
 
 def table(facts: dict[str, Any]) -> str:
@@ -133,7 +97,7 @@ def compare(a: Path, b: Path, as_json: bool) -> None:
     eps_mae = 100 Σ|A - B| / Σ|B| and eps_rms = 100 sqrt(Σ(A - B)² / ΣB²) in percent, and the Coulomb self-energy of
     the difference in meV per atom. Both files must hold the same cell and atoms.
     """
-    from chgtools.cli.run_options import print_notes
+    from chgtools.cli.screen import print_notes
     from chgtools.comparison import compare as compare_densities
 
     result = compare_densities(a, b)

@@ -108,7 +108,8 @@ def _one(
 ) -> dict[str, Any]:
     import numpy as np
 
-    from chgtools.cli.run_options import print_notes, source_of
+    from chgtools.cli.run_options import source_of
+    from chgtools.cli.screen import print_notes
     from chgtools.dcd.difference import difference_density
     from chgtools.formats.difference_density import write
     from chgtools.run.folder import RunFolder

@@ -86,7 +86,8 @@ def predict(
     POSCAR may be any file with a structure that chgtools, pymatgen or ASE reads (CIF, extended xyz, ...); of several in
     a file, such as an XDATCAR, XDATCAR:12 is the twelfth. INCAR and POTCAR beside it are used unless others are named.
     With a POTCAR the file holds augmentation occupancies too. The file is checked as `chgtools check` does it; what
-    that finds is printed on stderr.
+    that finds is printed on stderr. The table on stdout tells what it is, whether runs with ICHARG = 11 and 1 have use
+    of it, and which lines go into their INCAR.
 
     With --batch LIST in place of POSCAR: a CHGCAR beside each POSCAR of the list (or, with -o, in that folder), and for
     every structure of an XDATCAR or an xyz file (CHGCAR.XDATCAR-0001, ...). A batch that was stopped goes on when it is
@@ -111,33 +112,22 @@ def _one(poscar: Path, output: Path, force: bool, as_json: bool, options: dict[s
     refuse_to_replace(output, force)
     import time
 
-    from chgtools.cli.run_options import print_notes
+    from chgtools.cli.screen import WARNING, print_notes
+    from chgtools.cli.verdict import in_words
     from chgtools.start.writing import IN_NOTES, StartOptions, write_start
 
     started = time.perf_counter()
     start = write_start(poscar, output, StartOptions(**_start_options(options)))
-    prediction = start.prediction
-    print_notes(prediction.assumptions)
-    for finding in start.findings:
-        if finding.code not in IN_NOTES:
-            click.echo(f"check: {finding}", err=True)
+    print_notes(start.prediction.assumptions)
+    print_notes((str(each) for each in start.findings if each.code not in IN_NOTES), "check", WARNING)
+    verdict = start.verdict
     seconds = time.perf_counter() - started
-    facts = {"file": str(output), **start.facts(), "check": [finding.as_dict() for finding in start.findings]}
-    facts["seconds"] = round(seconds, 3)
     if as_json:
-        click.echo(json.dumps(facts))
+        checked = [finding.as_dict() for finding in start.findings]
+        facts = {"file": str(output), **start.facts(), "check": checked, "verdict": verdict.as_dict()}
+        click.echo(json.dumps({**facts, "seconds": round(seconds, 3)}))
         return
-    n = " x ".join(map(str, prediction.settings.grid.ngf))
-    prior = "" if prediction.prior == "none" else f" with {prediction.prior}"
-    learned = f"model: {prediction.model}{prior} ({prediction.model_reason})"
-    if facts["expected_eps_mae_percent"] is not None:
-        learned += f", expected error {facts['expected_eps_mae_percent']:.2g} % (outside the cores)"
-    click.echo(
-        f"{output}: {prediction.settings.structure.formula}, grid {n}, blocks {len(prediction.data.blocks)}, "
-        f"{prediction.data.electrons:.6f} electrons (atoms: {prediction.electrons_of_atoms:g}), "
-        f"minimum {prediction.minimum:.3g} e/Å³, occupancies: {prediction.occupancies}, {learned}, "
-        f"ready for ICHARG = 11: {'no' if start.not_ready else 'yes'}, {seconds:.2f} s"
-    )
+    click.echo(in_words(verdict, seconds))
 
 
 def _start_options(options: dict[str, Any]) -> dict[str, Any]:
@@ -189,7 +179,10 @@ def _many(
             if shown:
                 bar.update(1)
     if not as_json:
-        click.echo(f"{structures}: {_counted(outcomes)}; {batch.manifest.path} says what each was made with")
+        from chgtools.cli.screen import fitted
+
+        summary = f"{structures}: {_counted(outcomes)}; {batch.manifest.path} says what each was made with"
+        click.echo(fitted(summary, later="  "))
     if exit_code := _faults(outcomes):
         sys.exit(exit_code)
 
@@ -207,6 +200,7 @@ def _counted(outcomes: Sequence[Outcome]) -> str:
 def _faults(outcomes: Sequence[Outcome]) -> int:
     """Say what failed and what VASP would not take; the exit code."""
     from chgtools.batch.run import FAILED, FAILED_BEFORE
+    from chgtools.cli.screen import ERROR, fitted
     from chgtools.start.writing import NO_RECORDS
 
     codes = [outcome.record.get("refused_or_dropped", []) for outcome in outcomes]
@@ -214,10 +208,8 @@ def _faults(outcomes: Sequence[Outcome]) -> int:
         counts = Counter(code for each in codes for code in each)
         why = ", ".join(f"{code}: {count}" for code, count in counts.items())
         potcar = "; a POTCAR beside each POSCAR, or --potcar, has the occupancies" if counts[NO_RECORDS] else ""
-        click.echo(
-            f"Error: {useless} of {len(outcomes)} files are such that VASP refuses or drops them ({why}){potcar}",
-            err=True,
-        )
+        sentence = f"Error: {useless} of {len(outcomes)} files are such that VASP refuses or drops them ({why}){potcar}"
+        click.echo(fitted(sentence, later="  ", style=ERROR, stream=sys.stderr), err=True)
     counts = Counter(outcome.status for outcome in outcomes)
     before, failed = counts[FAILED_BEFORE], counts[FAILED] + counts[FAILED_BEFORE]
     if failed:

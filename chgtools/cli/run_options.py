@@ -1,11 +1,8 @@
-"""From command-line options to the library's settings, and the notes that every run prints."""
+"""From command-line options to the library's settings."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any
-
-import click
 
 from chgtools.libraries.choice import Source
 from chgtools.run.grid import GridOptions
@@ -20,9 +17,3 @@ def source_of(options: dict[str, Any]) -> Source:
 def grid_of(options: dict[str, Any]) -> GridOptions:
     """GridOptions of the shared grid options."""
     return GridOptions(**{name: options[name] for name in ("encut", "prec", "enaug", "ngf", "like")})
-
-
-def print_notes(sentences: Iterable[str]) -> None:
-    """What was assumed, on stderr."""
-    for sentence in sentences:
-        click.echo(f"note: {sentence}", err=True)

@@ -42,7 +42,8 @@ def saed(
     """Write the superposition of atomic electron densities of POSCAR: the density alone, without occupancies."""
     refuse_to_replace(output, force)
 
-    from chgtools.cli.run_options import grid_of, print_notes, source_of
+    from chgtools.cli.run_options import grid_of, source_of
+    from chgtools.cli.screen import print_notes
     from chgtools.formats import write
     from chgtools.run.settings import settings_for
     from chgtools.start.superposition import superpose

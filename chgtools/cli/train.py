@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +16,11 @@ import click
 from chgtools.cli.options import PATH, json_option
 
 if TYPE_CHECKING:
+    from chgtools.models.model import DensityModel
     from chgtools.training.trainer import Progress
+
+SMOOTH = 20  # steps over which the loss on the terminal is averaged
+SIGNALS = (signal.SIGTERM, signal.SIGUSR1)
 
 
 def _show_defaults(ctx: click.Context, _: click.Parameter, value: bool) -> None:
@@ -65,62 +70,36 @@ def train(
     settings = read_settings(config)
     processes.join(settings.device)
     first = processes.is_first()
-    shown = first and sys.stderr.isatty()
-    total = settings.steps
-    state: dict[str, Any] = {"bar": None, "member": -1}
-
-    def says(sentence: str) -> None:
-        if first:
-            click.echo(f"note: {sentence}", err=True)
-
-    def steps(member: int, step: int) -> None:
-        if not shown:
-            return
-        if state["member"] != member:
-            _close(state)
-            state["bar"] = click.progressbar(length=total, label=f"member {member}", file=sys.stderr)
-            state["bar"].__enter__()
-            state["member"] = member
-            state["bar"].update(step - 1)
-        state["bar"].update(1)
-
-    def evaluated(member: int, progress: Progress) -> None:
-        if first and not shown:
-            click.echo(
-                f"member {member}, step {progress.step} of {total}: training {progress.train:.3f} %, kept aside "
-                + ", ".join(f"{kind} {value:.3f} %" for kind, value in progress.validation.items()),
-                err=True,
-            )
-
-    beginning = None if start is None else load_model(start)
     signals: list[int] = []
-    for number in (signal.SIGTERM, signal.SIGUSR1):
+    for number in SIGNALS:
         signal.signal(number, lambda caught, _frame: signals.append(caught))
-    listener = Listener(says, steps, evaluated, lambda: bool(signals))
-    options: dict[str, Any] = {"start": beginning, "restart": restart, "listener": listener}
+    screen = _Screen(settings.steps, first)
+    listener = Listener(screen.says, screen.steps, screen.evaluated, lambda: bool(signals))
+    beginning = None if start is None else load_model(start)
+    model = None
     try:
-        if member is not None:
-            train_member(settings, folder, member, **options)
-            model = None
+        if member is None:
+            model = run(settings, folder, start=beginning, restart=restart, listener=listener)
         else:
-            model = run(settings, folder, **options)
+            train_member(settings, folder, member, start=beginning, restart=restart, listener=listener)
     except StoppedError as stopped:
-        _close(state)
-        if first:
-            click.echo(f"note: {signal.Signals(signals[0]).name}: {stopped}", err=True)
-            if requeue:
-                _requeue()
+        screen.close()
+        screen.says(f"{signal.Signals(signals[0]).name}: {stopped}")
+        if requeue and first:
+            _requeue()
         sys.exit(128 + signals[0])
-    _close(state)
+    screen.close()
     processes.leave()
     if not first:
         return
     if model is None:
-        click.echo(
-            f"{folder}: member {member} of {settings.members}; the same command without --member puts them together"
-        )
-        return
-    path, errors = weights_path(folder, settings), model.card["validation_eps_mae_percent"]
+        click.echo(f"{folder}: member {member} is trained; the same command without --member puts all together")
+    else:
+        _print(model, weights_path(folder, settings), as_json)
+
+
+def _print(model: DensityModel, path: Path, as_json: bool) -> None:
+    errors = model.card["validation_eps_mae_percent"]
     if as_json:
         click.echo(json.dumps({"file": str(path), "elements": model.elements, "validation": errors}))
         return
@@ -143,7 +122,62 @@ def _requeue() -> None:
         raise ChgtoolsError(f"scontrol requeue {job} failed: {done.stderr.strip() or done.stdout.strip()}")
 
 
-def _close(state: dict[str, Any]) -> None:
-    if state["bar"] is not None:
-        state["bar"].__exit__(None, None, None)
-        state["bar"] = None
+class _Screen:
+    """What a training shows on stderr: a bar for each member on a terminal, elsewhere a line for each evaluation.
+
+    total : steps of a member; first : whether this process is the one that speaks
+    """
+
+    def __init__(self, total: int, first: bool) -> None:
+        self.total, self.first, self.shown = total, first, first and sys.stderr.isatty()
+        self.member, self.loss, self.aside = -1, 0.0, ""
+        self.bar: Any = None
+        self.since, self.done = time.monotonic(), 0
+
+    def says(self, sentence: str) -> None:
+        if self.first:
+            click.echo(f"note: {sentence}", err=True)
+
+    def steps(self, member: int, step: int, loss: float) -> None:
+        self.done += 1
+        if not self.shown:
+            return
+        if self.member != member:
+            self.close()
+            self.member, self.loss, self.aside = member, loss, ""
+            self.bar = click.progressbar(
+                length=self.total, label=f"member {member}", file=sys.stderr, show_percent=False, show_pos=True,
+                width=12, item_show_func=lambda _: f"{self.loss:.2f} %{self.aside}",
+            )  # fmt: skip
+            self.bar.__enter__()
+            self.bar.update(step - 1)
+        self.loss += (loss - self.loss) / SMOOTH
+        self.bar.update(1, step)
+
+    def evaluated(self, member: int, progress: Progress) -> None:
+        if self.shown:
+            self.aside = f", kept aside {progress.validation['all']:.2f} %" if progress.validation else ""
+        elif self.first:
+            now = time.monotonic()
+            rate = self.done / max(now - self.since, 1e-9)
+            left = (self.total - progress.step) / rate
+            self.since, self.done = now, 0
+            aside = ", ".join(f"{kind} {value:.3f} %" for kind, value in progress.validation.items())
+            speed = f"{rate:.3g} steps/s, {_short(left)} left"
+            click.echo(
+                f"member {member}, step {progress.step} of {self.total}, {speed}: training {progress.train:.3f} %"
+                + (f", kept aside {aside}" if aside else ""),
+                err=True,
+            )
+
+    def close(self) -> None:
+        if self.bar is not None:
+            self.bar.__exit__(None, None, None)
+            self.bar = None
+
+
+def _short(seconds: float) -> str:
+    """40 s, 12 min, 3.5 h."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

@@ -1,18 +1,19 @@
-"""Pictures of fields: planes through the cell, and planar averages."""
+"""Fields as pictures show them: what a file holds, differences of two, and planes through the cell."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import warnings
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from chgtools.errors import SettingsError
+from chgtools.errors import AssumptionWarning, MismatchError, SettingsError
 from chgtools.files import replacing
-from chgtools.pictures.planes import Plane, atoms_near, height, planar_average, sample
+from chgtools.pictures.planes import Plane, atoms_near, sample
 from chgtools.volumetric import DifferenceDensity
 
 if TYPE_CHECKING:
@@ -23,9 +24,12 @@ if TYPE_CHECKING:
     from chgtools.cell import Structure
     from chgtools.volumetric import VolumetricData
 
+    _Facts = tuple[NDArray[np.floating[Any]], str, str, bool]  # values, quantity, unit, signed
+
 ATOMS_WITHIN_ANGSTROM = 0.6
 OUTLIERS = 0.2  # percent of points that may lie beyond the end of the colours
 LOG_DECADES = 4
+MOST_CONTOURS = 16
 STYLE: dict[Any, Any] = {
     "font.size": 9,
     "axes.linewidth": 0.6,
@@ -53,15 +57,74 @@ SUFFIXES = (".png", ".pdf", ".svg")
 class Field:
     """One block as it is drawn.
 
-    values : (nx, ny, nz); name : "total density"; unit : "electrons/Å³"
+    values : (nx, ny, nz); quantity : "density"; unit : "electrons/Å³"
     signed : drawn in two colours around zero
+    source : the file
+    minus : the file whose field was taken away, "" for none
     """
 
     structure: Structure
     values: NDArray[np.floating[Any]]
-    name: str
+    quantity: str
     unit: str
     signed: bool
+    source: str = ""
+    minus: str = ""
+
+    @property
+    def name(self) -> str:
+        """The quantity, with the files of a difference."""
+        if not self.minus:
+            return self.quantity
+        return f"{self.quantity}, {' − '.join(short_names([self.source, self.minus]))}"
+
+    @property
+    def label(self) -> str:
+        """The name and the unit, for an axis."""
+        return f"{self.name} ({self.unit})" if self.unit else self.name
+
+    @property
+    def quantity_label(self) -> str:
+        """The quantity and the unit, for an axis that several files share."""
+        name = f"{self.quantity}, less that of {short_names([self.minus])[0]}" if self.minus else self.quantity
+        return f"{name} ({self.unit})" if self.unit else name
+
+
+def short_names(paths: Sequence[str]) -> list[str]:
+    """Names of files as short as tells them apart: with as many of their folders as that needs."""
+    parts = [Path(path).parts for path in paths]
+    for count in range(1, max(1, *map(len, parts)) + 1):
+        names = [str(Path(*part[-count:])) if part else "" for part in parts]
+        if len(set(names)) == len(set(paths)):
+            break
+    return names
+
+
+def difference(field: Field, other: Field) -> Field:
+    """One field less another one of the same quantity and atoms, on the grid of the first.
+
+    Another grid is resampled in Fourier space and moved atoms are allowed; both are said (AssumptionWarning).
+    Raises MismatchError for another quantity, cell or other atoms.
+    """
+    from chgtools.cell import same_atoms
+    from chgtools.fourier.resampling import resample
+
+    if (field.quantity, field.unit) != (other.quantity, other.unit):
+        raise MismatchError(
+            f"{field.source} holds a {field.quantity} and {other.source} a {other.quantity}; wanted the same quantity "
+            "twice (--block chooses it)"
+        )
+    structures = (each.structure.with_changes(source=each.source) for each in (field, other))
+    said = same_atoms(*structures)
+    values = np.asarray(other.values)
+    if values.shape != field.values.shape:
+        grids = (" x ".join(map(str, shape)) for shape in (values.shape, field.values.shape))
+        said.append("resampled from the grid {} to {}".format(*grids))
+        values = resample(values, field.values.shape)
+    for sentence in said:
+        warnings.warn(AssumptionWarning(f"{other.source}: {sentence}"), stacklevel=2)
+    less = np.subtract(field.values, values, dtype=np.float64)
+    return replace(field, values=less, signed=True, minus=other.source)
 
 
 def open_field(path: str | Path, block: str | None = None) -> Field:
@@ -69,39 +132,38 @@ def open_field(path: str | Path, block: str | None = None) -> Field:
 
     Raises SettingsError for a block that is not there, FormatError for a damaged file.
     """
-    if Path(path).suffix.lower() in (".h5", ".hdf5"):
-        from chgtools.formats.difference_density import read as read_difference
+    from chgtools.formats import difference_density, read
+    from chgtools.formats.hdf5 import name_of
 
-        return field_of(read_difference(path), block, str(path))
-    from chgtools.formats import read
-
-    return field_of(read(path), block, str(path))
+    data = difference_density.read(path) if name_of(path) else read(path)
+    return field_of(data, block, str(path))
 
 
-def field_of(data: VolumetricData | DifferenceDensity, block: str | None = None, name: str = "") -> Field:
-    """:func:`open_field` of what was read or computed; name : what it is called in messages."""
-    fields = _difference_fields(data) if isinstance(data, DifferenceDensity) else _volumetric_fields(data)
+def field_of(data: VolumetricData | DifferenceDensity, block: str | None = None, source: str = "") -> Field:
+    """:func:`open_field` of what was read or computed; source : what it is called in messages."""
+    fields = fields_of(data, source)
     chosen = next(iter(fields)) if block is None else block
     if chosen not in fields:
-        raise SettingsError(f"{name or 'the data'} has no block {chosen!r}; it has {', '.join(fields)}")
-    values, title, unit, signed = fields[chosen]
-    return Field(data.structure, values, title, unit, signed)
+        raise SettingsError(f"{source or 'the data'} has no block {chosen!r}; it has {', '.join(fields)}")
+    return fields[chosen]
 
 
-def _volumetric_fields(data: VolumetricData) -> dict[str, Any]:
+def fields_of(data: VolumetricData | DifferenceDensity, source: str) -> dict[str, Field]:
+    """All that can be drawn of a file by the names of its blocks, the first one first. source : the file's name"""
+    named = _difference_fields(data) if isinstance(data, DifferenceDensity) else _volumetric_fields(data)
+    return {name: Field(data.structure, *facts, source) for name, facts in named.items()}
+
+
+def _volumetric_fields(data: VolumetricData) -> dict[str, _Facts]:
     from chgtools.formats.chgcar_layout import block_names
 
-    fields = {}
+    several = len(data.blocks) > 1
+    fields: dict[str, _Facts] = {}
     for name, values in zip(block_names(data.kind, len(data.blocks)), data.blocks, strict=True):
         if data.kind == "LOCPOT":
-            fields[name] = (
-                values,
-                f"local potential, {name}" if len(data.blocks) > 1 else "local potential",
-                "eV",
-                True,
-            )
+            fields[name] = (values, f"local potential, {name}" if several else "local potential", "eV", True)
         elif data.kind == "ELFCAR":
-            fields[name] = (values, "ELF" if len(data.blocks) == 1 else f"ELF, {name}", "", False)
+            fields[name] = (values, f"ELF, {name}" if several else "ELF", "", False)
         elif name == "total":
             fields[name] = (values, "density", "electrons/Å³", False)
         else:
@@ -109,9 +171,9 @@ def _volumetric_fields(data: VolumetricData) -> dict[str, Any]:
     return fields
 
 
-def _difference_fields(data: DifferenceDensity) -> dict[str, Any]:
+def _difference_fields(data: DifferenceDensity) -> dict[str, _Facts]:
     magnetic = ("magnetisation",) if len(data.blocks) == 2 else ("mx", "my", "mz")
-    fields = {"dcd": (data.blocks[0], "difference density", "electrons/Å³", True)}
+    fields: dict[str, _Facts] = {"dcd": (data.blocks[0], "difference density", "electrons/Å³", True)}
     for name, values in zip(magnetic, data.blocks[1:], strict=False):
         fields[name] = (values, name, "μ_B/Å³", True)
     if data.saed is not None:
@@ -128,7 +190,8 @@ def picture(path: str | Path | None, width: float, depth: float) -> Iterator[Fig
 
     suffix = "" if path is None else Path(path).suffix.lower()
     if path is not None and suffix not in SUFFIXES:
-        raise SettingsError(f"{path}: a picture's name ends in {', '.join(SUFFIXES)}")
+        turnable = "; .html goes with --isosurface" if suffix == ".html" else ""
+        raise SettingsError(f"{path}: a picture's name ends in {', '.join(SUFFIXES)}{turnable}")
     with matplotlib.rc_context(STYLE):
         figure = Picture(figsize=(width, depth))
         yield figure
@@ -181,8 +244,11 @@ def draw_plane(
     *,
     log: bool = False,
     limits: tuple[float, float] | None = None,
+    contours: bool = False,
 ) -> Figure:
     """Draw a field on a plane in true geometry, with the atoms up to 0.6 Å from it.
+
+    contours : lines of equal value too, at the values that are marked on the bar of colours; dashed below zero
 
     Signed fields get two colours around zero; the colours end at the 0.2 and 99.8 percent points of the plane unless
     ``limits`` gives their range. Raises SettingsError for limits that cannot be used and names that are no picture's.
@@ -205,13 +271,46 @@ def draw_plane(
         axes.set(xlim=(low[0], low[0] + spread[0]), ylim=(low[1], low[1] + spread[1]))
         axes.tick_params(pad=5)
         axes.spines[:].set_visible(False)
-        figure.text(LEFT / page[0], 1 - 0.5 * TOP / page[1], _title(field, plane.name), size=10, va="center")
+        figure.text(LEFT / page[0], 1 - 0.5 * TOP / page[1], title(field, plane.name), size=10, va="center")
         place = (LEFT + max(width, 1.2) + 0.3, BOTTOM + (max(depth, bar_depth) - bar_depth) / 2)
         bar_axes = figure.add_axes((place[0] / page[0], place[1] / page[1], 0.13 / page[0], bar_depth / page[1]))
         bar = figure.colorbar(image, cax=bar_axes, extend=extend, extendfrac=0.04)
         bar.outline.set_linewidth(0.6)
-        bar.set_label(f"{field.name} ({field.unit})" if field.unit else field.name)
+        bar.set_label(field.label)
+        if contours:
+            _draw_contours(axes, bar, values, (u, v), norm)
     return figure
+
+
+def contour_levels(norm: Any) -> NDArray[np.float64]:
+    """Round values between the ends of the colours, without zero: evenly, or 1, 2, 5 of each decade of a logarithm."""
+    from matplotlib.colors import LogNorm
+    from matplotlib.ticker import MaxNLocator
+
+    low, high = norm.vmin, norm.vmax
+    if isinstance(norm, LogNorm):
+        decades = np.arange(np.floor(np.log10(low)), np.ceil(np.log10(high)) + 1)
+        levels = np.array([float(f"{digit}e{decade:.0f}") for decade in decades for digit in (1, 2, 5)])
+    else:
+        levels = np.asarray(MaxNLocator(MOST_CONTOURS, steps=[1, 2, 2.5, 5, 10]).tick_values(low, high))
+    margin = 1e-9 * (high - low)
+    inside = (levels > low + margin) & (levels < high - margin) & (np.abs(levels) > margin)
+    return np.asarray(levels[inside], dtype=np.float64)
+
+
+def _draw_contours(
+    axes: Axes, bar: Any, values: NDArray[np.float64], sides: tuple[NDArray[Any], NDArray[Any]], norm: Any
+) -> None:
+    """Lines on the mesh of values on the parallelogram of two sides at the origin, and ticks of the bar at them."""
+    levels = contour_levels(norm)
+    s, t = ((np.arange(n) + 0.5) / n for n in reversed(values.shape))
+    points = s[None, :, None] * sides[0] + t[:, None, None] * sides[1]
+    below = bar.cmap(norm(levels))[:, :3] @ [0.3, 0.6, 0.1]  # how bright the colours under the lines are
+    inks = ["#222222" if bright > 0.45 else "#eeeeee" for bright in below]
+    styles = ["solid" if level > 0 else "dashed" for level in levels]
+    axes.contour(*np.moveaxis(points, 2, 0), values, levels, colors=inks, linewidths=0.55, linestyles=styles)
+    bar.set_ticks(levels, labels=[f"{level:g}" for level in levels], minor=False)
+    bar.minorticks_off()
 
 
 def _skewed_image(
@@ -252,7 +351,8 @@ def _draw_atoms(axes: Axes, field: Field, plane: Plane) -> None:
         )
 
 
-def _title(field: Field, where: str) -> str:
+def title(field: Field, where: str) -> str:
+    """Such as "NaCl   c = 0.5"."""
     structure = field.structure
     if not any(structure.species):
         return f"{structure.n_atoms} atoms   {where}"
@@ -260,33 +360,3 @@ def _title(field: Field, where: str) -> str:
     groups = zip(structure.species, structure.counts, strict=True)
     formula = "".join(name + (str(count).translate(lowered) if count > 1 else "") for name, count in groups)
     return f"{formula}   {where}"
-
-
-def draw_average(field: Field, axis: int, path: str | Path | None) -> Figure:
-    """Draw the mean over planes along one lattice vector, against the distance along their normal, with the atoms."""
-    average = planar_average(field.values, axis)
-    length = height(field.structure, axis)
-    distance = np.arange(len(average) + 1) / len(average) * length
-    species = list(dict.fromkeys(field.structure.elements))
-    rug_depth = 0.16 * len(species) + 0.1
-    page = np.array([6.2, 0.4 + 2.4 + 0.1 + rug_depth + 0.5])
-    with picture(path, *page) as figure:
-        axes = figure.add_axes((0.75 / page[0], (0.6 + rug_depth) / page[1], 5.2 / page[0], 2.4 / page[1]))
-        axes.plot(distance, np.append(average, average[0]), color="#28508c", linewidth=1.3)
-        if average.min() < 0 < average.max():
-            axes.axhline(0, color="#aaaaaa", linewidth=0.6, zorder=0)
-        axes.set(ylabel=f"{field.name} ({field.unit})" if field.unit else field.name, xlim=(0, length))
-        axes.tick_params(axis="x", labelbottom=False)
-        axes.spines[["top", "right"]].set_visible(False)
-        figure.text(0.75 / page[0], 1 - 0.2 / page[1], _title(field, f"mean over planes along {'abc'[axis]}"), size=10,
-                    va="center")  # fmt: skip
-        rug = figure.add_axes((0.75 / page[0], 0.5 / page[1], 5.2 / page[0], rug_depth / page[1]), sharex=axes)
-        heights = field.structure.frac[:, axis] % 1.0 * length
-        for row, name in enumerate(species):
-            mine = heights[[element == name for element in field.structure.elements]]
-            rug.plot(mine, np.full(len(mine), -row), "|", color="#333333", markersize=6, markeredgewidth=0.8, alpha=0.6)
-        rug.set(ylim=(-len(species) + 0.4, 0.6), xlabel="Å")
-        rug.set_yticks([-row for row in range(len(species))], [name or "atoms" for name in species], fontsize=7.5)
-        rug.tick_params(axis="y", length=0)
-        rug.spines[["top", "right", "left"]].set_visible(False)
-    return figure

@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from chgtools.errors import SettingsError
-from chgtools.pictures.fields import draw_average, draw_plane, field_of, open_field
+from chgtools.pictures.averages import draw_averages
+from chgtools.pictures.fields import draw_plane, field_of, open_field
 from chgtools.pictures.planes import plane_of_atoms, plane_of_axis, plane_of_miller
 from chgtools.volumetric import DifferenceDensity, VolumetricData
 
@@ -63,7 +64,7 @@ def plot(
             raise SettingsError(f"cannot draw a {type(data).__name__}; wanted a density, or the path of one")
         field = field_of(held, block)
     if average is not None:
-        return draw_average(field, _axis(average), path)
+        return draw_averages([field], _axis(average), path)
     if miller is not None:
         chosen = plane_of_miller(field.structure, miller)
     elif atoms is not None:

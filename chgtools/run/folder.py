@@ -192,14 +192,10 @@ class RunFolder:
     @property
     def line_mode(self) -> bool:
         """Whether the KPOINTS is a line of k-points, as for bands; False without one, or with one that is no text."""
-        from chgtools.formats.streams import read_bytes
+        from chgtools.formats.kpoints import LINE, kind_of_kpoints
 
         path = self.path(KPOINTS)
-        try:
-            lines = [] if path is None else read_bytes(path).splitlines()
-        except FormatError:
-            return False
-        return lines[2:3] != [] and lines[2].strip()[:1].lower() == b"l"
+        return path is not None and kind_of_kpoints(path) == LINE
 
     @property
     def assumptions(self) -> tuple[str, ...]:

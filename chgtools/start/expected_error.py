@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from chgtools.models.model import DensityModel, Estimate
     from chgtools.run.settings import RunSettings
 
+NOT_KNOWN = "how large the error of the weights"  # how the sentence begins that no error can be told
 NEAREST = 0.6  # of the sum of two covalent radii; the nearest atoms of 1400 training structures are 0.63 of it apart
 
 
@@ -33,7 +34,7 @@ def expected_error(
     if model.trust.structures == 0 and len(model.members) > 1:
         reasons = ["too few structures were kept aside from their training"]
     if reasons:
-        return None, (f"how large the error of the weights {model.name!r} is cannot be said: {'; '.join(reasons)}",)
+        return None, (f"{NOT_KNOWN} {model.name!r} is cannot be said: {'; '.join(reasons)}",)
     known = estimate.error_percent == estimate.error_percent  # a single member has no spread to tell it by
     return (estimate.error_percent, _of_the_cores(settings)) if known else (None, ())
 

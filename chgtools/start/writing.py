@@ -20,15 +20,17 @@ from chgtools.files import replacing
 from chgtools.formats import chgcar
 from chgtools.run.folder import POTCAR
 from chgtools.start.prediction import predict
+from chgtools.start.verdict import Held, Verdict, verdict_of
 
 if TYPE_CHECKING:
     from chgtools.check.findings import Finding
+    from chgtools.check.inputs import Inputs
     from chgtools.libraries.choice import Source
     from chgtools.models.model import DensityModel
     from chgtools.run.grid import GridOptions
     from chgtools.start.prediction import Prediction
 
-FIXED = 11  # the ICHARG that keeps the density of the CHGCAR
+FIXED, START = 11, 1  # the ICHARGs that read the CHGCAR: it is kept, it is what self-consistency starts from
 NO_RECORDS = "record-missing"
 STATEMENT = "incar-statement"
 IN_NOTES = (NO_RECORDS, STATEMENT)  # what a note of the prediction says as well
@@ -36,8 +38,9 @@ IN_NOTES = (NO_RECORDS, STATEMENT)  # what a note of the prediction says as well
 OF_THE_INPUTS = (
     "icharg", "lmaxmix", "taucar", "potcar-order", STATEMENT, "hybrid", "fixed-ions", "line-mode",
 )  # fmt: skip
-# of them, what a run with ICHARG = 11 has not, or does not mind
+# of them, what a run with ICHARG = 11 has not, or does not mind; and one with ICHARG = 1
 NOT_OF_FIXED = ("icharg", STATEMENT, "line-mode")
+NOT_OF_START = ("icharg", STATEMENT, "fixed-ions", "hybrid", "lmaxmix", "taucar")
 
 
 class FaultError(ChgtoolsError):
@@ -65,12 +68,19 @@ class Start:
     findings : what VASP will refuse, drop or misread of it, by the inputs of the run; notes are left out
     not_ready : one sentence for each thing that keeps it from a run with ICHARG = 11, whatever ICHARG the INCAR has;
         () when it is ready
+    held : the file against runs with ICHARG = 11 and 1, from which ``verdict`` is made
     """
 
     path: Path
     prediction: Prediction
     findings: tuple[Finding, ...]
     not_ready: tuple[str, ...]
+    held: Held
+
+    @property
+    def verdict(self) -> Verdict:
+        """What it is and what it is good for, with the lines of an INCAR that go with it."""
+        return verdict_of(self.path, self.prediction, self.held)
 
     @property
     def useless(self) -> tuple[str, ...]:
@@ -114,9 +124,10 @@ def write_under(structure: Any, path: Path, name: Path, options: StartOptions | 
         occupancies=options.occupancies,
     )
     chgcar.write(prediction.data, path, kind="CHGCAR")
-    findings, fixed = (
+    report, kept, started, inputs = _findings(path, prediction, options)
+    findings, fixed, first = (
         [_renamed(finding, path, name) for finding in each if finding.severity != NOTE]
-        for each in _findings(path, prediction, options)
+        for each in (report, kept, started)
     )
     faults = [finding for finding in findings if not _of_the_input(finding, prediction, options)]
     if faults:
@@ -125,22 +136,40 @@ def write_under(structure: Any, path: Path, name: Path, options: StartOptions | 
             + "; ".join(f"{finding.found} [{finding.code}]" for finding in faults)
         )
     moved = [finding for finding in fixed if finding.code != "fixed-ions"]  # a run that relaxes has another ICHARG
-    keeping = [finding.found for finding in (*findings, *moved) if finding.code not in NOT_OF_FIXED]
-    return Start(path, prediction, tuple(findings), tuple(dict.fromkeys(keeping)))
+    held = Held(
+        fixed=_once((*findings, *moved), NOT_OF_FIXED),
+        start=_once((*findings, *first), NOT_OF_START),
+        lmaxmix=against_potcar.wanted_lmaxmix(inputs),
+        grid_given=options.grid is not None and any(value is not None for value in vars(options.grid).values()),
+    )
+    return Start(path, prediction, tuple(findings), tuple(each.found for each in held.fixed), held)
 
 
-def _findings(path: Path, prediction: Prediction, options: StartOptions) -> tuple[Sequence[Finding], Sequence[Finding]]:
-    """What the check of the file finds, and what the run's LMAXMIX and METAGGA would add with ICHARG = 11."""
+def _once(findings: Sequence[Finding], but: Sequence[str]) -> tuple[Finding, ...]:
+    """The findings of other codes, each thing found once."""
+    found: dict[str, Finding] = {}
+    for finding in findings:
+        if finding.code not in but:
+            found.setdefault(finding.found, finding)
+    return tuple(found.values())
+
+
+def _findings(
+    path: Path, prediction: Prediction, options: StartOptions
+) -> tuple[Sequence[Finding], Sequence[Finding], Sequence[Finding], Inputs]:
+    """What the check of the file finds; what the run's tags would add with ICHARG = 11, and with 1; and its inputs."""
     run = prediction.settings.run
     potcar = options.source.potcar if options.source is not None else None
     if potcar is not None and potcar.is_file():
         run = run.with_named({POTCAR: potcar})
     report, scanned, inputs = examine(path, run)
-    fixed = replace(inputs, tags=replace(run.tags, icharg=FIXED))
-    found = against_potcar.check(scanned, fixed, [])
-    if run.incar is not None:
-        found += against_incar.check(scanned, fixed, [])
-    return report.findings, found
+
+    def with_icharg(icharg: int) -> list[Finding]:
+        other = replace(inputs, tags=replace(run.tags, icharg=icharg))
+        found = against_potcar.check(scanned, other, [])
+        return found + (against_incar.check(scanned, other, []) if run.incar is not None else [])
+
+    return report.findings, with_icharg(FIXED), with_icharg(START), inputs
 
 
 def _of_the_input(finding: Finding, prediction: Prediction, options: StartOptions) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,7 +11,11 @@ from typing import TYPE_CHECKING
 from chgtools.files import replacing
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
     from chgtools.training.trainer import Progress
+
+FEWEST_TICKS = 3
 
 
 def write_curves(folder: Path, members: Sequence[Sequence[Progress]]) -> None:
@@ -33,7 +38,13 @@ def _draw(path: Path, members: Sequence[Sequence[Progress]]) -> None:
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(6.4, 4.0), layout="constrained")
-    axes = figure.subplots()
+    draw_curves(figure.subplots(), members)
+    with replacing(path) as temporary:
+        figure.savefig(temporary, format="png", dpi=120)
+
+
+def draw_curves(axes: Axes, members: Sequence[Sequence[Progress]]) -> None:
+    """Errors against steps, those of training and of the structures kept aside."""
     for index, history in enumerate(members):
         steps = [p.step for p in history]
         first = index == 0
@@ -42,12 +53,22 @@ def _draw(path: Path, members: Sequence[Sequence[Progress]]) -> None:
             values = [p.validation.get("all", float("nan")) for p in history]
             axes.plot(steps, values, color="#cc6644", lw=1.2, label="kept aside" if first else None)
     axes.set(xlabel="step", ylabel="error / % of the electrons", yscale="log")
-    ticks = [0.1, 0.2, 0.3, 0.5, 0.7, 1, 1.5, 2, 3, 5, 10, 20, 50]
-    low, high = axes.get_ylim()
-    inside = [tick for tick in ticks if low <= tick <= high]
-    axes.set_yticks(inside, [f"{tick:g}" for tick in inside])
     axes.minorticks_off()
+    limits = axes.get_ylim()
+    ticks = ticks_between(*limits)
+    axes.set_yticks(ticks, [f"{tick:g}" for tick in ticks])
+    axes.set_ylim(limits)
     axes.grid(alpha=0.25)
     axes.legend(frameon=False)
-    with replacing(path) as temporary:
-        figure.savefig(temporary, format="png", dpi=120)
+
+
+def ticks_between(low: float, high: float) -> list[float]:
+    """Three round numbers or more between two positive ones, however near: 1, 2, 5 of each decade, else even steps."""
+    from matplotlib.ticker import MaxNLocator
+
+    decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    ticks = [float(f"{digit}e{decade}") for decade in decades for digit in (1, 2, 5)]
+    inside = [tick for tick in ticks if low <= tick <= high]
+    if len(inside) < FEWEST_TICKS:
+        inside = [float(f"{tick:.6g}") for tick in MaxNLocator(5).tick_values(low, high) if low <= tick <= high]
+    return inside

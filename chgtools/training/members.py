@@ -42,12 +42,12 @@ FITTED_ON = 2000  # structures that scales, occupancies, free atoms and trust ar
 class Listener:
     """What a run tells while it goes on.
 
-    says : a sentence; steps : (member, step), after each step; evaluated : (member, Progress)
+    says : a sentence; steps : (member, step, loss in percent), after each step; evaluated : (member, Progress)
     stops : asked after each step, whether the run is to end here, its state kept
     """
 
     says: Callable[[str], None] = lambda _: None
-    steps: Callable[[int, int], None] = lambda _member, _step: None
+    steps: Callable[[int, int, float], None] = lambda _member, _step, _loss: None
     evaluated: Callable[[int, Progress], None] = lambda _member, _progress: None
     stops: Callable[[], bool] = lambda: False
 
@@ -146,8 +146,8 @@ class Run:
                 write_curves(path.parent, [*earlier, trainer.history])
             self.listener.evaluated(member, progress)
 
-        def stepped() -> None:
-            self.listener.steps(member, trainer.step)
+        def stepped(loss: float) -> None:
+            self.listener.steps(member, trainer.step, loss)
             stops = self.listener.stops()
             if stops or time.monotonic() - saved > 60 * trainer.settings.checkpoint_minutes:
                 save()

@@ -101,7 +101,8 @@ class Trainer:
         ]
         self.optimiser = torch.optim.AdamW(groups, lr=settings.learning_rate, betas=BETAS)
         self.mean = {name: p.detach().clone() for name, p in named.items()}
-        self.best, self.best_score, self.step, self.without_better = dict(self.mean), math.inf, 0, 0
+        self.best = {name: value.clone() for name, value in self.mean.items()}
+        self.best_score, self.step, self.without_better = math.inf, 0, 0
         self.history: list[Progress] = []
         self.losses: list[tuple[float, float]] = []  # and norms of gradients, since the last evaluation
 
@@ -110,11 +111,12 @@ class Trainer:
         train: Sequence[Sample],
         validation: Sequence[Sample],
         told: Callable[[Progress], None] = lambda _: None,
-        each_step: Callable[[], None] = lambda: None,
+        each_step: Callable[[float], None] = lambda _: None,
     ) -> None:
         """Train to the last step, or until nothing has got better for ``patience`` evaluations.
 
-        told : is called after each evaluation, when the state is complete; each_step : after each step
+        told : is called after each evaluation, when the state is complete; each_step : after each step, with its
+            loss in percent
         """
         settings = self.settings
         every = max(1, settings.steps // settings.evaluations)
@@ -124,7 +126,7 @@ class Trainer:
                 break
             hidden = [self._with_some_hidden(*each) for each in zip(batch, numbers, strict=True)]
             self.losses.append(self._step(hidden, count))
-            each_step()
+            each_step(self.losses[-1][0])
             if self.step % every == 0 or self.step == settings.steps:
                 mean, gradient = (float(value) for value in np.mean(self.losses, axis=0))
                 mean = total(mean, self.device)
