@@ -34,6 +34,20 @@ def naming(path: str | Path) -> Iterator[None]:
         raise FormatError(str(error), path) from error
 
 
+def sentence_of(error: BaseException, less_memory: str) -> str:
+    """What one of many jobs failed of, as one sentence, foreseen or not.
+
+    less_memory : what needs less memory, such as "a coarser grid needs less"
+    """
+    if isinstance(error, ChgtoolsError):
+        return str(error)
+    if isinstance(error, MemoryError):
+        return f"not enough memory; {less_memory}"
+    if isinstance(error, OSError):
+        return f"{error.filename}: {error.strerror}" if error.filename else str(error)
+    return f"an error that chgtools did not foresee: {type(error).__name__}: {' '.join(str(error).split())}"
+
+
 class MismatchError(ChgtoolsError):
     """Two inputs that contradict each other (lattices, species, grids, electron counts)."""
 

@@ -23,7 +23,7 @@ from test_table import form_table, radial_table
 from test_upf import upf
 
 from chgtools import formats
-from chgtools.batch.files import Manifest, Shard, read_list
+from chgtools.batch import Manifest, Shard, read_list
 from chgtools.check import check_file
 from chgtools.formats import chgcar, cube, difference_density, poscar, structure_files, xsf
 from chgtools.formats.incar import read_incar
@@ -37,6 +37,9 @@ from chgtools.models.model import DensityModel, Trust
 from chgtools.models.network import Network
 from chgtools.models.tensor_shapes import shapes
 from chgtools.models.weights import load_model, save_model
+from chgtools.stores.index import Index, write_index
+from chgtools.stores.kinds import kinds_of
+from chgtools.stores.splits import split
 from chgtools.stores.store import Store, writable, write_entry
 
 
@@ -121,7 +124,7 @@ def read_batch(path: Path) -> list[Any]:
 
 
 def read_manifest(path: Path) -> list[Any]:
-    assert Manifest(path, Shard()).known is not None
+    assert Manifest(path, Shard(), "structure").known is not None
     return []
 
 
@@ -145,6 +148,23 @@ def write_selective(path: Path) -> None:
     poscar.write(structure(), path)
     head, positions = path.read_text().split("Direct\n")
     path.write_text(head + "Selective dynamics\nCartesian\n" + positions.replace("\n", "  T F T\n"))
+
+
+def write_made_index(path: Path) -> None:
+    rows = [
+        {"name": f"a{i}", "entry": f"a{i}", "formula": "NaCl", "kind": "made", "source_sha256": f"{i:064x}", "store": i % 2,
+         "elements": ["Na", "Cl", "Cl"], "n_waves": 400 + i, "spins": i, "nelectrons": 14.0, "saed_eps_mae_percent": 5.5}
+        for i in range(4)
+    ]  # fmt: skip
+    write_index(path, Index.of(["a.h5", "b.h5"], [(100, 10**18), (200, 10**18 + 1)], rows))
+    split(path)
+
+
+def read_made_index(path: Path) -> list[Any]:
+    store = Store.open(path)
+    kinds_of(store)
+    facts = [facts for _, facts in store.facts()]
+    return [each[key] for each in facts for key in ("n_waves", "spins", "nelectrons") if key in each]
 
 
 def write_store(path: Path) -> None:
@@ -262,6 +282,7 @@ KINDS = {
                   lambda path: of_atom(read_table(path))),
     "target": Kind("dcd.h5", (lambda path: difference_density.write(difference(spins=1), path),), read_target, "hdf5"),
     "store": Kind("store.h5", (write_store,), read_store, "hdf5"),
+    "index": Kind("index.h5", (write_made_index,), read_made_index, "hdf5"),
     "library": Kind("library.h5", (write_library,), read_library, "hdf5"),
     "vaspwave": Kind("vaspwave.h5", (lambda path: write_vaspwave(path, charge(shape=(4, 3, 5), blocks=2)),),
                      _read_fields, "hdf5"),

@@ -220,7 +220,7 @@ def test_half_a_line_of_a_killed_job_is_passed_over(here):
         assert statuses(run()) == ["present"] * 3
     manifest.write_bytes(content[:7])  # killed in the very first line
     with pytest.warns(AssumptionWarning, match=r":1: is half a line"):
-        Manifest(manifest, Shard())
+        Manifest(manifest, Shard(), "structure")
 
 
 def test_a_file_that_is_no_manifest_is_left_alone(here):

@@ -18,7 +18,7 @@ from synthetic_chgcar import charge
 from test_other_densities import as_json
 
 from chgtools.atoms.density import AtomicDensity
-from chgtools.batch.files import Manifest, Shard, read_list
+from chgtools.batch import Manifest, Shard, read_list
 from chgtools.cell import Structure
 from chgtools.check import check_file
 from chgtools.errors import ChgtoolsError, FormatError
@@ -288,10 +288,10 @@ def test_a_manifest_whose_structures_are_no_names(tmp_path):
     path = tmp_path / "a.jsonl"
     good = '{"structure": "POSCAR.1", "status": "done"}'
     path.write_text(f'{{"structure": ["a"], "status": "done"}}\n{good}\n')
-    assert list(Manifest(path, Shard()).known) == ["POSCAR.1"]
+    assert list(Manifest(path, Shard(), "structure").known) == ["POSCAR.1"]
     path.write_text(f"{good}\n{'[' * 100_000}\n")
     with pytest.warns(UserWarning, match=r"a\.jsonl:2: is half a line"):
-        assert list(Manifest(path, Shard()).known) == ["POSCAR.1"]
+        assert list(Manifest(path, Shard(), "structure").known) == ["POSCAR.1"]
 
 
 def test_a_list_with_a_name_that_no_file_can_have(tmp_path):

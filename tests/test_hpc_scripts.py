@@ -257,6 +257,34 @@ def test_arrays_of_predictions(kind, tmp_path, cluster):
     assert len(list(work.glob("folders.txt.manifest.*-of-8.jsonl"))) == 2
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_arrays_that_build_a_data_set(kind, tmp_path, cluster):
+    """Each task does its part, again only what is not done, and the stores are one data set."""
+    from made_targets import target
+
+    from chgtools.stores.join import join
+    from chgtools.stores.store import Store
+
+    work = tmp_path / "work"
+    work.mkdir()
+    names = [f"t{index}.dcd.h5" for index in range(9)]
+    for index, name in enumerate(names):
+        target(work / name, 0.2 * index)
+    (work / "chgcars.txt").write_text("\n".join(names))
+    for task in (1, 8):
+        done = submit(kind, work, cluster, task, "dataset_array")
+        assert done.returncode == 0, done.stderr
+    assert "2 structures added from 2 of 2 files" not in done.stdout  # task 8 has one
+    stores = sorted(work.glob("dataset.*-of-8.h5"))
+    assert [len(Store.open(store)) for store in stores] == [2, 1]
+    assert (
+        "0 structures added from 0 of 2 files, 2 files there already"
+        in submit(kind, work, cluster, 1, "dataset_array").stdout
+    )
+    assert join(work / "dataset.h5", stores).entries == 3
+    assert {name.split("-")[1] for name in Store.open(work / "dataset.h5")} == {"t0", "t8", "t7"}
+
+
 @pytest.mark.parametrize("script", sorted(path.name for path in SCRIPTS.iterdir()))
 def test_scripts_are_shell_and_of_no_machine(script):
     text = (SCRIPTS / script).read_text()

@@ -132,16 +132,17 @@ def test_names_of_a_split(tmp_path):
     assert (opened.split_rule["split_by"], opened.split_rule["split_seed"]) == ("structure", 4)
 
 
-def test_a_split_that_was_stopped_is_none(tmp_path, monkeypatch):
+def test_a_split_that_was_stopped_is_none(tmp_path):
     path = make_store(tmp_path / "s.h5")
     split(path)
 
-    def stop(*arguments, **options):
-        raise KeyboardInterrupt
+    class Stopping(dict):
+        def __iter__(self):
+            raise KeyboardInterrupt
 
-    monkeypatch.setattr("chgtools.stores.splits.json.dumps", stop)
+    store = Store.open(path)
     with pytest.raises(KeyboardInterrupt):
-        split(path, seed=9)
+        store.put_splits(dict.fromkeys(store, "train"), Stopping(store.split_rule))
     with pytest.raises(ChgtoolsError, match="has no splits"):
         Store.open(path).in_split("train")
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib.util
 import itertools
 import json
-import multiprocessing
 
 import h5py
 import numpy as np
@@ -213,19 +212,6 @@ def test_several_processes_give_the_same_store(tmp_path):
     one, two = Store.open(tmp_path / "one.h5"), Store.open(tmp_path / "two.h5")
     assert set(one) == set(two)
     assert all(np.array_equal(one[name].dcd, two[name].dcd) for name in one)
-
-
-def test_a_killed_worker_is_told_and_nothing_is_lost(tmp_path):
-    sources = [(target(tmp_path / f"{i}.h5", i), None) for i in range(8)]
-    outcomes = build(tmp_path / "s.h5", sources, jobs=2)
-    first = next(outcomes)
-    for process in multiprocessing.active_children():
-        process.kill()
-    with pytest.raises(ChgtoolsError, match=r"a process was killed.*build again with fewer --jobs"):
-        list(outcomes)
-    assert first.names[0] in Store.open(tmp_path / "s.h5")
-    list(build(tmp_path / "s.h5", sources))
-    assert len(Store.open(tmp_path / "s.h5")) == 8
 
 
 def test_a_build_stopped_in_the_middle_of_an_entry_goes_on(tmp_path, monkeypatch):

@@ -17,11 +17,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from chgtools.batch.files import Item, Manifest, Shard, read_list
-from chgtools.errors import ChgtoolsError, MismatchError
+from chgtools.batch.files import Item, read_list
+from chgtools.errors import ChgtoolsError, MismatchError, sentence_of
+from chgtools.jobs.manifest import FAILED, Manifest
+from chgtools.jobs.shard import Shard
 from chgtools.start.writing import StartOptions, write_under
 
-DONE, FAILED, PRESENT, FAILED_BEFORE = "done", "failed", "present", "failed before"
+DONE, PRESENT, FAILED_BEFORE = "done", "present", "failed before"
 
 
 @dataclass(frozen=True)
@@ -74,8 +76,9 @@ class Batch:
         from chgtools.models.weights import read_facts
 
         shard = self.options.shard
-        self.items = read_list(path, self.options.output)[shard.index - 1 :: shard.count]
-        self.manifest = Manifest(self.options.manifest or path.with_name(f"{path.name}.manifest.jsonl"), shard)
+        self.items = shard.part(read_list(path, self.options.output))
+        base = self.options.manifest or path.with_name(f"{path.name}.manifest.jsonl")
+        self.manifest = Manifest(base, shard, "structure")
         self._refuse_other_weights()
         if isinstance(self.options.model, (str, Path)) and str(self.options.model) not in (AUTO, NONE):
             read_facts(self.options.model)  # weights that are none stop the batch, not each structure of it
@@ -127,7 +130,7 @@ class Batch:
                 facts["assumptions"] = [*facts["assumptions"], *notes]
             except Exception as error:  # one bad structure stops nothing, whatever it brings to light
                 partial.unlink(missing_ok=True)
-                facts = {"error": _sentence(error)}
+                facts = {"error": sentence_of(error, "a coarser grid needs less (ENCUT, PREC, NGXF)")}
         record = self.manifest.add(
             item.name,
             {
@@ -181,13 +184,3 @@ def _finished(output: Path, partial: Path, record: dict[str, Any]) -> bool:
         if complete:
             partial.replace(output)
     return output.is_file()
-
-
-def _sentence(error: Exception) -> str:
-    if isinstance(error, ChgtoolsError):
-        return str(error)
-    if isinstance(error, MemoryError):
-        return "not enough memory; a coarser grid needs less (ENCUT, PREC, NGXF)"
-    if isinstance(error, OSError):
-        return f"{error.filename}: {error.strerror}" if error.filename else str(error)
-    return f"an error that chgtools did not foresee: {type(error).__name__}: {' '.join(str(error).split())}"

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+
+if TYPE_CHECKING:
+    from chgtools.jobs.shard import Shard
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 PATH = click.Path(path_type=Path)  # a missing file is bad input (exit code 1), so the reader words it, not click
@@ -23,6 +26,19 @@ def _labels(ctx: click.Context, parameter: click.Parameter, values: tuple[str, .
             raise click.BadParameter(f"found two labels for {element}: {labels[element]} and {label}")
         labels[element] = label
     return labels
+
+
+def _shard(ctx: click.Context, parameter: click.Parameter, value: str | None) -> Shard | None:
+    """Shard(3, 8) of "3/8"."""
+    if value is None:
+        return None
+    from chgtools.errors import SettingsError
+    from chgtools.jobs.shard import Shard
+
+    try:
+        return Shard.parse(value)
+    except SettingsError as error:
+        raise click.BadParameter(str(error)) from error
 
 
 def _combined(*options: Callable[[Command], Command]) -> Callable[[Command], Command]:
@@ -104,6 +120,11 @@ force_option = click.option("--force", is_flag=True, help="Replace the output fi
 def output_option(required: bool = True, **attributes: Any) -> Callable[[Command], Command]:
     """``-o/--output FILE`` as ``output``."""
     return click.option("-o", "--output", type=PATH, required=required, metavar="FILE", **attributes)
+
+
+def shard_option(**attributes: Any) -> Callable[[Command], Command]:
+    """``--shard I/N`` as ``shard``, a Shard or None."""
+    return click.option("--shard", callback=_shard, metavar="I/N", **attributes)
 
 
 def failed_sentence(failed: int, total: int, what: str, more: str = "") -> str:

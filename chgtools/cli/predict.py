@@ -21,26 +21,14 @@ from chgtools.cli.options import (
     json_option,
     output_option,
     refuse_to_replace,
+    shard_option,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from chgtools.batch.files import Shard
-    from chgtools.batch.run import Outcome
-
-
-def _shard(ctx: click.Context, parameter: click.Parameter, value: str | None) -> Shard | None:
-    """Shard(3, 8) of "3/8"."""
-    if value is None:
-        return None
-    from chgtools.batch.files import Shard
-    from chgtools.errors import SettingsError
-
-    try:
-        return Shard.parse(value)
-    except SettingsError as error:
-        raise click.BadParameter(str(error)) from error
+    from chgtools.batch import Outcome
+    from chgtools.jobs.shard import Shard
 
 
 USELESS = 3  # exit code of a batch that wrote files which VASP refuses or drops, as that of `check`
@@ -51,7 +39,7 @@ USELESS = 3  # exit code of a batch that wrote files which VASP refuses or drops
 @output_option(required=False, help="CHGCAR to write (.gz and others compress); with --batch a folder.")
 @click.option("--batch", "structures", type=PATH, metavar="LIST",
               help="File with a POSCAR or run folder to a line, in place of POSCAR.")  # fmt: skip
-@click.option("--shard", callback=_shard, metavar="I/N", help="With --batch: do part I of N, for job arrays.")
+@shard_option(help="With --batch: do part I of N, for job arrays.")
 @click.option("--manifest", type=PATH, metavar="FILE",
               help="With --batch: what is done, one JSON line each; by default LIST.manifest.jsonl.")  # fmt: skip
 @click.option("--retry-failed", is_flag=True, help="With --batch: try again what has failed in an earlier call.")
@@ -150,8 +138,7 @@ def _many(
 ) -> None:
     if output is not None and output.exists() and not output.is_dir():
         raise click.UsageError(f"{output} is a file; with --batch, -o names a folder")
-    from chgtools.batch.files import Shard
-    from chgtools.batch.run import FAILED, Batch, BatchOptions
+    from chgtools.batch import FAILED, Batch, BatchOptions, Shard
 
     batch = Batch(
         structures,
@@ -188,7 +175,7 @@ def _many(
 
 
 def _counted(outcomes: Sequence[Outcome]) -> str:
-    from chgtools.batch.run import DONE, FAILED, FAILED_BEFORE, PRESENT
+    from chgtools.batch import DONE, FAILED, FAILED_BEFORE, PRESENT
 
     counts = Counter(outcome.status for outcome in outcomes)
     not_ready = sum(outcome.record.get("ready_for_icharg_11") is False for outcome in outcomes)
@@ -199,7 +186,7 @@ def _counted(outcomes: Sequence[Outcome]) -> str:
 
 def _faults(outcomes: Sequence[Outcome]) -> int:
     """Say what failed and what VASP would not take; the exit code."""
-    from chgtools.batch.run import FAILED, FAILED_BEFORE
+    from chgtools.batch import FAILED, FAILED_BEFORE
     from chgtools.cli.screen import ERROR, fitted
     from chgtools.start.writing import NO_RECORDS
 

@@ -122,6 +122,16 @@ def read_header(path: str | Path) -> tuple[Structure, tuple[int, int, int]]:
     return data.structure, (nx, ny, nz)
 
 
+def grid_of(path: str | Path) -> tuple[int, int, int] | None:
+    """(nx, ny, nz) of a file of the CHGCAR family, from its first lines; None for any other, and for a damaged one."""
+    from chgtools.formats import chgcar
+
+    try:
+        return chgcar.read_header(path)[1] if (_module(path) or _by_content(path)) is None else None
+    except FormatError:  # whoever reads it says so
+        return None
+
+
 def read(
     path: str | Path, kind: str | None = None, dtype: DTypeLike | None = None, grid: str | None = None
 ) -> VolumetricData:

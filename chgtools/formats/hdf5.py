@@ -212,6 +212,17 @@ def name_of(path: str | Path) -> str | None:
         raise FormatError("is a damaged HDF5 file, or is being written; make or copy it again", path) from error
 
 
+def is_of(path: str | Path, kind: Kind) -> bool:
+    """Whether a file says that it is of a kind; False where it cannot be opened: whoever reads it says why."""
+    import h5py
+
+    try:
+        with h5py.File(path, "r") as file:
+            return bool(file.attrs.get("format") == kind.name)
+    except _DAMAGE:
+        return False
+
+
 def is_hdf5(path: str | Path) -> bool:
     """Whether a file, plain or compressed, is HDF5 by its first bytes. Raises FormatError for one that is not there."""
     with streams.reading(path) as file:

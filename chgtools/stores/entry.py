@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
@@ -197,6 +198,16 @@ def _complex(group: Any, key: str, count: int, name: str, path: str | Path) -> N
             path,
         )
     return np.asarray(pairs[..., 0] + 1j * pairs[..., 1])
+
+
+def identity_of(group: Any) -> str:
+    """The SHA-256 of an entry's source, or of its numbers where the source is not known."""
+    if "source_sha256" in group.attrs:
+        return str(group.attrs["source_sha256"])
+    digest = hashlib.sha256()
+    for name in ("lattice", "species", "fractional", "dcd"):
+        digest.update(np.ascontiguousarray(group[name][()]).tobytes())
+    return digest.hexdigest()
 
 
 def elements_of(group: Any) -> list[str]:

@@ -1,4 +1,4 @@
-"""Splits of a store into train, validation and test, kept in the file.
+"""Splits of a store, or of an index of stores, into train, validation and test, kept in the file.
 
 Where an entry goes is decided by a hash of its name (or its formula) with the seed, and by nothing else: the same
 seed gives the same split on every machine, and entries that are added later move no other. Shares are therefore met
@@ -16,7 +16,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 
 from chgtools.errors import SettingsError
-from chgtools.stores.store import Store, writable
+from chgtools.stores.store import Store
 
 FRACTIONS = {"train": 0.8, "validation": 0.1, "test": 0.1}
 BY = ("structure", "formula")
@@ -35,11 +35,13 @@ def split(
     fractions : share of each split; they add up to 1
     by : "structure" (each entry by itself) or "formula" (all entries of one reduced formula go together)
     hold_out : kinds, or patterns such as "bc8*", whose entries go to the split "held-out" whatever their formula
-    The split is the attribute ``split`` of each entry, the rule is kept at the root.
+    The split is the attribute ``split`` of each entry, the rule is kept at the root; those of an index of stores are
+    written to the index alone.
     Raises SettingsError for shares that are none, an unknown ``by``, or a kind that the store does not have.
     """
     _check(fractions, by)
-    entries = {name: (str(facts.get("kind", "")), facts["elements"]) for name, facts in Store.open(store).facts()}
+    opened = Store.open(store)
+    entries = {name: (str(facts.get("kind", "")), facts["elements"]) for name, facts in opened.facts()}
     kinds = sorted({kind for kind, _ in entries.values()})
     for pattern in hold_out:
         if not any(fnmatchcase(kind, pattern) for kind in kinds):
@@ -49,17 +51,13 @@ def split(
         key = name if by == "structure" else reduced_composition(elements)
         held = any(fnmatchcase(kind, pattern) for pattern in hold_out)
         chosen[name] = HELD_OUT if held else place(key, fractions, seed)
-    with writable(store) as file:
-        # The rule is what says that all entries have their split: away first, back last
-        for key in [key for key in file.attrs if key.startswith("split_")]:
-            del file.attrs[key]
-        file.flush()
-        for name, where in chosen.items():
-            file[name].attrs["split"] = where
-        file.attrs["split_fractions"] = json.dumps(dict(fractions))
-        file.attrs["split_hold_out"] = json.dumps(list(hold_out))
-        file.attrs["split_seed"] = seed
-        file.attrs["split_by"] = by
+    rule = {
+        "split_fractions": json.dumps(dict(fractions)),
+        "split_hold_out": json.dumps(list(hold_out)),
+        "split_seed": seed,
+        "split_by": by,
+    }
+    opened.put_splits(chosen, rule)
     counts = Counter(chosen.values())
     return {where: counts[where] for where in (*fractions, *([HELD_OUT] if hold_out else []))}
 

@@ -24,13 +24,17 @@ the file and in 1/Å everywhere else; ``entry.g_max_per_angstrom`` is that borde
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from chgtools.errors import ChgtoolsError
 from chgtools.formats import hdf5
+from chgtools.stores import index as indices
 from chgtools.stores.entry import Entry, elements_of, fill_group, read_entry
+from chgtools.stores.index import Index
+from chgtools.stores.moments import elements_with_moments
 
 _UNFINISHED = "_unfinished"
 _MEND = "build it again"
@@ -61,7 +65,8 @@ KIND = hdf5.Kind(
 class Store(Mapping[str, Entry]):
     """The entries of a store by name. Each is read when it is asked for; none is kept, and no file stays open.
 
-    So a Store can be handed to other processes. ``Store.open`` raises FormatError for a file that is no store.
+    So a Store can be handed to other processes. ``Store.open`` raises FormatError for a file that is no store; of an
+    index of stores it makes one Store of all that they hold.
     """
 
     def __init__(self, path: Path, names: Sequence[str], rule: Mapping[str, Any]) -> None:
@@ -71,6 +76,8 @@ class Store(Mapping[str, Entry]):
 
     @classmethod
     def open(cls, path: str | Path) -> Store:
+        if hdf5.is_of(path, indices.KIND):
+            return JoinedStore(Path(path), indices.read_index(path))
         with opened(path) as file, hdf5.sense(path, _MEND):
             # split_by is written last: without it a split was never made, or stopped on the way
             rule = {key: file.attrs[key] for key in file.attrs if key.startswith("split_") and "split_by" in file.attrs}
@@ -96,18 +103,44 @@ class Store(Mapping[str, Entry]):
         return name in self._names
 
     def facts(self) -> Iterator[tuple[str, dict[str, Any]]]:
-        """(name, attributes with ``elements``, one per atom, and ``magnetic``) of each entry, without coefficients."""
+        """(name, what is known of it) of each entry, without its coefficients.
+
+        Known are its attributes, ``elements`` (one per atom), ``n_waves`` of the difference density, ``spins``, the
+        blocks of its magnetisation (0, 1 or 3), and ``moments_on``, the elements that it started with moments on. Of an
+        index those attributes that it has (chgtools.stores.index).
+        """
         with opened(self.path) as file:
             for name in self:
-                with hdf5.sense(self.path, _MEND, f"entry {name}"):
-                    group = file[name]
-                    known = dict(group.attrs) | {"elements": elements_of(group), "magnetic": "magnetisation" in group}
+                with sense_of(self.path, name):
+                    known = facts_of(file[name])
                 yield name, known
 
     def in_split(self, split: str) -> list[str]:
         """Names of the entries of a split, such as "train". Raises ChgtoolsError when no split has been made."""
         if not self.split_rule:
             raise ChgtoolsError(f"{self.path} has no splits; make them with chgtools dataset split")
+        return self._names_in(split)
+
+    def put_splits(self, chosen: Mapping[str, str], rule: Mapping[str, Any]) -> None:
+        """Write the split of every entry, in place of what there was. chosen : {name: split}; rule : with "split_by"
+
+        This object knows what it knew when it was opened. Raises ChgtoolsError when the file cannot be written.
+        """
+        with writable(self.path) as file:
+            # The rule is what says that all entries have their split: away first, back last
+            for key in [key for key in file.attrs if key.startswith("split_")]:
+                del file.attrs[key]
+            file.flush()
+            for name, where in chosen.items():
+                file[name].attrs["split"] = where
+            for key in sorted(rule, key=lambda key: key == "split_by"):
+                file.attrs[key] = rule[key]
+
+    def parts(self) -> list[Path]:
+        """The files that hold the entries."""
+        return [self.path]
+
+    def _names_in(self, split: str) -> list[str]:
         return [name for name, facts in self.facts() if facts.get("split") == split]
 
     def _require(self, name: str) -> None:
@@ -116,6 +149,81 @@ class Store(Mapping[str, Entry]):
 
             near = difflib.get_close_matches(name, self._names, n=3) or list(self._names)[:3]
             raise ChgtoolsError(f"{self.path} has no entry {name!r}; it has {len(self)}, such as {', '.join(near)}")
+
+
+class JoinedStore(Store):
+    """The entries of many stores, by an index of them; each is read from the store that it lies in.
+
+    index : what is known of all without opening a store
+    """
+
+    def __init__(self, path: Path, index: Index) -> None:
+        names = index.names()
+        super().__init__(path, names, index.rule)
+        self.index = index
+        self._rows = dict(zip(names, range(len(names)), strict=True))
+
+    def __getitem__(self, name: str) -> Entry:
+        part, inside = self.where(name)
+        with opened(part) as file:
+            if inside not in file:
+                raise ChgtoolsError(f"{part} has no entry {inside} any more; {self._again}")
+            entry = entry_in(file, inside, part)
+        return entry if inside == name else replace(entry, name=name)
+
+    def where(self, name: str) -> tuple[Path, str]:
+        self._require(name)
+        number, inside = self.index.place(self._rows[name])
+        return self._unchanged(number), inside
+
+    def facts(self) -> Iterator[tuple[str, dict[str, Any]]]:
+        with hdf5.sense(self.path, "join the stores again"):
+            yield from self.index.facts()
+
+    def put_splits(self, chosen: Mapping[str, str], rule: Mapping[str, Any]) -> None:
+        """Write the split of every entry to the index alone; see :meth:`Store.put_splits`."""
+        indices.write_index(self.path, self.index.with_splits(chosen, rule))
+
+    def parts(self) -> list[Path]:
+        """The stores. Raises ChgtoolsError when one is gone or has changed."""
+        return [self._unchanged(number) for number in range(len(self.index.stores))]
+
+    def _names_in(self, split: str) -> list[str]:
+        return self.index.in_split(split)
+
+    @property
+    def _again(self) -> str:
+        return f"join again: chgtools dataset join -o {self.path} --force STORES"
+
+    def _unchanged(self, number: int) -> Path:
+        """A store that is as it was when it was joined."""
+        part = self.path.parent / self.index.stores[number]
+        try:
+            status = part.stat()
+        except OSError as error:
+            raise ChgtoolsError(
+                f"{part}, a store of {self.path}, cannot be read ({error.strerror}); bring it back, or {self._again}"
+            ) from error
+        if (status.st_size, status.st_mtime_ns) != self.index.stamps[number]:
+            raise ChgtoolsError(f"{part} has changed since it was joined to {self.path}; {self._again}")
+        return part
+
+
+def sense_of(path: str | Path, name: str) -> AbstractContextManager[None]:
+    """Reading of pieces of an entry: what a damaged one brings about becomes a FormatError."""
+    return hdf5.sense(path, _MEND, f"entry {name}")
+
+
+def facts_of(group: Any) -> dict[str, Any]:
+    """What :meth:`Store.facts` tells of the entry of a group."""
+    shape = group["magnetisation"].shape[:-2] if "magnetisation" in group else (0,)
+    elements, spins = elements_of(group), int(shape[0]) if shape else 1
+    return dict(group.attrs) | {
+        "elements": elements,
+        "n_waves": int(group["dcd"].shape[0]),
+        "spins": spins,
+        "moments_on": elements_with_moments(elements, group.attrs.get("start_moments")) if spins else (),
+    }
 
 
 @contextmanager
@@ -127,7 +235,7 @@ def opened(path: str | Path) -> Iterator[Any]:
 
 def entry_in(file: Any, name: str, path: str | Path) -> Entry:
     """An entry of the open file of a store at ``path``. Raises FormatError when it is damaged."""
-    with hdf5.sense(path, _MEND, f"entry {name}"):
+    with sense_of(path, name):
         group = file[name]
     return read_entry(group, path)
 

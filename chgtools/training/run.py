@@ -24,7 +24,6 @@ from chgtools.training.curves import write_curves
 from chgtools.training.members import FITTED_ON, Listener, Run
 from chgtools.training.processes import is_first
 from chgtools.training.readings import fit_occupancies, has_records
-from chgtools.training.spins import elements_with_moments
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -202,7 +201,7 @@ def _spins(member: Network, data: Data, start: DensityModel | None) -> tuple[str
     """Elements that had start moments in the training data, this run's and those before."""
     symbols = set() if start is None else set(start.spins)
     for each in data.train.places if member.settings.spin_channels else ():
-        symbols |= elements_with_moments(each.facts)
+        symbols |= set(each.facts["moments_on"])
     return tuple(sorted(symbols))
 
 

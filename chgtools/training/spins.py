@@ -2,32 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from chgtools.errors import FormatError
 from chgtools.models.moments import directions
+from chgtools.stores.moments import MAGNETIC
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from chgtools.stores.entry import Entry
-
-# Stores that name no start moments come from runs with one on each atom of these, all up
-MAGNETIC = ("Cr", "Mn", "Fe", "Co", "Ni")
-
-
-def elements_with_moments(facts: Mapping[str, Any]) -> set[str]:
-    """Elements with a start moment in an entry. facts : what Store.facts says of it"""
-    if not facts["magnetic"]:
-        return set()
-    given = facts.get("start_moments")
-    if given is None:
-        return set(facts["elements"]) & set(MAGNETIC)
-    moments = np.atleast_2d(np.asarray(given, dtype=float))
-    return {symbol for symbol, moment in zip(facts["elements"], moments.T, strict=True) if moment.any()}
 
 
 def start_directions(entry: Entry) -> NDArray[np.float64] | None:
