@@ -26,7 +26,7 @@ from chgtools.models.tensor_shapes import is_trained, shapes
 from chgtools.models.weights import load_model, save_model
 from chgtools.stores.store import writable, write_entry
 from chgtools.tightbinding.features import FIRST, N_INVARIANTS, N_SPINS, N_TENSORS, PRIOR, PriorFeatures
-from chgtools.training.run import _sha
+from chgtools.training.members import _sha
 from chgtools.training.torch_network.conversion import encoder_of, network_of
 from chgtools.training.torch_network.encoder import Encoder
 from chgtools.training.torch_network.graph import TensorGraph

@@ -35,7 +35,8 @@ from chgtools.training import prior as training_prior
 from chgtools.training.checkpoint import digest
 from chgtools.training.config import TrainSettings, Validation, read_settings
 from chgtools.training.evaluation_run import evaluate_stores
-from chgtools.training.run import Listener, train
+from chgtools.training.members import Listener
+from chgtools.training.run import train
 
 pytestmark = pytest.mark.usefixtures("no_cache_of_the_user")
 

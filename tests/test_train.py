@@ -28,7 +28,8 @@ from chgtools.training.data import read_data, split_of
 from chgtools.training.evaluation import evaluate_entry, summary
 from chgtools.training.evaluation_run import Selection, evaluate_stores
 from chgtools.training.losses import coulomb_percent, mae_percent, neutral, residual, rms_percent
-from chgtools.training.run import Listener, train
+from chgtools.training.members import Listener
+from chgtools.training.run import train
 from chgtools.training.samples import GridTransform, sample_of
 from chgtools.training.trainer import Trainer
 

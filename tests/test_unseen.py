@@ -34,8 +34,9 @@ from chgtools.stores.store import Store
 from chgtools.tightbinding.features import PRIOR, PriorFeatures, prior_features
 from chgtools.training.calibration import observe
 from chgtools.training.config import TrainSettings, Validation
+from chgtools.training.members import Listener
 from chgtools.training.prior import RunFeatures
-from chgtools.training.run import Listener, train
+from chgtools.training.run import train
 from chgtools.training.samples import sample_of
 from chgtools.training.torch_network.conversion import network_of
 from chgtools.training.torch_network.encoder import Encoder

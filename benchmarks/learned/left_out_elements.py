@@ -34,9 +34,10 @@ from chgtools.models.model import DensityModel
 from chgtools.tightbinding.features import PRIOR
 from chgtools.training.config import TrainSettings, Validation
 from chgtools.training.evaluation import evaluate
+from chgtools.training.members import Listener
 from chgtools.training.prior import RunFeatures
 from chgtools.training.reference import from_ground_state
-from chgtools.training.run import Listener, train
+from chgtools.training.run import train
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from common import without_elements, write_json

@@ -23,9 +23,10 @@ from chgtools.models.weights import load_model, save_model
 from chgtools.tightbinding.features import PRIOR
 from chgtools.training.calibration import Observation, calibrate_unseen, observe
 from chgtools.training.config import TrainSettings, Validation
+from chgtools.training.members import Listener
 from chgtools.training.prior import RunFeatures
 from chgtools.training.reference import from_ground_state
-from chgtools.training.run import Listener, train
+from chgtools.training.run import train
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from common import without_elements

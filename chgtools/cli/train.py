@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,9 +16,11 @@ import click
 from chgtools.cli.options import PATH, json_option
 
 if TYPE_CHECKING:
+    from chgtools.models.model import DensityModel
     from chgtools.training.trainer import Progress
 
 SMOOTH = 20  # steps over which the loss on the terminal is averaged
+SIGNALS = (signal.SIGTERM, signal.SIGUSR1)
 
 
 def _show_defaults(ctx: click.Context, _: click.Parameter, value: bool) -> None:
@@ -30,61 +36,70 @@ def _show_defaults(ctx: click.Context, _: click.Parameter, value: bool) -> None:
 @click.option("-o", "--output", "folder", type=PATH, required=True, metavar="FOLDER",
               help="Folder for weights, checkpoints and curves.")  # fmt: skip
 @click.option("--from", "start", metavar="si|base|PATH", help="Weights to begin with, to fine-tune them.")
+@click.option("--member", type=click.IntRange(min=0), metavar="I",
+              help="Train member I of the ensemble alone, from 0, as a task of a job array.")  # fmt: skip
+@click.option("--requeue", is_flag=True, help="When a signal ends the run, put its Slurm job into the queue again.")
 @click.option("--restart", is_flag=True, help="Begin anew; by default a run that was stopped goes on.")
 @click.option("--show-defaults", is_flag=True, is_eager=True, expose_value=False, callback=_show_defaults,
               help="Print a CONFIG.yaml with all names and defaults.")  # fmt: skip
 @json_option
-def train(config: Path, folder: Path, start: str | None, restart: bool, as_json: bool) -> None:
+def train(
+    config: Path,
+    folder: Path,
+    start: str | None,
+    member: int | None,
+    requeue: bool,
+    restart: bool,
+    as_json: bool,
+) -> None:
     """Train weights for `chgtools predict --model` on stores of difference densities (`chgtools dataset`).
 
     CONFIG.yaml names the stores and what differs from the defaults. The weights are FOLDER/NAME.safetensors. With
     torchrun several processes share each batch.
+
+    SIGTERM and SIGUSR1 end a run with its state kept, exit code 143 and 138; the same command goes on with it. A call
+    without --member puts together the members that tasks of their own have trained.
     """
     from chgtools.models.weights import load_model
     from chgtools.training import processes
     from chgtools.training.config import read_settings
-    from chgtools.training.run import Listener, weights_path
+    from chgtools.training.members import Listener, StoppedError
     from chgtools.training.run import train as run
+    from chgtools.training.run import train_member, weights_path
 
     settings = read_settings(config)
     processes.join(settings.device)
     first = processes.is_first()
-    shown = first and sys.stderr.isatty()
-    total = settings.steps
-    state: dict[str, Any] = {"bar": None, "member": -1}
-
-    def says(sentence: str) -> None:
-        if first:
-            click.echo(f"note: {sentence}", err=True)
-
-    def steps(member: int, step: int, loss: float) -> None:
-        if not shown:
-            return
-        if state["member"] != member:
-            _close(state)
-            state.update(bar=_bar(total, member, state), member=member, loss=loss, aside="")
-            state["bar"].__enter__()
-            state["bar"].update(step - 1)
-        state["loss"] += (loss - state["loss"]) / SMOOTH
-        state["bar"].update(1, step)
-
-    def evaluated(member: int, progress: Progress) -> None:
-        if shown:
-            state["aside"] = f", kept aside {progress.validation['all']:.2f} %" if progress.validation else ""
-        elif first:
-            click.echo(
-                f"member {member}, step {progress.step} of {total}: training {progress.train:.3f} %, kept aside "
-                + ", ".join(f"{kind} {value:.3f} %" for kind, value in progress.validation.items()),
-                err=True,
-            )
-
+    signals: list[int] = []
+    for number in SIGNALS:
+        signal.signal(number, lambda caught, _frame: signals.append(caught))
+    screen = _Screen(settings.steps, first)
+    listener = Listener(screen.says, screen.steps, screen.evaluated, lambda: bool(signals))
     beginning = None if start is None else load_model(start)
-    model = run(settings, folder, start=beginning, restart=restart, listener=Listener(says, steps, evaluated))
-    _close(state)
+    model = None
+    try:
+        if member is None:
+            model = run(settings, folder, start=beginning, restart=restart, listener=listener)
+        else:
+            train_member(settings, folder, member, start=beginning, restart=restart, listener=listener)
+    except StoppedError as stopped:
+        screen.close()
+        screen.says(f"{signal.Signals(signals[0]).name}: {stopped}")
+        if requeue and first:
+            _requeue()
+        sys.exit(128 + signals[0])
+    screen.close()
     processes.leave()
     if not first:
         return
-    path, errors = weights_path(folder, settings), model.card["validation_eps_mae_percent"]
+    if model is None:
+        click.echo(f"{folder}: member {member} is trained; the same command without --member puts all together")
+    else:
+        _print(model, weights_path(folder, settings), as_json)
+
+
+def _print(model: DensityModel, path: Path, as_json: bool) -> None:
+    errors = model.card["validation_eps_mae_percent"]
     if as_json:
         click.echo(json.dumps({"file": str(path), "elements": model.elements, "validation": errors}))
         return
@@ -95,19 +110,74 @@ def train(config: Path, folder: Path, start: str | None, restart: bool, as_json:
             click.echo(f"{kind:24s}{row['structures']:11d}{row['saed']:9.3f}{row['model']:9.3f}")
 
 
-def _bar(total: int, member: int, state: dict[str, Any]) -> Any:
-    """A bar on the terminal with the loss: its running mean, and the last error of what was kept aside."""
+def _requeue() -> None:
+    """Ask Slurm for the job once more. Raises ChgtoolsError where there is no job, or Slurm will not."""
+    from chgtools.errors import ChgtoolsError
 
-    def text(_: Any) -> str:
-        return f"{state['loss']:.2f} %{state['aside']}"
+    job = os.environ.get("SLURM_JOB_ID")
+    if not job:
+        raise ChgtoolsError("found no SLURM_JOB_ID; --requeue is for jobs of Slurm")
+    done = subprocess.run(["scontrol", "requeue", job], capture_output=True, text=True)
+    if done.returncode:
+        raise ChgtoolsError(f"scontrol requeue {job} failed: {done.stderr.strip() or done.stdout.strip()}")
 
-    return click.progressbar(
-        length=total, label=f"member {member}", file=sys.stderr, show_percent=False, show_pos=True, width=12,
-        item_show_func=text,
-    )  # fmt: skip
+
+class _Screen:
+    """What a training shows on stderr: a bar for each member on a terminal, elsewhere a line for each evaluation.
+
+    total : steps of a member; first : whether this process is the one that speaks
+    """
+
+    def __init__(self, total: int, first: bool) -> None:
+        self.total, self.first, self.shown = total, first, first and sys.stderr.isatty()
+        self.member, self.loss, self.aside = -1, 0.0, ""
+        self.bar: Any = None
+        self.since, self.done = time.monotonic(), 0
+
+    def says(self, sentence: str) -> None:
+        if self.first:
+            click.echo(f"note: {sentence}", err=True)
+
+    def steps(self, member: int, step: int, loss: float) -> None:
+        self.done += 1
+        if not self.shown:
+            return
+        if self.member != member:
+            self.close()
+            self.member, self.loss, self.aside = member, loss, ""
+            self.bar = click.progressbar(
+                length=self.total, label=f"member {member}", file=sys.stderr, show_percent=False, show_pos=True,
+                width=12, item_show_func=lambda _: f"{self.loss:.2f} %{self.aside}",
+            )  # fmt: skip
+            self.bar.__enter__()
+            self.bar.update(step - 1)
+        self.loss += (loss - self.loss) / SMOOTH
+        self.bar.update(1, step)
+
+    def evaluated(self, member: int, progress: Progress) -> None:
+        if self.shown:
+            self.aside = f", kept aside {progress.validation['all']:.2f} %" if progress.validation else ""
+        elif self.first:
+            now = time.monotonic()
+            rate = self.done / max(now - self.since, 1e-9)
+            left = (self.total - progress.step) / rate
+            self.since, self.done = now, 0
+            aside = ", ".join(f"{kind} {value:.3f} %" for kind, value in progress.validation.items())
+            speed = f"{rate:.3g} steps/s, {_short(left)} left"
+            click.echo(
+                f"member {member}, step {progress.step} of {self.total}, {speed}: training {progress.train:.3f} %"
+                + (f", kept aside {aside}" if aside else ""),
+                err=True,
+            )
+
+    def close(self) -> None:
+        if self.bar is not None:
+            self.bar.__exit__(None, None, None)
+            self.bar = None
 
 
-def _close(state: dict[str, Any]) -> None:
-    if state["bar"] is not None:
-        state["bar"].__exit__(None, None, None)
-        state["bar"] = None
+def _short(seconds: float) -> str:
+    """40 s, 12 min, 3.5 h."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

@@ -5,6 +5,7 @@
     /entries/name        (n,) of the entry here; entry (n,) in its store; store (n,) its number
     /entries/formula, kind, source_sha256, split     (n,) words, "" where there is none
     /entries/composition (n,) "Al4 O6", in the order of the atoms
+    /entries/labels, moments_on                      (n,) "Fe_pv O", of groups of atoms; "Fe", elements; "" for none
     /entries/n_atoms, n_waves, spins                 (n,) n_waves of the difference density, spins 0, 1 or 3 blocks
     /entries/nelectrons, saed_eps_mae_percent        (n,) NaN where a store does not say it
 
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 KIND = hdf5.Kind("chgtools index of stores", 1, "index of stores", "chgtools dataset join")
-WORDS = ("name", "entry", "formula", "kind", "source_sha256", "split", "composition")
+WORDS = ("name", "entry", "formula", "kind", "source_sha256", "split", "composition", "labels", "moments_on")
 COUNTS = ("store", "n_atoms", "n_waves", "spins")
 FIGURES = ("nelectrons", "saed_eps_mae_percent")
 _COLUMNS = (*WORDS, *COUNTS, *FIGURES)
@@ -58,7 +59,8 @@ class Index:
         return int(self.columns["store"][row]), self.columns["entry"][row].decode()
 
     def facts(self) -> Iterator[tuple[str, dict[str, Any]]]:
-        """(name, what is known of it): attributes of the store, ``elements`` (one per atom), ``n_waves``, ``spins``."""
+        """(name, what is known of it): attributes of the store, ``elements`` (one per atom), ``n_waves``, ``spins``,
+        ``labels`` and ``moments_on``."""
         words = ("formula", "kind", "source_sha256", "split")
         columns = {name: values.tolist() for name, values in self.columns.items()}
         for row, name in enumerate(columns["name"]):
@@ -66,6 +68,7 @@ class Index:
             known |= {column: figure for column in FIGURES if (figure := columns[column][row]) == figure}  # no NaN
             known["elements"] = elements_of(columns["composition"][row].decode())
             known |= {column: int(columns[column][row]) for column in ("n_waves", "spins")}
+            known |= {column: tuple(columns[column][row].decode().split()) for column in ("labels", "moments_on")}
             yield name.decode(), known
 
     def in_split(self, split: str) -> list[str]:

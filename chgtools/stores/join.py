@@ -82,6 +82,8 @@ def _row(group: Any, entry: str, path: Path) -> dict[str, Any]:
             "elements": elements_of(group),
             "n_waves": facts["n_waves"],
             "spins": facts["spins"],
+            "labels": " ".join(str(label) for label in facts.get("labels", ())),
+            "moments_on": " ".join(facts["moments_on"]),
             "nelectrons": float(facts.get("nelectrons", "nan")),
             "saed_eps_mae_percent": float(facts.get("saed_eps_mae_percent", "nan")),
         }

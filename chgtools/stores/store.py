@@ -34,6 +34,7 @@ from chgtools.formats import hdf5
 from chgtools.stores import index as indices
 from chgtools.stores.entry import Entry, elements_of, fill_group, read_entry
 from chgtools.stores.index import Index
+from chgtools.stores.moments import elements_with_moments
 
 _UNFINISHED = "_unfinished"
 _MEND = "build it again"
@@ -83,9 +84,14 @@ class Store(Mapping[str, Entry]):
             return cls(Path(path), names_in(file), rule)
 
     def __getitem__(self, name: str) -> Entry:
+        path, key = self.where(name)
+        with opened(path) as file:
+            return entry_in(file, key, path)
+
+    def where(self, name: str) -> tuple[Path, str]:
+        """The file that holds an entry, and its name there. Raises ChgtoolsError when there is none of the name."""
         self._require(name)
-        with opened(self.path) as file:
-            return _entry_in(file, name, self.path)
+        return self.path, name
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._names)
@@ -99,8 +105,9 @@ class Store(Mapping[str, Entry]):
     def facts(self) -> Iterator[tuple[str, dict[str, Any]]]:
         """(name, what is known of it) of each entry, without its coefficients.
 
-        Known are its attributes, ``elements`` (one per atom), ``n_waves`` of the difference density, and ``spins``, the
-        blocks of its magnetisation (0, 1 or 3). Of an index those attributes that it has (chgtools.stores.index).
+        Known are its attributes, ``elements`` (one per atom), ``n_waves`` of the difference density, ``spins``, the
+        blocks of its magnetisation (0, 1 or 3), and ``moments_on``, the elements that it started with moments on. Of an
+        index those attributes that it has (chgtools.stores.index).
         """
         with opened(self.path) as file:
             for name in self:
@@ -157,14 +164,17 @@ class JoinedStore(Store):
         self._rows = dict(zip(names, range(len(names)), strict=True))
 
     def __getitem__(self, name: str) -> Entry:
-        self._require(name)
-        number, inside = self.index.place(self._rows[name])
-        part = self._unchanged(number)
+        part, inside = self.where(name)
         with opened(part) as file:
             if inside not in file:
                 raise ChgtoolsError(f"{part} has no entry {inside} any more; {self._again}")
-            entry = _entry_in(file, inside, part)
+            entry = entry_in(file, inside, part)
         return entry if inside == name else replace(entry, name=name)
+
+    def where(self, name: str) -> tuple[Path, str]:
+        self._require(name)
+        number, inside = self.index.place(self._rows[name])
+        return self._unchanged(number), inside
 
     def facts(self) -> Iterator[tuple[str, dict[str, Any]]]:
         with hdf5.sense(self.path, "join the stores again"):
@@ -199,24 +209,20 @@ class JoinedStore(Store):
         return part
 
 
-def _entry_in(file: Any, name: str, path: Path) -> Entry:
-    with sense_of(path, name):
-        group = file[name]
-    return read_entry(group, path)
-
-
-def sense_of(path: Path, name: str) -> AbstractContextManager[None]:
+def sense_of(path: str | Path, name: str) -> AbstractContextManager[None]:
     """Reading of pieces of an entry: what a damaged one brings about becomes a FormatError."""
     return hdf5.sense(path, _MEND, f"entry {name}")
 
 
 def facts_of(group: Any) -> dict[str, Any]:
     """What :meth:`Store.facts` tells of the entry of a group."""
-    spins = group["magnetisation"].shape[:-2] if "magnetisation" in group else (0,)
+    shape = group["magnetisation"].shape[:-2] if "magnetisation" in group else (0,)
+    elements, spins = elements_of(group), int(shape[0]) if shape else 1
     return dict(group.attrs) | {
-        "elements": elements_of(group),
+        "elements": elements,
         "n_waves": int(group["dcd"].shape[0]),
-        "spins": int(spins[0]) if spins else 1,
+        "spins": spins,
+        "moments_on": elements_with_moments(elements, group.attrs.get("start_moments")) if spins else (),
     }
 
 
@@ -225,6 +231,13 @@ def opened(path: str | Path) -> Iterator[Any]:
     """The HDF5 file of a store for reading. Raises FormatError when it is none."""
     with hdf5.reading(path, KIND) as file:
         yield file
+
+
+def entry_in(file: Any, name: str, path: str | Path) -> Entry:
+    """An entry of the open file of a store at ``path``. Raises FormatError when it is damaged."""
+    with sense_of(path, name):
+        group = file[name]
+    return read_entry(group, path)
 
 
 @contextmanager

@@ -24,12 +24,21 @@ if TYPE_CHECKING:
 
 FORMAT_VERSION = 1
 _KEY = "chgtools_checkpoint"
-_FREE = ("data", "threads", "device")  # settings that may differ: they change nothing, or the data's digests tell
+# settings that may differ, as they change nothing of a member's course, or the data's digests tell; a run may be
+# lengthened, and how many steps it had is kept with the state
+_FREE = (
+    "data", "name", "members", "steps", "occupancies", "threads", "device", "resident", "workers", "checkpoint_minutes",
+)  # fmt: skip
 
 
-def digest(settings: TrainSettings, sources: Mapping[str, tuple[str, int]], start: str) -> str:
-    """Of all that a run's course follows from. start : digest of the weights it began with, or "" """
+def digest(settings: TrainSettings, sources: Mapping[str, tuple[str, int]], start: str, streamed: bool = False) -> str:
+    """Of all that a member's course follows from.
+
+    start : digest of the weights it began with, or ""; streamed : whether waves are drawn anew
+    """
     values = {key: value for key, value in asdict(settings).items() if key not in _FREE}
+    if streamed:
+        values["streamed"] = True
     if settings.encoder.prior == NO_PRIOR:  # runs that were begun before there was one go on
         del values["encoder"]["prior"]
     if not settings.encoder.unknown:  # likewise

@@ -12,6 +12,8 @@ from chgtools.fourier.basis import RadialBasis
 from chgtools.models.encoder_settings import NO_PRIOR, PRIORS, EncoderSettings
 from chgtools.stores.splits import BY
 
+FEW, PATIENCE = 200, 5
+
 
 @dataclass(frozen=True)
 class Validation:
@@ -54,8 +56,14 @@ class TrainSettings:
     trained : parts of the network that are trained, such as [sphere, embedding] in a fine-tuning on few structures; the
         others stay as they begin; none means all
     ema : of the weights' running mean, which is what is evaluated and kept
-    evaluations : how often the validation error is taken; patience : stop after so many without a better one, 0 never
+    evaluations : how often the validation error is taken; patience : stop after so many without a better one and keep
+        the best, 0 never; -1 is 5 where FEW structures or fewer are learned from, which a network soon knows by heart,
+        else 0
     members : networks of the ensemble, with the seeds seed, seed + 1, ...
+    resident : structures up to which all are held in memory, with the waves that were drawn once; of more, each is read
+        from its store when a step needs it, and its waves are drawn anew
+    workers : processes that read them then
+    checkpoint_minutes : after which the state of a member is written anew, beside after each evaluation
     threads : of torch, 0 leaves it to torch; device : "auto", "cpu" or "cuda"; precision : "float32" or "bf16"
     """
 
@@ -78,12 +86,21 @@ class TrainSettings:
     trained: tuple[str, ...] = ()
     ema: float = 0.99
     evaluations: int = 20
-    patience: int = 0
+    patience: int = -1
     members: int = 4
     seed: int = 0
+    resident: int = 2000
+    workers: int = 4
+    checkpoint_minutes: float = 10.0
     threads: int = 0
     device: str = "auto"
     precision: str = "float32"
+
+    def patience_for(self, structures: int) -> int:
+        """Evaluations without a better one after which a run on so many structures ends; 0 never."""
+        if self.patience < 0:
+            return PATIENCE if structures <= FEW else 0
+        return self.patience
 
     def __post_init__(self) -> None:
         one_of("target", self.target, ("dcd", "tcd"))
@@ -93,10 +110,11 @@ class TrainSettings:
         one_of("precision", self.precision, ("float32", "bf16"))
         for name in ("waves", "batch", "members", "evaluations"):
             _at_least(name, getattr(self, name), 1)
-        for name in ("learning_rate", "clip"):
+        for name in ("learning_rate", "clip", "checkpoint_minutes"):
             if not getattr(self, name) > 0:
                 raise SettingsError(f"found {name} = {getattr(self, name):g}; wanted a number above 0")
-        for name in ("steps", "weight_decay", "patience", "threads"):
+        _at_least("patience", self.patience, -1)
+        for name in ("steps", "weight_decay", "threads", "resident", "workers"):
             _at_least(name, getattr(self, name), 0)
         for name, value in (
             ("fraction", self.fraction),

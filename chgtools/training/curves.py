@@ -23,10 +23,12 @@ def write_curves(folder: Path, members: Sequence[Sequence[Progress]]) -> None:
     kinds = sorted({kind for history in members for progress in history for kind in progress.validation})
     with replacing(folder / "curves.csv") as temporary, open(temporary, "w", newline="") as file:
         table = csv.writer(file)
-        table.writerow(["member", "step", "learning_rate", "train_percent", *(f"validation_{kind}" for kind in kinds)])
+        head = ["member", "step", "learning_rate", "gradient", "train_percent"]
+        table.writerow([*head, *(f"validation_{kind}" for kind in kinds)])
         for member, history in enumerate(members):
             for p in history:
-                numbers = [p.learning_rate, p.train, *(p.validation.get(kind, float("nan")) for kind in kinds)]
+                aside = [p.validation.get(kind, float("nan")) for kind in kinds]
+                numbers = [p.learning_rate, p.gradient, p.train, *aside]
                 table.writerow([member, p.step, *(f"{x:.5g}" for x in numbers)])
     if any(members):
         _draw(folder / "curves.png", members)

@@ -24,6 +24,19 @@ if TYPE_CHECKING:
 SECONDS = 30.0  # between two sentences on how far it is
 
 
+def features_of_entry(entry: Entry, encoder: EncoderSettings) -> PriorFeatures:
+    """Those of an entry from the user's cache folder, computed where they are not there; 0 where that fails."""
+    try:
+        return cached_features(entry.structure, _directions(entry, encoder), encoder.prior)
+    except ChgtoolsError:
+        return PriorFeatures.zeros(entry.structure.n_atoms)
+
+
+def _directions(entry: Entry, encoder: EncoderSettings) -> Array | None:
+    """Start moments, where encoders with these settings know of moments."""
+    return start_directions(entry) if encoder.prior == PRIOR and encoder.spin_channels > 0 else None
+
+
 class RunFeatures:
     """What a DensityModel takes for its ``features_of``: 0 for all atoms where the calculation fails.
 
@@ -42,8 +55,7 @@ class RunFeatures:
 
     def of(self, entry: Entry, encoder: EncoderSettings) -> PriorFeatures:
         """Those of an entry, with its start moments where encoders with these settings know of moments."""
-        with_spin = encoder.prior == PRIOR and encoder.spin_channels > 0
-        return self(entry.structure, start_directions(entry) if with_spin else None, encoder.prior)
+        return self(entry.structure, _directions(entry, encoder), encoder.prior)
 
     def compute(self, entries: Sequence[Entry], encoder: EncoderSettings, says: Callable[[str], None]) -> None:
         """Have those of all entries ready. says : is told how far it is, and what has failed"""

@@ -6,6 +6,7 @@ Without torchrun there is one process, which is the first.
 from __future__ import annotations
 
 import os
+from typing import Any
 
 import torch
 
@@ -41,14 +42,34 @@ def is_first() -> bool:
     return rank() == 0
 
 
-def average_gradients(module: torch.nn.Module) -> None:
-    """Give each process the mean of all processes' gradients of what is trained."""
+def sum_gradients(module: torch.nn.Module) -> None:
+    """Give each process the sum of all processes' gradients of what is trained, those of a process without any as 0.
+
+    In one message: the gradients are a few MB, and one by one each would wait for the network. DistributedDataParallel
+    takes means, which are wrong where the parts of a batch differ in size or a process has none.
+    """
     if world() == 1:
         return
-    for p in module.parameters():
-        if not p.requires_grad:
-            continue
-        if p.grad is None:
-            p.grad = torch.zeros_like(p)
-        torch.distributed.all_reduce(p.grad)
-        p.grad /= world()
+    trained = [p for p in module.parameters() if p.requires_grad]
+    flat = torch.cat([(torch.zeros_like(p) if p.grad is None else p.grad).flatten() for p in trained])
+    torch.distributed.all_reduce(flat)
+    for p, part in zip(trained, flat.split([p.numel() for p in trained]), strict=True):
+        p.grad = part.view_as(p)
+
+
+def total(value: float, device: torch.device) -> float:
+    """The sum of a number over all processes."""
+    if world() == 1:
+        return value
+    numbers = torch.tensor([value], dtype=torch.float64, device=device)
+    torch.distributed.all_reduce(numbers)
+    return float(numbers)
+
+
+def gathered(values: list[Any]) -> list[Any]:
+    """The lists of all processes, one behind the other."""
+    if world() == 1:
+        return values
+    parts: list[Any] = [None] * world()
+    torch.distributed.all_gather_object(parts, values)
+    return [value for part in parts for value in part]

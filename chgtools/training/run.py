@@ -1,60 +1,37 @@
-"""A whole training run: data, samples, the members one after the other, calibration, weights.
+"""A whole training run: data, samples, the members one after the other, weights, occupancies, calibration.
 
-Everything goes to one folder: member-0.safetensors, ... (checkpoints), curves.csv, curves.png, NAME.safetensors.
+Everything goes to one folder: member-0.safetensors, ... (checkpoints), curves.csv, curves.png, NAME.safetensors. The
+weights are written as soon as the members are there, and again with occupancies and with what they may be trusted: what
+comes last may take long, and fail. A run that was stopped goes on with what is missing when it is called again.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 
 from chgtools.errors import SettingsError
 from chgtools.files import package_version
-from chgtools.models.descriptors import properties
-from chgtools.models.encoder_settings import NO_PRIOR, EncoderSettings
 from chgtools.models.model import DensityModel, Trust
-from chgtools.models.prior import PriorScales
 from chgtools.models.weights import element_zvals, save_model
 from chgtools.training.calibration import FEWEST, Observation, calibrate, observe, rank_correlation
-from chgtools.training.checkpoint import digest, read_checkpoint, write_checkpoint
 from chgtools.training.curves import write_curves
-from chgtools.training.data import Data, read_data
-from chgtools.training.free_atoms import fit_free_atoms
-from chgtools.training.prior import RunFeatures
+from chgtools.training.members import FITTED_ON, Listener, Run
 from chgtools.training.processes import is_first
 from chgtools.training.readings import fit_occupancies, has_records
-from chgtools.training.samples import sample_of
-from chgtools.training.spins import start_directions
-from chgtools.training.trainer import Progress, Trainer, device_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-    from torch import Tensor
 
-    from chgtools.fourier.basis import RadialBasis
     from chgtools.models.network import Network
-    from chgtools.stores.entry import Entry
     from chgtools.training.config import TrainSettings
-    from chgtools.training.samples import Sample
-
-
-@dataclass
-class Listener:
-    """What a run tells while it goes on.
-
-    says : a sentence; steps : (member, step, loss in percent), after each step; evaluated : (member, Progress)
-    """
-
-    says: Callable[[str], None] = lambda _: None
-    steps: Callable[[int, int, float], None] = lambda _member, _step, _loss: None
-    evaluated: Callable[[int, Progress], None] = lambda _member, _progress: None
+    from chgtools.training.data import Data, Entries
+    from chgtools.training.trainer import Progress
 
 
 def train(
@@ -70,48 +47,40 @@ def train(
     start : a model whose weights, elements, basis and network are taken to begin with (fine-tuning); elements that it
         never saw are an error
     restart : begin anew whatever checkpoints are there
-    Raises SettingsError, FormatError (see chgtools.training.data, chgtools.training.checkpoint).
+    Raises StoppedError when the listener stops it, SettingsError, FormatError (see chgtools.training.data,
+    chgtools.training.checkpoint).
     """
-    listener = listener or Listener()
-    if settings.steps == 0 and start is None:
-        raise SettingsError("found steps = 0 and no weights to begin with; wanted --from, or 1 step or more")
-    folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    if settings.threads:
-        torch.set_num_threads(settings.threads)
-    data = read_data(settings)
-    elements, encoder, known = _network(settings, data, start)
-    basis = settings.basis if start is None else start.basis
-    listener.says(
-        f"{len(data.train)} structures to train on, {len(data.validation)} kept aside, {len(data.held_out)} held out; "
-        f"{len(elements)} elements"
-    )
-    features, scales = _prior(encoder, data, start, listener)
-    train_set, validation = (
-        _samples(entries, elements, encoder, settings, basis, features) for entries in (data.train, data.validation)
-    )
-    atoms = None
-    if encoder.free_atoms and start is None:
-        atoms = fit_free_atoms(train_set, len(elements), basis.n_max)
-    run = digest(settings, data.sources, "" if start is None else _sha(start))
-    count = settings.members if start is None else len(start.members)
+    listener, folder = listener or Listener(), Path(folder)
+    run = Run.of(settings, start, listener)
     members: list[Network] = []
     curves: list[list[Progress]] = []
-    for member in range(count):
-        begin = None if start is None else start.members[member]
-        trainer = Trainer(settings, encoder, basis, known, member, begin, atoms, scales)
-        path = folder / f"member-{member}.safetensors"
-        if path.exists() and not restart:
-            trainer.load(*read_checkpoint(path, run))
-            listener.says(f"member {member} goes on at step {trainer.step}")
-        _run_member(member, trainer, (train_set, validation), path, run, curves, listener)
-        curves.append(trainer.history)
-        members.append(trainer.result())
-    model = _model(settings, data, elements, members, basis, start, features, listener)
+    for member in range(run.members):
+        trained = run.train_member(member, folder, restart, curves)
+        curves.append(trained.history)
+        members.append(trained.result())
+    model = _model(run, members)
+    path = weights_path(folder, settings)
     if is_first():
         write_curves(folder, curves)
-        save_model(model, weights_path(folder, settings))
+        save_model(model, path)
+    _complete(model, run, path)
     return model
+
+
+def train_member(
+    settings: TrainSettings,
+    folder: str | Path,
+    member: int,
+    *,
+    start: DensityModel | None = None,
+    restart: bool = False,
+    listener: Listener | None = None,
+) -> None:
+    """Train one member of an ensemble, from 0, as a task of its own; :func:`train` puts them together afterwards."""
+    run = Run.of(settings, start, listener or Listener())
+    if not 0 <= member < run.members:
+        raise SettingsError(f"found the member {member}; this run has the members 0 to {run.members - 1}")
+    run.train_member(member, Path(folder), restart, None)
 
 
 def weights_path(folder: str | Path, settings: TrainSettings) -> Path:
@@ -119,112 +88,22 @@ def weights_path(folder: str | Path, settings: TrainSettings) -> Path:
     return Path(folder) / f"{settings.name}.safetensors"
 
 
-def _run_member(
-    member: int,
-    trainer: Trainer,
-    samples: tuple[list[Sample], list[Sample]],
-    path: Path,
-    run: str,
-    earlier: Sequence[Sequence[Progress]],
-    listener: Listener,
-) -> None:
-    """Train one member, with a checkpoint and the curves after each evaluation.
-
-    samples : to train on, and kept aside; run : digest of the run; earlier : evaluations of the members before
-    """
-
-    def told(progress: Progress) -> None:
-        if is_first():
-            write_checkpoint(path, *trainer.state(), run)
-            write_curves(path.parent, [*earlier, trainer.history])
-        listener.evaluated(member, progress)
-
-    trainer.run(*samples, told, lambda loss: listener.steps(member, trainer.step, loss))
-
-
-def _network(
-    settings: TrainSettings, data: Data, start: DensityModel | None
-) -> tuple[tuple[str, ...], EncoderSettings, Tensor]:
-    if start is None:
-        elements = data.elements
-        return elements, EncoderSettings(**asdict(settings.encoder)), torch.tensor(properties(elements)).float()
-    if unseen := sorted(set(data.elements) - set(start.elements)):
-        raise SettingsError(
-            f"the weights {start.name!r} have not seen {', '.join(unseen)}, which the data hold; leave these "
-            "structures out (kinds), or train from nothing"
-        )
-    if start.target != settings.target:
-        raise SettingsError(f"the weights {start.name!r} are for the target {start.target}, not {settings.target}")
-    return start.elements, start.members[0].settings, torch.tensor(start.members[0].properties).float()
-
-
-def _prior(
-    encoder: EncoderSettings, data: Data, start: DensityModel | None, listener: Listener
-) -> tuple[RunFeatures | None, PriorScales | None]:
-    """The prior's features of all structures, and what they are counted by; None where there is nothing to say.
-
-    Weights that a run starts from go on to count as they did.
-    """
-    if encoder.prior == NO_PRIOR:
-        return None, None
-    features = RunFeatures()
-    features.compute((*data.train, *data.validation, *data.held_out), encoder, listener.says)
-    if start is not None:
-        return features, None
-    return features, PriorScales.of([features.of(entry, encoder) for entry in data.train])
-
-
-def _samples(
-    entries: list[Entry],
-    elements: tuple[str, ...],
-    encoder: EncoderSettings,
-    settings: TrainSettings,
-    basis: RadialBasis,
-    features: RunFeatures | None,
-) -> list[Sample]:
-    device, total = device_of(settings.device), settings.target == "tcd"
-    samples = []
-    for entry in entries:
-        prior = None if features is None else features.of(entry, encoder)
-        sample = sample_of(entry, elements, encoder, basis, settings.waves, total=total, prior=prior)
-        samples.append(sample.to(device))
-    return samples
-
-
-def _model(
-    settings: TrainSettings,
-    data: Data,
-    elements: tuple[str, ...],
-    members: list[Network],
-    basis: RadialBasis,
-    start: DensityModel | None,
-    features: RunFeatures | None,
-    listener: Listener,
-) -> DensityModel:
+def _model(run: Run, members: list[Network]) -> DensityModel:
+    """The networks with a card; nothing is known yet of how good they are."""
+    settings, data, start = run.settings, run.data, run.start
     model = DensityModel(
         name=settings.name,
-        elements=elements,
-        zvals=_zvals(data, elements, start),
-        basis=basis,
+        elements=run.elements,
+        zvals=_zvals(data, run.elements, start),
+        basis=run.basis,
         target=settings.target,
         members=members,
         spins=_spins(members[0], data, start),
         labels=_labels(settings, data, start),
     )
-    # the same model, which knows the features of the run's structures
-    known = model if features is None else replace(model, features_of=features)
-    if settings.occupancies and any(has_records(entry) for entry in data.train):
-        model.occupancies = fit_occupancies(known, data.train)
-        listener.says(f"occupancies of {len(model.occupancies)} labels: {', '.join(model.occupancies)}")
-    aside = [*data.validation, *data.held_out]
-    observations = observe(known, aside) if settings.target == "dcd" else []
-    model.trust = _trust(model, observations, data, start, listener)
-    errors = _errors(model, aside, observations) if observations else {}
-    before = start if start is not None and not aside and _goes_on(data, start) else None
-    if before is not None:
-        errors = dict(before.card.get("validation_eps_mae_percent", {}))
+    model.trust = replace(Trust() if start is None else start.trust, structures=0)
     model.card = {
-        "description": f"learned {settings.target} of {len(elements)} elements, {len(members)} members",
+        "description": f"learned {settings.target} of {len(run.elements)} elements, {len(members)} members",
         "functional": "PBE",
         "licence": "MIT",
         "chgtools_version": package_version(),
@@ -232,12 +111,35 @@ def _model(
         "settings": json.loads(json.dumps(asdict(replace(settings, data=tuple(data.sources))))),
         "data": {name: {"sha256": sha, "structures": count} for name, (sha, count) in data.sources.items()},
         "training_structures": len(data.train),
-        "validation_eps_mae_percent": errors,
+        "validation_eps_mae_percent": {},
     }
+    return model
+
+
+def _complete(model: DensityModel, run: Run, path: Path) -> None:
+    """Give weights that are written their occupancies, trust and errors, and write them again after each."""
+    settings, data, start, features, listener = run.settings, run.data, run.start, run.features, run.listener
+    # the same model, which knows the features of the run's structures
+    known = model if features is None else replace(model, features_of=features)
+    learned = data.train.some(FITTED_ON)
+    if settings.occupancies and any(has_records(entry) for entry in learned):
+        model.occupancies = fit_occupancies(known, learned)
+        listener.says(f"occupancies of {len(model.occupancies)} labels: {', '.join(model.occupancies)}")
+        if is_first():
+            save_model(model, path)
+    aside = (data.validation + data.held_out).some(FITTED_ON)
+    observations = observe(known, aside) if settings.target == "dcd" else []
+    model.trust = _trust(model, observations, data, start, listener)
+    errors = _errors(model, aside, observations) if observations else {}
+    before = start if start is not None and not aside and _goes_on(data, start) else None
+    if before is not None:
+        errors = dict(before.card.get("validation_eps_mae_percent", {}))
+    model.card = {**model.card, "validation_eps_mae_percent": errors}
     if before is not None:
         # nothing is aside now; what the weights were before these last steps is not what they are, and is named so
-        model.card["validation_of"] = f"the weights {before.name!r} that these steps began with"
-    return model
+        model.card = {**model.card, "validation_of": f"the weights {before.name!r} that these steps began with"}
+    if is_first():
+        save_model(model, path)
 
 
 def _trust(
@@ -277,10 +179,8 @@ def _goes_on(data: Data, start: DensityModel) -> bool:
 
 def _zvals(data: Data, elements: tuple[str, ...], start: DensityModel | None) -> NDArray[np.float64]:
     """(n_elements,) valence electrons, those of the data before those of the weights that were begun with."""
-    symbols, zvals = element_zvals(
-        [entry.structure.elements for entry in data.train],
-        [float(entry.attributes["nelectrons"]) for entry in data.train],
-    )
+    facts = [each.facts for each in data.train.places]
+    symbols, zvals = element_zvals([f["elements"] for f in facts], [float(f["nelectrons"]) for f in facts])
     if start is None:
         return zvals
     valence = start.zvals.copy()
@@ -293,22 +193,19 @@ def _labels(settings: TrainSettings, data: Data, start: DensityModel | None) -> 
     """Labels whose CHGCARs taught the density, in this run and those before."""
     labels = set() if start is None else set(start.labels)
     if settings.steps:
-        labels |= {label.split("/")[0] for entry in data.train for label in entry.structure.labels if label}
+        labels |= {str(label).split("/")[0] for each in data.train.places for label in each.facts.get("labels", ())}
     return tuple(sorted(labels))
 
 
 def _spins(member: Network, data: Data, start: DensityModel | None) -> tuple[str, ...]:
     """Elements that had start moments in the training data, this run's and those before."""
     symbols = set() if start is None else set(start.spins)
-    for entry in data.train if member.settings.spin_channels else ():
-        directions = start_directions(entry)
-        if directions is not None:
-            pairs = zip(entry.structure.elements, directions, strict=True)
-            symbols |= {symbol for symbol, direction in pairs if direction.any()}
+    for each in data.train.places if member.settings.spin_channels else ():
+        symbols |= set(each.facts["moments_on"])
     return tuple(sorted(symbols))
 
 
-def _errors(model: DensityModel, entries: list[Entry], observations: list[Observation]) -> dict[str, dict[str, float]]:
+def _errors(model: DensityModel, entries: Entries, observations: list[Observation]) -> dict[str, dict[str, float]]:
     """By kind: number, mean ε_mae of SAED and of the damped prediction."""
     rows: dict[str, list[tuple[float, float]]] = {}
     for entry, o in zip(entries, observations, strict=True):
@@ -319,11 +216,3 @@ def _errors(model: DensityModel, entries: list[Entry], observations: list[Observ
         kind: {"structures": len(values), "saed": float(np.mean(values, 0)[0]), "model": float(np.mean(values, 0)[1])}
         for kind, values in sorted(rows.items())
     }
-
-
-def _sha(model: DensityModel) -> str:
-    sha = hashlib.sha256()
-    for member in model.members:
-        for value in member.tensors.values():
-            sha.update(value.astype(np.float32).tobytes())
-    return sha.hexdigest()

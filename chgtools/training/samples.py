@@ -122,7 +122,7 @@ def sample_of(
     most_waves: int,
     *,
     total: bool = False,
-    seed: int = 0,
+    seed: int | Sequence[int] = 0,
     prior: PriorFeatures | None = None,
 ) -> Sample:
     """The sample of an entry.

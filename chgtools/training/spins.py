@@ -8,14 +8,12 @@ import numpy as np
 
 from chgtools.errors import FormatError
 from chgtools.models.moments import directions
+from chgtools.stores.moments import MAGNETIC
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from chgtools.stores.entry import Entry
-
-# Stores that name no start moments come from runs with one on each atom of these, all up
-MAGNETIC = ("Cr", "Mn", "Fe", "Co", "Ni")
 
 
 def start_directions(entry: Entry) -> NDArray[np.float64] | None:

@@ -1,7 +1,7 @@
 """Training of one member of an ensemble: AdamW, a running mean of the weights, checkpoints that go on exactly.
 
-Under ``torchrun`` each process takes its part of every batch and the gradients are averaged, so the result is that of
-one process up to rounding.
+Under ``torchrun`` each process takes its part of every batch, and what is minimised is the mean over the whole batch,
+however it is parted: the result is that of one process up to rounding.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,18 +20,23 @@ from torch.nn import Parameter
 
 from chgtools.errors import SettingsError
 from chgtools.models.encoder_settings import EncoderSettings
+from chgtools.training.config import FEW
 from chgtools.training.losses import loss_of, magnetic_percent, neutral, residual, rms_percent
-from chgtools.training.processes import average_gradients, rank, world
+from chgtools.training.processes import gathered, rank, sum_gradients, total, world
+from chgtools.training.streaming import FIRST_DRAW, batches
 from chgtools.training.torch_network.conversion import encoder_of, network_of
 from chgtools.training.torch_network.encoder import Encoder
 from chgtools.training.torch_network.graph import merge, with_foreign
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from chgtools.fourier.basis import RadialBasis
     from chgtools.models.network import Network
     from chgtools.models.prior import PriorScales
     from chgtools.training.config import TrainSettings
     from chgtools.training.samples import Sample
+    from chgtools.training.streaming import Draw
 
 WARM_UP = 50  # steps
 BETAS = (0.9, 0.99)
@@ -38,12 +44,17 @@ BETAS = (0.9, 0.99)
 
 @dataclass(frozen=True)
 class Progress:
-    """One evaluation. step; train : mean loss since the last one, percent; validation : mean rms error by kind"""
+    """One evaluation.
+
+    train : mean loss since the last one, percent; validation : mean rms error by kind; gradient : mean norm of the
+    gradients since the last one, before it is cut to ``clip``
+    """
 
     step: int
     train: float
     validation: Mapping[str, float]
     learning_rate: float
+    gradient: float = math.nan
 
     @property
     def score(self) -> float:
@@ -63,11 +74,14 @@ class Trainer:
         start: Network | None = None,
         free_atoms: Tensor | None = None,
         prior: PriorScales | None = None,
+        structures: int = FEW + 1,
     ) -> None:
-        """start : the network to begin with, in place of a random one; free_atoms : (n_elements, n_max) spheres
+        """structures : to learn from, of which ``patience`` follows where it is left open
+        start : the network to begin with, in place of a random one; free_atoms : (n_elements, n_max) spheres
         prior : what the prior's features are counted by, where the weights to begin with do not say it
         """
         self.settings, self.seed = settings, settings.seed + member
+        self.patience = settings.patience_for(structures)
         self.device = device_of(settings.device)
         torch.manual_seed(self.seed)
         self.encoder = Encoder(encoder, basis.n_max, properties) if start is None else encoder_of(start)
@@ -87,8 +101,10 @@ class Trainer:
         ]
         self.optimiser = torch.optim.AdamW(groups, lr=settings.learning_rate, betas=BETAS)
         self.mean = {name: p.detach().clone() for name, p in named.items()}
-        self.best, self.best_score, self.step, self.without_better = dict(self.mean), math.inf, 0, 0
+        self.best = {name: value.clone() for name, value in self.mean.items()}
+        self.best_score, self.step, self.without_better = math.inf, 0, 0
         self.history: list[Progress] = []
+        self.losses: list[tuple[float, float]] = []  # and norms of gradients, since the last evaluation
 
     def run(
         self,
@@ -104,31 +120,18 @@ class Trainer:
         """
         settings = self.settings
         every = max(1, settings.steps // settings.evaluations)
-        losses: list[float] = []
-        while self.step < settings.steps and not self._is_enough():
-            batch = [self._with_some_hidden(train[i], i) for i in self._batch(len(train))]
-            for group in self.optimiser.param_groups:
-                group["lr"] = self._learning_rate()
-            self.optimiser.zero_grad()
-            with torch.autocast(self.device.type, torch.bfloat16) if settings.precision == "bf16" else nullcontext():
-                coefficients, spins = self._coefficients(batch)
-            parts = [
-                loss_of(sample, residual(sample, values, self.even), settings.loss)
-                for sample, values in zip(batch, coefficients, strict=True)
-            ]
-            parts += [settings.loss.magnetisation * value for value in self._magnetic(batch, spins)]
-            loss = torch.stack(parts).sum() / len(batch)
-            loss.backward()
-            average_gradients(self.encoder)
-            torch.nn.utils.clip_grad_norm_(self.encoder.parameters(), settings.clip)
-            self.optimiser.step()
-            self.step += 1
-            self._update_mean()
-            losses.append(float(loss.detach()))
-            each_step(losses[-1])
+        count = min(settings.batch, len(train))
+        for numbers, batch in self._batches(train):
+            if self._is_enough():
+                break
+            hidden = [self._with_some_hidden(*each) for each in zip(batch, numbers, strict=True)]
+            self.losses.append(self._step(hidden, count))
+            each_step(self.losses[-1][0])
             if self.step % every == 0 or self.step == settings.steps:
-                progress = Progress(self.step, float(np.mean(losses)), self.errors(validation), self._learning_rate())
-                losses = []
+                mean, gradient = (float(value) for value in np.mean(self.losses, axis=0))
+                mean = total(mean, self.device)
+                progress = Progress(self.step, mean, self.errors(validation), self._learning_rate(), gradient)
+                self.losses = []
                 self.history.append(progress)
                 if progress.score < self.best_score:
                     self.best = {name: value.clone() for name, value in self.mean.items()}
@@ -137,16 +140,58 @@ class Trainer:
                     self.without_better += 1
                 told(progress)
 
+    def _batches(self, train: Sequence[Sample]) -> Iterator[tuple[list[int], list[Sample]]]:
+        """Numbers and samples of this process's part of each step that is left."""
+        left = range(self.step, self.settings.steps)
+        plan = (self._batch(len(train), step) for step in left)  # which processes that read are ahead in
+        numbers = (self._batch(len(train), step)[0] for step in left)
+        return zip(numbers, batches(train, plan), strict=True)
+
+    def _step(self, batch: Sequence[Sample], count: int) -> tuple[float, float]:
+        """One step of the optimiser; this process's part of the mean loss, and the norm of the gradients.
+
+        batch : this process's part of it, perhaps none; count : structures of the whole batch
+        """
+        settings = self.settings
+        for group in self.optimiser.param_groups:
+            group["lr"] = self._learning_rate()
+        self.optimiser.zero_grad()
+        loss = torch.zeros(())
+        if batch:
+            with torch.autocast(self.device.type, torch.bfloat16) if settings.precision == "bf16" else nullcontext():
+                coefficients, spins = self._coefficients(batch)
+            parts = [
+                loss_of(sample, residual(sample, values, self.even), settings.loss)
+                for sample, values in zip(batch, coefficients, strict=True)
+            ]
+            parts += [settings.loss.magnetisation * value for value in self._magnetic(batch, spins)]
+            loss = torch.stack(parts).sum() / count
+            loss.backward()
+        sum_gradients(self.encoder)
+        norm = torch.nn.utils.clip_grad_norm_(self.encoder.parameters(), settings.clip)
+        self.optimiser.step()
+        self.step += 1
+        self._update_mean()
+        return float(loss.detach()), float(norm)
+
     def errors(self, samples: Sequence[Sample]) -> dict[str, float]:
-        """Mean rms error in percent by kind and of "all", with the running mean of the weights."""
-        by_kind: dict[str, list[float]] = {}
+        """Mean rms error in percent by kind and of "all", with the running mean of the weights.
+
+        Each process takes its part of the samples, and all know the means.
+        """
+        found: list[tuple[str, float]] = []
         own = {name: p.detach().clone() for name, p in self.encoder.named_parameters()}
         self._put(self.mean)
+        mine = range(rank(), len(samples), world())
+        size = self.settings.batch
+        plan = [(mine[start : start + size], FIRST_DRAW) for start in range(0, len(mine), size)]
         with torch.no_grad():
-            for start in range(0, len(samples), self.settings.batch):
-                for kind, error in self._errors_of(samples[start : start + self.settings.batch]):
-                    by_kind.setdefault(kind, []).append(error)
+            for part in batches(samples, plan):
+                found += self._errors_of(part)
         self._put(own)
+        by_kind: dict[str, list[float]] = {}
+        for kind, error in gathered(found):
+            by_kind.setdefault(kind, []).append(error)
         return {kind: float(np.mean(values)) for kind, values in by_kind.items()}
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -156,12 +201,14 @@ class Trainer:
         tensors |= {f"best.{name}": value for name, value in self.best.items()}
         for index, values in self.optimiser.state_dict()["state"].items():
             tensors |= {f"adam.{index}.{name}": value for name, value in values.items()}
-        history = [[p.step, p.train, dict(p.validation), p.learning_rate] for p in self.history]
+        history = [[p.step, p.train, dict(p.validation), p.learning_rate, p.gradient] for p in self.history]
         facts = {
             "step": self.step,
             "best_score": self.best_score,
             "without_better": self.without_better,
             "history": history,
+            "losses": self.losses,
+            "steps": self.settings.steps,
         }
         return {name: value.contiguous().cpu() for name, value in tensors.items()}, facts
 
@@ -179,14 +226,22 @@ class Trainer:
             index, key = name.split(".")
             saved["state"].setdefault(int(index), {})[key] = value
         self.optimiser.load_state_dict(saved)
+        if int(facts["step"]) > self.settings.steps:
+            raise SettingsError(
+                f"found steps = {self.settings.steps} and a member that has made {facts['step']}; wanted as many or "
+                "more, or --restart"
+            )
         self.step, self.best_score = int(facts["step"]), float(facts["best_score"])
         self.without_better = int(facts["without_better"])
-        self.history = [Progress(int(s), float(t), dict(v), float(r)) for s, t, v, r in facts["history"]]
+        self.history = [
+            Progress(int(s), float(t), dict(v), *(float(x) for x in rest)) for s, t, v, *rest in facts["history"]
+        ]
+        self.losses = [(float(loss), float(norm)) for loss, norm in facts.get("losses", [])]
 
     def result(self) -> Network:
         """What was trained: with early stopping the best weights, else the last, so that none are picked by the
         structures that were kept aside."""
-        self._put(self.best if self.settings.patience else self.mean)
+        self._put(self.best if self.patience else self.mean)
         return network_of(self.encoder)
 
     def _coefficients(self, samples: Sequence[Sample]) -> tuple[list[Tensor], list[Tensor]]:
@@ -217,14 +272,16 @@ class Trainer:
             if sample.magnetic is not None
         ]
 
-    def _batch(self, count: int) -> list[int]:
-        """Of this step and this process; every structure comes once in an epoch, in an order drawn for it."""
+    def _batch(self, count: int, step: int) -> tuple[list[int], Draw]:
+        """Of a step and this process, and what its waves are drawn by.
+
+        Every structure comes once in an epoch, in an order drawn for it.
+        """
         size = min(self.settings.batch, count)
         per_epoch = max(1, count // size)
-        epoch, place = divmod(self.step, per_epoch)
-        order = np.random.default_rng([self.seed, epoch]).permutation(count)
-        mine = order[place * size : (place + 1) * size][rank() :: world()]
-        return [int(i) for i in mine]
+        epoch, place = divmod(step, per_epoch)
+        mine = _order(self.seed, epoch, count)[place * size : (place + 1) * size][rank() :: world()]
+        return [int(i) for i in mine], (self.seed, epoch)
 
     def _with_some_hidden(self, sample: Sample, number: int) -> Sample:
         """A structure as this step sees it: now and then one of its elements is hidden (``encoder.unknown``).
@@ -257,7 +314,13 @@ class Trainer:
                 p.copy_(weights[name])
 
     def _is_enough(self) -> bool:
-        return 0 < self.settings.patience <= self.without_better
+        return 0 < self.patience <= self.without_better
+
+
+@lru_cache(maxsize=2)
+def _order(seed: int, epoch: int, count: int) -> NDArray[np.int64]:
+    """The order of all structures in an epoch."""
+    return np.random.default_rng([seed, epoch]).permutation(count)
 
 
 def _trained(named: Mapping[str, Parameter], wanted: Sequence[str]) -> list[Parameter]:
