@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -128,21 +127,23 @@ def test_a_yaml_file_names_the_prior(store, tmp_path):
     assert read_settings(path).encoder.prior == "none"
 
 
-def test_runs_without_a_prior_have_the_digest_that_they_had():
-    """The encoder's settings as they were before there was a prior: checkpoints of that time go on."""
+def test_the_digest_of_a_run_is_of_what_changes_its_course():
     plain = TrainSettings(data=("x.h5",))
-    values = {key: value for key, value in asdict(plain).items() if key not in ("data", "threads", "device")}
-    assert values["encoder"].pop("prior") == "none"
-    assert values["encoder"].pop("unknown") == 0
-    found = digest(plain, {"x.h5": ("sha", 1)}, "")
-    assert found == hashlib.sha256(json.dumps([values, ["sha"], ""], sort_keys=True).encode()).hexdigest()
-    with_prior = TrainSettings(data=("x.h5",), encoder=EncoderSettings(prior=PRIOR))
-    assert digest(with_prior, {"x.h5": ("sha", 1)}, "") != found
-    values["encoder"]["prior"] = PRIOR  # as it was before there was ``unknown``
-    wanted = hashlib.sha256(json.dumps([values, ["sha"], ""], sort_keys=True).encode()).hexdigest()
-    assert digest(with_prior, {"x.h5": ("sha", 1)}, "") == wanted
-    hiding = TrainSettings(data=("x.h5",), encoder=EncoderSettings(prior=PRIOR, unknown=0.1))
-    assert digest(hiding, {"x.h5": ("sha", 1)}, "") != wanted
+    known = {"x.h5": ("sha", 1)}
+    found = digest(plain, known, "")
+    free = {"data": ("y.h5",), "name": "other", "members": 7, "steps": 9, "occupancies": False, "threads": 3,
+            "device": "cpu", "resident": 5, "workers": 9, "checkpoint_minutes": 1.0}  # fmt: skip
+    assert digest(replace(plain, **free), known, "") == found
+    others = [
+        digest(replace(plain, encoder=EncoderSettings(prior=PRIOR)), known, ""),
+        digest(replace(plain, encoder=EncoderSettings(prior=PRIOR, unknown=0.1)), known, ""),
+        digest(replace(plain, batch=3), known, ""),
+        digest(replace(plain, seed=1), known, ""),
+        digest(plain, {"x.h5": ("other", 1)}, ""),
+        digest(plain, known, "start"),
+        digest(plain, known, "", streamed=True),
+    ]
+    assert len({found, *others}) == 8
 
 
 def fails(structure, *_, **__):

@@ -80,7 +80,9 @@ def test_facts_come_from_the_index_alone_and_are_those_of_the_stores(whole, part
     for name, facts in joined.facts():
         assert set(facts) == {"formula", "kind", "source_sha256", "nelectrons", "saed_eps_mae_percent", "elements",
                               "n_waves", "spins", "labels", "moments_on"}  # fmt: skip
-        assert facts == {key: tuple(wanted[name].get(key, ())) if key == "labels" else wanted[name][key] for key in facts}
+        assert facts == {
+            key: tuple(wanted[name].get(key, ())) if key == "labels" else wanted[name][key] for key in facts
+        }
     assert kinds_of(joined)[:2] == [kinds["a.h5"][0], kinds["b.h5"][0]]
     assert kinds_of(joined)[2].entries == 8
 

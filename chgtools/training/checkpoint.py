@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 
 from chgtools.errors import FormatError, SettingsError
 from chgtools.files import replacing
-from chgtools.models.encoder_settings import NO_PRIOR
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -39,10 +38,6 @@ def digest(settings: TrainSettings, sources: Mapping[str, tuple[str, int]], star
     values = {key: value for key, value in asdict(settings).items() if key not in _FREE}
     if streamed:
         values["streamed"] = True
-    if settings.encoder.prior == NO_PRIOR:  # runs that were begun before there was one go on
-        del values["encoder"]["prior"]
-    if not settings.encoder.unknown:  # likewise
-        del values["encoder"]["unknown"]
     text = json.dumps([values, sorted(sha for sha, _ in sources.values()), start], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
 

@@ -6,6 +6,7 @@ are. Each process keeps the files that it has read from open.
 
 from __future__ import annotations
 
+import atexit
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
@@ -97,6 +98,12 @@ class Streamed(Sequence["Sample"]):
     def _key(self, number: int, draw: Draw) -> Key:
         place = self.entries.places[number]
         return *place.store.where(place.name), draw if draw == FIRST_DRAW else (*draw, number)
+
+
+@atexit.register
+def _close() -> None:
+    """Before the interpreter ends, which takes away what closing a file needs."""
+    _file.cache_clear()
 
 
 @lru_cache(maxsize=64)
