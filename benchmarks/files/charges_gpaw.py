@@ -6,7 +6,7 @@ density and all-electron atoms, cores included. OUT/atoms/ELEMENT.npy is (2, n):
 partition there, electrons/Å³, core included; it is of the orbitals that GPAW starts with, which end at 3 to 4 Å. What
 is there already is kept.
 
-usage: /usr/bin/python3 benchmarks/files/charges_gpaw.py OUT
+    python benchmarks/files/charges_gpaw.py OUT        (a Python that has GPAW)
 """
 
 import sys
