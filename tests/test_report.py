@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import browser
 import numpy as np
@@ -13,6 +14,7 @@ from fields import density, skew_structure, spin_density
 from made_targets import target
 
 from chgtools.cell import Structure
+from chgtools.charges import charges_of
 from chgtools.cli import main
 from chgtools.errors import ChgtoolsError, SettingsError
 from chgtools.formats import chgcar, poscar
@@ -120,3 +122,20 @@ def test_a_browser_shows_it_at_two_widths_without_an_error(page, tmp_path):
         assert look.loads == []
         assert look.picture.stat().st_size > 10_000
         assert look.coloured > 300, "the view is empty"
+
+
+def test_charges_of_the_atoms_are_on_the_page_of_the_command(tmp_path):
+    """Those of chgtools charges; where they cannot be had it is said."""
+    silicon = Path(__file__).resolve().parents[1] / "examples" / "si" / "CHGCAR"
+    result = CliRunner().invoke(main, ["report", str(silicon), "-o", str(tmp_path / "page.html")])
+    assert result.exit_code == 0, result.output
+    text = without_scripts(tmp_path / "page.html")
+    assert "<h2>Charges of the atoms</h2>" in text
+    charges = charges_of(silicon)
+    for number, (element, charge) in enumerate(zip(charges.structure.elements, charges.charges, strict=True), 1):
+        row = re.search(rf"<tr><td>{element} {number}</td>(.*?)</tr>", text)[1]
+        assert re.findall(r"-?[\d.]+", row)[-1] == f"{charge:.4f}"
+    chgcar.write(spin_density(), tmp_path / "CHGCAR")
+    result = CliRunner().invoke(main, ["report", str(tmp_path / "CHGCAR"), "-o", str(tmp_path / "other.html")])
+    assert result.exit_code == 0, result.output
+    assert "no charges of atoms" in result.stderr

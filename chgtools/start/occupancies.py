@@ -153,5 +153,5 @@ def _why(order: Sequence[str], sources: Sequence[str], model: DensityModel | Non
 def _none_known(missing: Sequence[str]) -> str:
     return (
         f"no augmentation occupancies for {', '.join(missing)} (a POTCAR has the atoms', by --potcar): not ready for "
-        "ICHARG = 11, VASP stops on this file, and with ICHARG = 1 it falls back to its own atoms"
+        "ICHARG = 11 (count on a stop), and with ICHARG = 1 VASP falls back to its own atoms"
     )
