@@ -66,9 +66,9 @@ USES = (
     ),
     Use("What is in a file?", "Any volumetric file that chgtools reads.", ("chgtools info run/CHGCAR",)),
     Use(
-        "A picture of a plane",
-        "By Miller indices, through three atoms, or at a fraction of a lattice vector.",
-        ("chgtools plot run/CHGCAR -o plane.png --miller 1 -1 0",),
+        "Who has the electrons?",
+        "Hirshfeld charges, of a finished run or, with --predict, before any: here of SrTiO3.",
+        ("chgtools charges examples/perovskite/POSCAR --predict | head -n 8",),
     ),
     Use(
         "Many structures at once",
@@ -87,7 +87,10 @@ USES = (
     Use(
         "The difference from superposed atoms",
         "A target to train on, or to look at: what bonds do to the atoms.",
-        ("chgtools make-dcd examples/si/CHGCAR examples/si/POSCAR -o si.h5",),
+        (
+            "chgtools make-dcd examples/si/CHGCAR examples/si/POSCAR -o si.h5",
+            "chgtools plot si.h5 --isosurface -o bonds.png",
+        ),
     ),
     Use("Another format", "Gaussian cube, XSF, or packed.", ("chgtools convert run/CHGCAR run/si.cube",)),
     Use(
