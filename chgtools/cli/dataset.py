@@ -76,9 +76,10 @@ def build(
     """Add FILES to a store: targets of make-dcd (.h5), other stores (.h5), or CHGCARs.
 
     A CHGCAR may be a member of an archive (runs.tar:a/CHGCAR) or a row of a Parquet file (x.parquet:12), and may be
-    followed by the POSCAR of its run, as in make-dcd; the options on atomic densities are for CHGCARs. A bad file stops
-    no other. A build that was stopped goes on when it is called again: what became of each file stands in
-    STORE.h5.manifest.jsonl, and a file that is there with the same size and time is not read again.
+    followed by the POSCAR of its run, as in make-dcd; the options on atomic densities are for CHGCARs. An archive or a
+    Parquet file by itself stands for every density in it, 'runs.tar:*/CHGCAR.gz' for the members of such names. A bad
+    file or member stops no other. A build that was stopped goes on when it is called again: what became of each file
+    stands in STORE.h5.manifest.jsonl, and a file that is there with the same size and time is not read again.
     """
     from chgtools.cli.run_options import source_of
     from chgtools.stores.build import BuildOptions, sources_of

@@ -84,6 +84,55 @@ def density_in(path: str | Path) -> Path:
     return chosen
 
 
+def densities_in(path: str | Path) -> list[Path]:
+    """The densities of self-consistent runs in an archive or Parquet file, in its order; [] for any other path.
+
+    path : a tar or zip archive with several densities by name, of which a CHG beside a CHGCAR is left out; one with a
+        pattern of members, ``runs.tar:*/CHGCAR.gz``; a Parquet file with several rows, or ``x.parquet:*``. Where no
+        member that fits a pattern is a density by name all are taken.
+    A damaged archive is []: whoever reads it says so.
+    """
+    from fnmatch import fnmatchcase
+
+    from chgtools.formats import archives, parquet
+
+    file, pattern = archives.split(path)
+    several = any(letter in pattern for letter in "*?[")
+    if pattern and not several:
+        return []
+    try:
+        if archives.kind_of(file) == "parquet":
+            rows = parquet.rows(file) if pattern in ("", "*") else []
+            return [Path(f"{file}:{row}") for row in rows] if pattern or len(rows) > 1 else []
+        if not archives.kind_of(file) or archives.holds(path):
+            return []
+        members = [name for name in archives.names(file) if not pattern or fnmatchcase(name, pattern)]
+    except FormatError:
+        return []
+    found = [name for name in members if _named_as_total(name)]
+    found = _without_copies(found) or (members if pattern else [])
+    return [Path(f"{file}:{name}") for name in found] if pattern or len(found) > 1 else []
+
+
+def _named_as_total(member: str) -> bool:
+    """Whether a member is a total density by its name: no potential, no core and no partial density."""
+    from chgtools.formats import chgcar
+
+    return _named_as_density(member) and chgcar.kind_of(member) in ("CHGCAR", "CHG", None)
+
+
+def _without_copies(members: list[str]) -> list[str]:
+    """Members without the CHG beside a CHGCAR, which has the same density with fewer digits."""
+    from chgtools.formats import chgcar
+
+    def as_chgcar(name: str) -> str:
+        folder, _, base = name.rpartition("/")
+        return f"{folder}/{base.replace('CHG', 'CHGCAR', 1)}" if folder else base.replace("CHG", "CHGCAR", 1)
+
+    known = set(members)
+    return [name for name in members if chgcar.kind_of(name) != "CHG" or as_chgcar(name) not in known]
+
+
 def _named_as_density(member: str) -> bool:
     from chgtools.formats import chgcar
     from chgtools.formats.streams import stem
