@@ -21,7 +21,7 @@ from chgtools.dcd.difference import difference_density
 from chgtools.dcd.pairs import pair_files
 from chgtools.errors import ChgtoolsError, FormatError, SettingsError, sentence_of
 from chgtools.formats import difference_density as targets
-from chgtools.formats import hdf5, vaspwave
+from chgtools.formats import hdf5, quantum_espresso, vaspwave
 from chgtools.formats.streams import is_there, stem
 from chgtools.jobs.workers import Ask, Killed, run
 from chgtools.libraries.choice import Source
@@ -276,13 +276,18 @@ def _known(store: Path) -> dict[str, str]:
 
 def is_store(path: Path) -> bool:
     """Whether a file is HDF5 and no target of make-dcd; what it is then shows when it is opened."""
-    return hdf5.name_of(path) not in (None, targets.KIND.name) and not vaspwave.holds_one(path)
+    return hdf5.name_of(path) not in (None, targets.KIND.name) and not _is_foreign(path)
+
+
+def _is_foreign(path: Path) -> bool:
+    """Whether a file is a density of another program, in HDF5 or as Quantum ESPRESSO's records."""
+    return vaspwave.holds_one(path) or quantum_espresso.holds_one(path)
 
 
 def _is_made(path: Path) -> bool:
     """Whether a file is HDF5 of chgtools, by its name where it is not there or is none."""
     try:
-        if is_there(path) and vaspwave.holds_one(path):
+        if is_there(path) and _is_foreign(path):
             return False
         return path.suffix == ".h5" or hdf5.name_of(path) is not None
     except FormatError:  # damaged: whoever reads it says so

@@ -14,11 +14,12 @@ from itertools import groupby
 from pathlib import Path, PurePosixPath
 
 from chgtools.errors import ChgtoolsError
-from chgtools.formats import archives
+from chgtools.formats import archives, quantum_espresso
 from chgtools.formats.streams import stem
 from chgtools.run.folder import INPUTS
 
 MOST_WAITING = 1 << 30  # bytes that wait for inputs which lie far behind; densities beyond are read by themselves
+_BESIDE = (*INPUTS, "CONTCAR")
 Stamp = tuple[int, int] | None
 
 
@@ -81,7 +82,7 @@ class _Pass:
         """Which members each task needs: its own, and the inputs of its run in its folder and the one above."""
         inputs: dict[PurePosixPath, list[str]] = {}
         for name in archives.readable_in(self._file):
-            if stem(name).partition(".")[0] in (*INPUTS, "CONTCAR"):
+            if stem(name).partition(".")[0] in _BESIDE or PurePosixPath(name).name == quantum_espresso.SCHEMA:
                 inputs.setdefault(PurePosixPath(name).parent, []).append(name)
         for number, task in enumerate(self._tasks):
             own = _member(task.path)
