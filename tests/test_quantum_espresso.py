@@ -19,7 +19,8 @@ import chgtools
 from chgtools.cell import Structure
 from chgtools.errors import FormatError
 from chgtools.formats import cube, densities_in, quantum_espresso
-from chgtools.stores.build import build, sources_of
+from chgtools.libraries.choice import Source
+from chgtools.stores.build import BuildOptions, build, sources_of
 from chgtools.stores.store import Store
 from chgtools.units import BOHR_ANGSTROM
 
@@ -138,8 +139,8 @@ Si1 0.01 0.02 0.0
 Si1 0.25 0.25 0.26
 K_POINTS {}
 """
-PP = """&inputpp prefix='x' outdir='.' plot_num=0 filplot='rho' /
-&plot nfile=1 iflag=3 output_format=6 fileout='rho.cube' /
+PP = """&inputpp prefix='x' outdir='.' plot_num={0} filplot='rho{0}' /
+&plot nfile=1 iflag=3 output_format=6 fileout='rho{0}.cube' /
 """
 
 
@@ -150,7 +151,7 @@ def test_what_pw_x_wrote_is_what_pp_x_plots(k_points, tmp_path, monkeypatch):
     for name in ("OMPI_ALLOW_RUN_AS_ROOT", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM", "OMP_NUM_THREADS"):
         monkeypatch.setenv(name, "1")
     Path("Si.upf").write_bytes(gzip.decompress(shared_path("dft", "upf", "Si.upf.gz").read_bytes()))
-    for program, text in (("pw.x", PW.format(k_points)), ("pp.x", PP)):
+    for program, text in (("pw.x", PW.format(k_points)), ("pp.x", PP.format(0)), ("pp.x", PP.format(9))):
         Path("in").write_text(text)
         subprocess.run([program, "-in", "in"], check=True, capture_output=True, timeout=120)
     density = Path("x.save/charge-density.dat")
@@ -158,7 +159,7 @@ def test_what_pw_x_wrote_is_what_pp_x_plots(k_points, tmp_path, monkeypatch):
         density = density.with_suffix(".hdf5")
     ours = chgtools.read(density)
     with pytest.warns(UserWarning, match="no unit is stated"):
-        theirs = cube.read("rho.cube")
+        theirs = cube.read("rho0.cube")
     assert ours.shape == theirs.shape
     np.testing.assert_allclose(ours.total, theirs.total, atol=5.1e-6 / BOHR_ANGSTROM**3)  # as E13.5 rounds
     apart = ours.structure.frac - theirs.structure.frac
@@ -170,3 +171,15 @@ def test_what_pw_x_wrote_is_what_pp_x_plots(k_points, tmp_path, monkeypatch):
     assert any("UPF files of x.save" in note for note in outcome.notes)
     entry = Store.open("all.h5")[outcome.names[0]]
     assert 1 < entry.attributes["saed_eps_mae_percent"] < 50  # at this cutoff silicon is far from converged
+    # and pp.x's own difference from its atoms is the same as ours from the UPF file
+    options = BuildOptions(source=Source(upf=Path(".")), difference=True)
+    (outcome,) = build("given.h5", [(Path("rho9.cube"), None)], options)
+    assert outcome.error == ""
+    given = Store.open("given.h5")[outcome.names[0]]
+    assert given.attributes["functional"] == entry.attributes["functional"] == "PBE"
+    assert given.attributes["saed_eps_mae_percent"] == pytest.approx(entry.attributes["saed_eps_mae_percent"], abs=0.05)
+    apart = np.abs(given.on_grid() - entry.on_grid()).mean() * given.structure.volume
+    assert apart < 0.002 * 8
+    (outcome,) = build("given.h5", [(Path("rho0.cube"), None)], options)
+    assert "integrates to 8.0" in outcome.error
+    assert "build from a whole density without --difference" in outcome.error

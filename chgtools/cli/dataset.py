@@ -51,6 +51,8 @@ def dataset() -> None:
 @shard_option(help="Do part I of N into STORE.I-of-N.h5, for job arrays; `dataset join` makes one of all.")
 @click.option("--jobs", type=click.IntRange(min=1), default=1, show_default=True, metavar="N",
               help="Processes that compute; one writes.")  # fmt: skip
+@click.option("--difference", is_flag=True,
+              help="FILES are difference densities themselves (pp.x, plot_num = 9), from these atoms.")  # fmt: skip
 @click.option("--retry-failed", is_flag=True, help="Try again what has failed in an earlier call.")
 @click.option("--max-points", type=click.IntRange(min=1), metavar="N",
               help="Take no grid of more points; by default whatever fits into the memory.")  # fmt: skip
@@ -92,7 +94,7 @@ def build(
     sources = (sources_of(files) if files else []) + (read_sources(listed) if listed else [])
     if shard is not None:
         sources = list(shard.part(sources))
-    names = ("truncation", "kind", "nelect", "max_points")
+    names = ("truncation", "kind", "nelect", "max_points", "difference")
     settings = BuildOptions(source=source_of(options), **{name: options[name] for name in names})
     progress = Progress(output, settings, shard, retry_failed)
     # what is to run for hours must outlive the file that fills the memory: it is computed in another process

@@ -18,6 +18,7 @@ from typing import Any
 
 from chgtools import formats
 from chgtools.dcd.difference import difference_density
+from chgtools.dcd.given import given_difference
 from chgtools.dcd.pairs import pair_files
 from chgtools.errors import ChgtoolsError, FormatError, SettingsError, sentence_of
 from chgtools.formats import difference_density as targets
@@ -41,6 +42,7 @@ class BuildOptions:
     source : where the atomic densities of CHGCARs come from; a POTCAR beside a CHGCAR is found
     nelect : electrons of charged cells given as CHGCARs; by default NELECT of the INCAR beside each
     max_points : points of the largest grid that is taken; by default whatever fits into the memory
+    difference : the files hold difference densities themselves (chgtools.dcd.given), not densities
     """
 
     truncation: float = TRUNCATION_PERCENT
@@ -48,6 +50,7 @@ class BuildOptions:
     source: Source | None = None
     nelect: float | None = None
     max_points: int | None = None
+    difference: bool = False
 
     def __post_init__(self) -> None:
         if not 0 < self.truncation < 100:
@@ -243,9 +246,11 @@ def _entry_of_file(
     if _is_made(path):
         difference = targets.read(path)
     else:
-        difference = difference_density(
-            path, poscar, source=RunFolder.around(path).source(options.source), nelect=options.nelect
-        )
+        source = RunFolder.around(path).source(options.source)
+        if options.difference:
+            difference = given_difference(path, source, options.nelect)
+        else:
+            difference = difference_density(path, poscar, source=source, nelect=options.nelect)
         notes = difference.assumptions
     vca = difference.provenance.get("vca")
     if vca:
@@ -261,7 +266,7 @@ def _word(path: Path) -> str:
     name = stem(path)
     for suffix in (".h5", ".dcd", ".CHGCAR", ".CHG"):
         name = name.removesuffix(suffix)
-    if name in ("CHGCAR", "CHG", "dcd", "target"):
+    if name in ("CHGCAR", "CHG", "dcd", "target", *quantum_espresso.NAMES):
         name = path.resolve().parent.name or name
     return re.sub(r"[^\w.+-]+", "_", name)
 
