@@ -35,16 +35,22 @@ def _module(path: str | Path) -> ModuleType | None:
 
 
 def _by_content(path: str | Path) -> ModuleType | None:
-    """The module of Parquet, of JSON, of HDF5 or of Quantum ESPRESSO, whatever the name of the file."""
-    from chgtools.formats import hdf5, parquet, pymatgen_fields, quantum_espresso, vaspwave
+    """The module of Parquet, of JSON, of HDF5, Quantum ESPRESSO or SIESTA, whatever the name of the file."""
+    from chgtools.formats import hdf5, parquet, pymatgen_fields, quantum_espresso, siesta, vaspwave
+    from chgtools.formats.compression import HEAD
+    from chgtools.formats.streams import reading
     from chgtools.formats.structure_files import content_of
 
     if parquet.is_one(path):
         return parquet
     if content_of(path) == "JSON":
         return pymatgen_fields
-    if quantum_espresso.holds_one(path):
-        return quantum_espresso
+    with reading(path) as file:
+        if b"\0" not in file.read(HEAD):  # a text, which is opened no more often than it must be
+            return None
+    for program in (quantum_espresso, siesta):
+        if program.holds_one(path):
+            return program
     return vaspwave if hdf5.is_hdf5(path) else None
 
 
@@ -136,13 +142,14 @@ def _without_copies(members: list[str]) -> list[str]:
 
 
 def _named_as_density(member: str) -> bool:
-    from chgtools.formats import chgcar, quantum_espresso
+    from chgtools.formats import chgcar, quantum_espresso, siesta
     from chgtools.formats.streams import stem
 
     name = stem(member)
     other = Path(name).suffix.lower() in (".h5", ".hdf5", ".png", ".pdf", ".svg")
     return (
         name in ("vaspwave.h5", *quantum_espresso.NAMES)
+        or name.endswith(siesta.SUFFIX)
         or _module(member) is not None
         or (chgcar.kind_of(member) is not None and not other)
     )
@@ -191,8 +198,8 @@ def read(
     path: str | Path, kind: str | None = None, dtype: DTypeLike | None = None, grid: str | None = None
 ) -> VolumetricData:
     """Read a volumetric file, plain or compressed: CHGCAR and its family, Gaussian cube or XSF (told by the name),
-    pymatgen's JSON of a Chgcar, VASP's vaspwave.h5, Quantum ESPRESSO's charge-density.dat and .hdf5, and Parquet (told
-    by the content); or a member of a tar or zip
+    pymatgen's JSON of a Chgcar, VASP's vaspwave.h5, Quantum ESPRESSO's charge-density.dat and .hdf5, SIESTA's .RHO and
+    Parquet (told by the content); or a member of a tar or zip
     archive ("runs.tar.gz:mp-149/CHGCAR"), or a row of a Parquet file ("densities.parquet:12").
 
     kind : "CHGCAR", "LOCPOT", ... where the name does not say it

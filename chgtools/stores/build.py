@@ -285,8 +285,8 @@ def is_store(path: Path) -> bool:
 
 
 def _is_foreign(path: Path) -> bool:
-    """Whether a file is a density of another program, in HDF5 or as Quantum ESPRESSO's records."""
-    return vaspwave.holds_one(path) or quantum_espresso.holds_one(path)
+    """Whether a file is HDF5 with a density of another program."""
+    return hdf5.is_hdf5(path) and (vaspwave.holds_one(path) or quantum_espresso.holds_one(path))
 
 
 def _is_made(path: Path) -> bool:

@@ -51,6 +51,11 @@ def in_order(tasks: Iterable[Task]) -> Iterator[Task]:
         yield from waiting if file is None else _Pass(file, waiting).tasks()
 
 
+def _is_beside(name: str) -> bool:
+    """Whether a file may be read together with a density in its folder."""
+    return name.partition(".")[0] in _BESIDE or name == quantum_espresso.SCHEMA or name.endswith(".XV")
+
+
 def _packed_tar_of(task: Task) -> Path | None:
     file, inside = archives.split(task.path)
     return file if inside and archives.is_packed_tar(file) else None
@@ -82,7 +87,7 @@ class _Pass:
         """Which members each task needs: its own, and the inputs of its run in its folder and the one above."""
         inputs: dict[PurePosixPath, list[str]] = {}
         for name in archives.readable_in(self._file):
-            if stem(name).partition(".")[0] in _BESIDE or PurePosixPath(name).name == quantum_espresso.SCHEMA:
+            if _is_beside(stem(name)):
                 inputs.setdefault(PurePosixPath(name).parent, []).append(name)
         for number, task in enumerate(self._tasks):
             own = _member(task.path)
