@@ -28,8 +28,9 @@ ONE_FIELD = (".cube", ".cub", ".xsf")
 def convert(source: Path, target: Path, block: str | None, grid: str | None, force: bool) -> None:
     """Convert a volumetric file; the formats are told by the names.
 
-    SOURCE may also be JSON of pymatgen's Chgcar (the Materials Project's) or a vaspwave.h5, whatever its name, a
-    member of a tar or zip archive (runs.tar.gz:mp-149/CHGCAR) or a row of a Parquet file (densities.parquet:12).
+    SOURCE may also be JSON of pymatgen's Chgcar (the Materials Project's), a vaspwave.h5 or the charge-density.dat or
+    .hdf5 in a .save of Quantum ESPRESSO, whatever its name, a member of a tar or zip archive
+    (runs.tar.gz:mp-149/CHGCAR) or a row of a Parquet file (densities.parquet:12).
     Names that hold CHGCAR, AECCAR0, LOCPOT, ..., or CHG as a word, are VASP's; .cube and .xsf are Gaussian's and
     XCrySDen's; .gz, .bz2, .xz, .zst, .lz4, .lzma, .zz and .zlib behind them compress. Units follow the format:
     electrons/bohr³ in cube and XSF files, density times volume in a CHGCAR. What the target cannot hold is named on

@@ -51,6 +51,8 @@ def dataset() -> None:
 @shard_option(help="Do part I of N into STORE.I-of-N.h5, for job arrays; `dataset join` makes one of all.")
 @click.option("--jobs", type=click.IntRange(min=1), default=1, show_default=True, metavar="N",
               help="Processes that compute; one writes.")  # fmt: skip
+@click.option("--difference", is_flag=True,
+              help="FILES are difference densities themselves (pp.x, plot_num = 9), from these atoms.")  # fmt: skip
 @click.option("--retry-failed", is_flag=True, help="Try again what has failed in an earlier call.")
 @click.option("--max-points", type=click.IntRange(min=1), metavar="N",
               help="Take no grid of more points; by default whatever fits into the memory.")  # fmt: skip
@@ -76,9 +78,10 @@ def build(
     """Add FILES to a store: targets of make-dcd (.h5), other stores (.h5), or CHGCARs.
 
     A CHGCAR may be a member of an archive (runs.tar:a/CHGCAR) or a row of a Parquet file (x.parquet:12), and may be
-    followed by the POSCAR of its run, as in make-dcd; the options on atomic densities are for CHGCARs. A bad file stops
-    no other. A build that was stopped goes on when it is called again: what became of each file stands in
-    STORE.h5.manifest.jsonl, and a file that is there with the same size and time is not read again.
+    followed by the POSCAR of its run, as in make-dcd; the options on atomic densities are for CHGCARs. An archive or a
+    Parquet file by itself stands for every density in it, 'runs.tar:*/CHGCAR.gz' for the members of such names. A bad
+    file or member stops no other. A build that was stopped goes on when it is called again: what became of each file
+    stands in STORE.h5.manifest.jsonl, and a file that is there with the same size and time is not read again.
     """
     from chgtools.cli.run_options import source_of
     from chgtools.stores.build import BuildOptions, sources_of
@@ -91,7 +94,7 @@ def build(
     sources = (sources_of(files) if files else []) + (read_sources(listed) if listed else [])
     if shard is not None:
         sources = list(shard.part(sources))
-    names = ("truncation", "kind", "nelect", "max_points")
+    names = ("truncation", "kind", "nelect", "max_points", "difference")
     settings = BuildOptions(source=source_of(options), **{name: options[name] for name in names})
     progress = Progress(output, settings, shard, retry_failed)
     # what is to run for hours must outlive the file that fills the memory: it is computed in another process

@@ -22,6 +22,7 @@ from chgtools.formats.structures import as_structure
 from chgtools.libraries.choice import Choice, Source
 from chgtools.paw.records import record_length
 from chgtools.run.folder import RunFolder
+from chgtools.run.functional import functional_of
 from chgtools.run.settings import choose_for
 from chgtools.start.superposition import superpose
 from chgtools.volumetric import DifferenceDensity, VolumetricData, require_density
@@ -78,7 +79,7 @@ def difference_density(
         augmentation=data.augmentation,
         moments=data.moments,
         channels=_channels(data, atoms, choice),
-        provenance=_provenance(data, choice),
+        provenance=_provenance(data, choice, run),
         assumptions=assumptions + incar_notes + said + choice.assumptions,
     )
 
@@ -161,8 +162,11 @@ def _channels(data: VolumetricData, atoms: Structure, choice: Choice) -> tuple[t
     return tuple(found)
 
 
-def _provenance(data: VolumetricData, choice: Choice) -> dict[str, str]:
+def _provenance(data: VolumetricData, choice: Choice, run: RunFolder) -> dict[str, str]:
     facts = {"chgtools_version": package_version(), "source_kind": data.kind}
+    functional = functional_of((density.xc for density in choice.densities), run.incar)
+    if functional:
+        facts["functional"] = functional
     if data.source:
         facts["source_file"] = Path(data.source).name
         facts["source_sha256"] = formats.digest(data.source) if formats.is_there(data.source) else ""

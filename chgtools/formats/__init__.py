@@ -35,14 +35,22 @@ def _module(path: str | Path) -> ModuleType | None:
 
 
 def _by_content(path: str | Path) -> ModuleType | None:
-    """The module of Parquet, of JSON or of HDF5, whatever the name of the file."""
-    from chgtools.formats import hdf5, parquet, pymatgen_fields, vaspwave
+    """The module of Parquet, of JSON, of HDF5, Quantum ESPRESSO or SIESTA, whatever the name of the file."""
+    from chgtools.formats import hdf5, parquet, pymatgen_fields, quantum_espresso, siesta, vaspwave
+    from chgtools.formats.compression import HEAD
+    from chgtools.formats.streams import reading
     from chgtools.formats.structure_files import content_of
 
     if parquet.is_one(path):
         return parquet
     if content_of(path) == "JSON":
         return pymatgen_fields
+    with reading(path) as file:
+        if b"\0" not in file.read(HEAD):  # a text, which is opened no more often than it must be
+            return None
+    for program in (quantum_espresso, siesta):
+        if program.holds_one(path):
+            return program
     return vaspwave if hdf5.is_hdf5(path) else None
 
 
@@ -84,13 +92,67 @@ def density_in(path: str | Path) -> Path:
     return chosen
 
 
-def _named_as_density(member: str) -> bool:
+def densities_in(path: str | Path) -> list[Path]:
+    """The densities of self-consistent runs in an archive or Parquet file, in its order; [] for any other path.
+
+    path : a tar or zip archive with several densities by name, of which a CHG beside a CHGCAR is left out; one with a
+        pattern of members, ``runs.tar:*/CHGCAR.gz``; a Parquet file with several rows, or ``x.parquet:*``. Where no
+        member that fits a pattern is a density by name all are taken.
+    A damaged archive is []: whoever reads it says so.
+    """
+    from fnmatch import fnmatchcase
+
+    from chgtools.formats import archives, parquet
+
+    file, pattern = archives.split(path)
+    several = any(letter in pattern for letter in "*?[")
+    if pattern and not several:
+        return []
+    try:
+        if archives.kind_of(file) == "parquet":
+            rows = parquet.rows(file) if pattern in ("", "*") else []
+            return [Path(f"{file}:{row}") for row in rows] if pattern or len(rows) > 1 else []
+        if not archives.kind_of(file) or archives.holds(path):
+            return []
+        members = [name for name in archives.names(file) if not pattern or fnmatchcase(name, pattern)]
+    except FormatError:
+        return []
+    found = [name for name in members if _named_as_total(name)]
+    found = _without_copies(found) or (members if pattern else [])
+    return [Path(f"{file}:{name}") for name in found] if pattern or len(found) > 1 else []
+
+
+def _named_as_total(member: str) -> bool:
+    """Whether a member is a total density by its name: no potential, no core and no partial density."""
     from chgtools.formats import chgcar
+
+    return _named_as_density(member) and chgcar.kind_of(member) in ("CHGCAR", "CHG", None)
+
+
+def _without_copies(members: list[str]) -> list[str]:
+    """Members without the CHG beside a CHGCAR, which has the same density with fewer digits."""
+    from chgtools.formats import chgcar
+
+    def as_chgcar(name: str) -> str:
+        folder, _, base = name.rpartition("/")
+        return f"{folder}/{base.replace('CHG', 'CHGCAR', 1)}" if folder else base.replace("CHG", "CHGCAR", 1)
+
+    known = set(members)
+    return [name for name in members if chgcar.kind_of(name) != "CHG" or as_chgcar(name) not in known]
+
+
+def _named_as_density(member: str) -> bool:
+    from chgtools.formats import chgcar, quantum_espresso, siesta
     from chgtools.formats.streams import stem
 
     name = stem(member)
     other = Path(name).suffix.lower() in (".h5", ".hdf5", ".png", ".pdf", ".svg")
-    return name == "vaspwave.h5" or _module(member) is not None or (chgcar.kind_of(member) is not None and not other)
+    return (
+        name in ("vaspwave.h5", *quantum_espresso.NAMES)
+        or name.endswith(siesta.SUFFIX)
+        or _module(member) is not None
+        or (chgcar.kind_of(member) is not None and not other)
+    )
 
 
 def digest(path: str | Path) -> str:
@@ -136,7 +198,8 @@ def read(
     path: str | Path, kind: str | None = None, dtype: DTypeLike | None = None, grid: str | None = None
 ) -> VolumetricData:
     """Read a volumetric file, plain or compressed: CHGCAR and its family, Gaussian cube or XSF (told by the name),
-    pymatgen's JSON of a Chgcar, VASP's vaspwave.h5 and Parquet (told by the content); or a member of a tar or zip
+    pymatgen's JSON of a Chgcar, VASP's vaspwave.h5, Quantum ESPRESSO's charge-density.dat and .hdf5, SIESTA's .RHO and
+    Parquet (told by the content); or a member of a tar or zip
     archive ("runs.tar.gz:mp-149/CHGCAR"), or a row of a Parquet file ("densities.parquet:12").
 
     kind : "CHGCAR", "LOCPOT", ... where the name does not say it

@@ -15,34 +15,24 @@ import os
 import re
 import tarfile
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from contextvars import ContextVar
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from chgtools.errors import FormatError
+from chgtools.formats import tars
 from chgtools.formats.compression import HEAD, by_content, opened
+from chgtools.formats.tars import Place, compression_of, go_forward, worded
 
 PARQUET_MARK = b"PAR1"
 _BLOCK = 512  # of a tar
-_CHUNK = 1 << 20
-_LONGEST_HEADER = 1 << 24  # bytes of one header: names and attributes, which tarfile keeps in memory
 _ENCRYPTED = 1  # flag bit 0 of a zip's member
 _MOST_PACKED = 1032  # bytes for one by deflate; other methods of zip pack more
-_MEND = "copy the archive again"
+_held: ContextVar[tuple[str, Mapping[str, bytes]] | None] = ContextVar("_held", default=None)
 _TAR = re.compile(r"\.(?:tar(?:\.\w+)?|t[gbx]z\w*|tzst)$", re.IGNORECASE)
-
-
-@dataclass(frozen=True)
-class Place:
-    """Where a member lies. size : its bytes as the archive holds it; why_not : "" or why it cannot be read"""
-
-    name: str
-    size: int
-    begin: int = 0
-    why_not: str = ""
 
 
 def split(path: str | Path) -> tuple[Path, str]:
@@ -118,11 +108,16 @@ def names(path: str | Path) -> list[str]:
     return list(_index(path))
 
 
+def readable_in(path: str | Path) -> list[str]:
+    """The same without links, devices and what else cannot be read."""
+    return [name for name, place in _index(path).items() if not place.why_not]
+
+
 def holds(path: str | Path) -> bool:
     """Whether a member is there; False for a path that is none, and in a damaged archive."""
     file, inside = split(path)
     try:
-        return bool(inside) and kind_of(file) in ("tar", "zip") and _plain(inside) in _index(file)
+        return bool(inside) and kind_of(file) in ("tar", "zip") and plain_name(inside) in _index(file)
     except FormatError:
         return False
 
@@ -130,7 +125,36 @@ def holds(path: str | Path) -> bool:
 def folder_of(path: str | Path) -> Path:
     """The folder of a member within its archive, so that ``folder / "INCAR"`` is the member beside it."""
     file, inside = split(path)
-    return Path(f"{file}:{PurePosixPath(_plain(inside)).parent}")
+    return Path(f"{file}:{PurePosixPath(plain_name(inside)).parent}")
+
+
+def is_packed_tar(path: str | Path) -> bool:
+    """Whether an archive can only be read from its beginning."""
+    return kind_of(path) == "tar" and compression_of(path) is not None
+
+
+@contextmanager
+def held(path: str | Path, members: Mapping[str, bytes]) -> Iterator[None]:
+    """Within the block an archive is taken for these members alone, {name: its bytes}; the file is not opened."""
+    token = _held.set((str(path), members))
+    try:
+        yield
+    finally:
+        _held.reset(token)
+
+
+def _held_of(path: str | Path) -> Mapping[str, bytes] | None:
+    found = _held.get()
+    return found[1] if found is not None and found[0] == str(path) else None
+
+
+def passing(path: str | Path, wanted: Collection[str]) -> Iterator[tuple[str, bytes]]:
+    """(name, bytes) of the wanted members of a tar, in its order, by one pass over it; links and devices are left out.
+
+    wanted : names as :func:`names` gives them. Raises FormatError for a damaged archive.
+    """
+    found = _index(path)
+    return tars.passing(path, [(name, found[name]) for name in wanted if name in found and not found[name].why_not])
 
 
 def open_member(path: str | Path) -> tuple[Any, int]:
@@ -139,17 +163,20 @@ def open_member(path: str | Path) -> tuple[Any, int]:
     Raises FormatError for a member that is not there, is encrypted or no file, and for a damaged archive.
     """
     file, inside = split(path)
-    index = _index(file)
-    place = index.get(_plain(inside))
+    index, in_memory = _index(file), _held_of(file)
+    place = index.get(plain_name(inside))
     if place is None:
         raise FormatError(f"no such member; the archive has {_counted(list(index), inside)}", path)
     if place.why_not:
         raise FormatError(place.why_not, path)
+    if in_memory is not None:
+        content: Any = io.BytesIO(in_memory[plain_name(inside)])
+        return io.BufferedReader(content), place.size
     if kind_of(file) == "zip":
         return _open_in_zip(path, file, place)
-    raw = opened(file, "rb", _compression(file))
+    raw = opened(file, "rb", compression_of(file))
     try:
-        _go_forward(raw, place.begin)
+        go_forward(raw, place.begin)
     except Exception:
         raw.close()
         raise
@@ -173,11 +200,14 @@ def _like(found: list[str], wanted: str) -> str:
     return next((name for name in found if base and PurePosixPath(name).name.startswith(base)), found[0])
 
 
-def _plain(name: str) -> str:
+def plain_name(name: str) -> str:
+    """A member's name as :func:`names` gives it: without ./ and what else says nothing."""
     return os.path.normpath(name).lstrip("/") if name else name
 
 
 def _index(path: str | Path) -> dict[str, Place]:
+    if (in_memory := _held_of(path)) is not None:
+        return {name: Place(name, len(content)) for name, content in in_memory.items()}
     try:
         return _index_at(str(path), *_stamp(path))
     except FileNotFoundError as error:
@@ -188,27 +218,12 @@ def _index(path: str | Path) -> dict[str, Place]:
 
 @lru_cache(maxsize=8)
 def _index_at(path: str, *stamp: int) -> dict[str, Place]:
-    return _zip_index(path) if kind_of(path) == "zip" else _tar_index(path)
-
-
-@contextmanager
-def _worded(path: str, kind: str) -> Iterator[None]:
-    try:
-        yield
-    except FormatError:
-        raise
-    except MemoryError as error:
-        raise FormatError(f"the {kind} archive has headers that do not fit into memory; {_MEND}", path) from error
-    except Exception as error:  # tarfile and zipfile raise whatever a damaged header brings about
-        if isinstance(error, OSError) and error.errno and not isinstance(error, tarfile.TarError):
-            raise
-        reason = " ".join(str(error).split())[:100] or type(error).__name__
-        raise FormatError(f"the {kind} archive is damaged or cut short ({reason}); {_MEND}", path) from error
+    return _zip_index(path) if kind_of(path) == "zip" else tars.index(path, plain_name)
 
 
 def _zip_index(path: str) -> dict[str, Place]:
     found = {}
-    with _worded(path, "zip"), zipfile.ZipFile(path) as archive:
+    with worded(path, "zip"), zipfile.ZipFile(path) as archive:
         for info in archive.infolist():
             if info.is_dir():
                 continue
@@ -216,12 +231,12 @@ def _zip_index(path: str) -> dict[str, Place]:
             size = info.file_size
             if info.compress_type in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
                 size = min(size, info.compress_size * _MOST_PACKED)
-            found[_plain(info.filename)] = Place(info.filename, size, why_not=why_not)
+            found[plain_name(info.filename)] = Place(info.filename, size, why_not=why_not)
     return found
 
 
 def _open_in_zip(path: str | Path, file: Path, place: Place) -> tuple[Any, int]:
-    with _worded(str(path), "zip"):
+    with worded(str(path), "zip"):
         archive = zipfile.ZipFile(file)
         try:
             member = archive.open(place.name)
@@ -231,80 +246,6 @@ def _open_in_zip(path: str | Path, file: Path, place: Place) -> tuple[Any, int]:
                 raise FormatError("is packed by a method that is not known here; unpack it first", path) from error
             raise
     return io.BufferedReader(_Window(member, place.size, archive)), place.size
-
-
-def _tar_index(path: str) -> dict[str, Place]:
-    found: dict[str, Place] = {}
-    with _worded(path, "tar"), opened(path, "rb", _compression(path)) as file:
-        forward = _Forward(file)
-        archive = tarfile.TarFile(fileobj=forward, mode="r")  # type: ignore[arg-type]
-        while (info := archive.next()) is not None:
-            archive.members = []  # type: ignore[attr-defined]  # a hundred thousand would be kept
-            if info.isdir():
-                continue
-            found[_plain(info.name)] = Place(info.name, info.size, info.offset_data, _no_file(info))
-        if any(forward.last):  # where tarfile finds no header it takes the archive for ended
-            raise tarfile.ReadError(f"no header behind member {len(found)}")
-        while file.read(_CHUNK):  # to the check sum of the stream
-            pass
-    return found
-
-
-def _no_file(info: tarfile.TarInfo) -> str:
-    if info.issym() or info.islnk():
-        return f"is a link to {info.linkname} in the archive; name that one"
-    if info.sparse is not None:
-        return "is stored with holes (sparse), which no density needs; pack it again without"
-    return "" if info.isreg() else "is no file (a device or a pipe)"
-
-
-def _compression(path: str | Path) -> str | None:
-    with open(path, "rb") as file:
-        return by_content(file.read(HEAD), path)
-
-
-def _go_forward(file: Any, count: int) -> None:
-    """Step over bytes; packed streams go by reading."""
-    if isinstance(file, io.FileIO):
-        file.seek(count, os.SEEK_CUR)
-        return
-    while count:
-        passed = len(file.read(min(count, _CHUNK)))
-        if not passed:
-            raise EOFError("it ends before the member")
-        count -= passed
-
-
-class _Forward:
-    """A file for tarfile that goes forward only, and reads no header that would fill the memory."""
-
-    def __init__(self, file: Any) -> None:
-        self._file, self._at = file, 0
-        self.last = b""
-
-    def tell(self) -> int:
-        return self._at
-
-    def seek(self, to: int) -> int:
-        if to < self._at:
-            raise tarfile.ReadError("a header that points back")
-        try:
-            _go_forward(self._file, to - self._at)
-        except EOFError as error:
-            raise tarfile.ReadError("it ends within a member") from error
-        self._at = to
-        return to
-
-    def read(self, count: int) -> bytes:
-        if not 0 <= count <= _LONGEST_HEADER:
-            raise tarfile.ReadError(f"a header of {count} bytes")
-        pieces, left = [], count
-        while left and (piece := self._file.read(left)):
-            pieces.append(piece)
-            left -= len(piece)
-        self.last = b"".join(pieces)
-        self._at += len(self.last)
-        return self.last
 
 
 class _Window(io.RawIOBase):

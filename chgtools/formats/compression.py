@@ -10,6 +10,8 @@ import zlib
 from pathlib import Path
 from typing import Any, Literal
 
+from isal import igzip, igzip_lib
+
 HEAD = 64  # bytes that tell
 SUFFIXES = {
     ".gz": "gzip",
@@ -29,6 +31,7 @@ _MAGIC = {
     b"\x04\x22\x4d\x18": "lz4",
 }
 _PIECE = 1 << 16
+_GZIP_LEVEL = 3  # igzip's smallest: CHGCARs of 0.36 to 0.39 of their text in 1/12 of zlib's time for 0.32 to 0.36
 _MOST_MEMORY = 1 << 30  # bytes that LZMA may want for its dictionary; xz -9 wants 65 MiB
 
 
@@ -68,9 +71,14 @@ def _is_lzma(head: bytes, named: bool) -> bool:
 
 
 def opened(file: Any, mode: Literal["rb", "wb"], compression: str | None) -> Any:
-    """A path or a binary file as what it holds unpacked, or packs; without compression a path is not buffered."""
+    """A path or a binary file as what it holds unpacked, a binary file as what packs; a plain path is not buffered.
+
+    What is packed depends on the content alone: no time and no name go into a gzip stream.
+    """
     if compression == "gzip":
-        return gzip.open(file, mode, compresslevel=6)
+        if mode == "wb":
+            return igzip.IGzipFile("", mode, _GZIP_LEVEL, file, mtime=0)
+        return igzip.open(file, mode)
     if compression == "bzip2":
         return bz2.open(file, mode)
     if compression == "xz":
@@ -99,7 +107,7 @@ def opened(file: Any, mode: Literal["rb", "wb"], compression: str | None) -> Any
 def is_damage(error: Exception) -> bool:
     """Whether an exception is what one of these libraries raises of a damaged stream."""
     ours = (zlib.error, lzma.LZMAError, EOFError, gzip.BadGzipFile)
-    return isinstance(error, ours) or type(error).__module__.split(".")[0] in ("zstandard", "lz4")
+    return isinstance(error, ours) or type(error).__module__.split(".")[0] in ("zstandard", "lz4", "igzip_lib")
 
 
 class _OneStream(io.RawIOBase):
@@ -107,7 +115,7 @@ class _OneStream(io.RawIOBase):
 
     def __init__(self, file: Any, compression: str) -> None:
         self._file = file
-        self._stream: Any = zlib.decompressobj()
+        self._stream: Any = igzip_lib.IgzipDecompressor(igzip_lib.DECOMP_ZLIB)
         if compression == "lzma":
             self._stream = lzma.LZMADecompressor(lzma.FORMAT_ALONE, _MOST_MEMORY)
 
@@ -120,9 +128,8 @@ class _OneStream(io.RawIOBase):
                 if self._stream.unused_data or self._file.read(1):
                     raise zlib.error("it goes on behind its end")
                 return 0
-            # zlib gives back what it did not come to, lzma keeps it
-            packed = getattr(self._stream, "unconsumed_tail", b"")
-            if not packed and getattr(self._stream, "needs_input", True):
+            packed = b""
+            if self._stream.needs_input:
                 packed = self._file.read(_PIECE)
                 if not packed:
                     raise EOFError("it ends before its end mark")

@@ -63,6 +63,18 @@ def holds_one(path: str | Path) -> bool:
         return bool({"data_total", _LEMAT, _SMOOTHED} & set(file.schema_arrow.names))
 
 
+def rows(path: str | Path) -> list[int]:
+    """Numbers from 1 of the rows that are total densities; all where the file does not say what each is.
+
+    Raises FormatError for a damaged file.
+    """
+    with _opened(path) as file:
+        if "file_name" not in file.schema_arrow.names:
+            return list(range(1, file.metadata.num_rows + 1))
+        kinds = file.read(columns=["file_name"], use_threads=False).column("file_name").to_pylist()
+        return [number for number, kind in enumerate(kinds, 1) if kind in (None, "CHGCAR", "CHG")]
+
+
 def digest(path: str | Path) -> str:
     """SHA-256 of the numbers of a row; the file itself may hold a hundred thousand."""
     data = read(path)

@@ -338,5 +338,5 @@ def writing(path: str | Path) -> Iterator[IO[bytes]]:
     if archives.split(path)[1]:
         raise SettingsError(f"{path} is within an archive, and those are only read; name a file of its own")
     compression = SUFFIXES.get(Path(path).suffix)
-    with replacing(path) as temporary, opened(temporary, "wb", compression) as file:
+    with replacing(path) as temporary, open(temporary, "wb") as plain, opened(plain, "wb", compression) as file:
         yield file

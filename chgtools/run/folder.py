@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from chgtools.errors import FormatError
 from chgtools.formats import archives
 from chgtools.formats.carried import Carried, carried_by
+from chgtools.formats.quantum_espresso import holds_run_with_upf
 from chgtools.formats.streams import SUFFIXES, is_there, stem
 from chgtools.run.tags import Tags
 
@@ -233,12 +234,16 @@ class RunFolder:
         return (f"{f'{spin} and ' if open_ else ''}MAGMOM: that of the {source}", *self.carried.assumptions)
 
     def source(self, source: Source | None = None) -> Source:
-        """``source``, with the POTCAR of the run where it names no origin of the atomic densities itself."""
+        """``source``, with the POTCAR of the run where it names no origin of the atomic densities itself.
+
+        In a PREFIX.save of Quantum ESPRESSO these are the UPF files, which pw.x copies into it.
+        """
         from chgtools.libraries.choice import Source
 
         source = source or Source()
         if source.potcar is None and source.library is None and source.upf is None:
-            return replace(source, potcar=self.path(POTCAR))
+            upf = self.folder if self.folder is not None and holds_run_with_upf(self.folder) else None
+            return replace(source, upf=upf) if upf is not None else replace(source, potcar=self.path(POTCAR))
         return source
 
 

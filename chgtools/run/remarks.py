@@ -6,6 +6,7 @@ from textwrap import shorten
 from typing import TYPE_CHECKING
 
 from chgtools.formats.incar_tags import DECISIONS, LEARNED, NOTED
+from chgtools.formats.potcar import XC_OF_LEXCH
 from chgtools.fourier.grids import precision_name
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ def misspelt_prec(incar: Incar) -> str:
 
 
 def _is_functional(tag: str, value: str, functional: str) -> bool:
-    return value.upper() == functional.upper() or (tag == "GGA" and functional == "PBE" and value.upper() == "PE")
+    return value.upper() == functional.upper() or (tag == "GGA" and XC_OF_LEXCH.get(value.upper()) == functional)
 
 
 def _holds(incar: Incar, tag: str, verdict: str) -> bool:

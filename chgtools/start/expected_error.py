@@ -14,6 +14,7 @@ from chgtools.atoms.labels import known_facts
 from chgtools.cell import neighbours
 from chgtools.elements import COVALENT_RADII_ANGSTROM, SYMBOLS
 from chgtools.errors import SettingsError
+from chgtools.run.functional import functional_of
 from chgtools.run.remarks import untrained
 from chgtools.tightbinding.shells import valence_shells
 
@@ -51,7 +52,8 @@ def _of_the_cores(settings: RunSettings) -> tuple[str, ...]:
 
 def _not_calibrated(model: DensityModel, estimate: Estimate, settings: RunSettings) -> list[str]:
     functional = str(model.card.get("functional", "PBE"))
-    others = {density.xc for density in settings.choice.densities} - {functional, ""}
+    used = {density.xc for density in settings.choice.densities}
+    others = used - {functional, ""} if functional_of(used, settings.run.incar) != functional else set()
     plain = not others and not untrained(settings.run.incar, functional)
     reasons = [] if plain else [f"it was found with plain {functional}"]
     if settings.charged:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from chgtools.fourier.basis import expand
+from chgtools.run.functional import functional_of
 from chgtools.run.remarks import untrained
 from chgtools.start.superposition import superpose
 
@@ -77,7 +78,7 @@ def what_the_model_says(model: DensityModel, estimate: Estimate, settings: RunSe
     functional = str(model.card.get("functional", "PBE"))
     sentences += untrained(settings.run.incar, functional)
     used = {density.xc for density in settings.choice.densities}
-    if used - {functional, ""}:
+    if used - {functional, ""} and functional_of(used, settings.run.incar) != functional:
         sentences.append(
             f"the difference density was learned with {functional}, the atoms are {', '.join(sorted(used))}"
         )

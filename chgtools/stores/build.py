@@ -18,17 +18,19 @@ from typing import Any
 
 from chgtools import formats
 from chgtools.dcd.difference import difference_density
+from chgtools.dcd.given import given_difference
 from chgtools.dcd.pairs import pair_files
-from chgtools.errors import ChgtoolsError, SettingsError, sentence_of
+from chgtools.errors import ChgtoolsError, FormatError, SettingsError, sentence_of
 from chgtools.formats import difference_density as targets
-from chgtools.formats import hdf5, vaspwave
+from chgtools.formats import hdf5, quantum_espresso, vaspwave
 from chgtools.formats.streams import is_there, stem
 from chgtools.jobs.workers import Ask, Killed, run
 from chgtools.libraries.choice import Source
 from chgtools.run.folder import RunFolder
 from chgtools.stores.bounds import require_bounded, require_points
 from chgtools.stores.entry import Entry, identity_of
-from chgtools.stores.progress import Progress, Stamp, stamp_of
+from chgtools.stores.one_pass import Task, in_order
+from chgtools.stores.progress import Progress, stamp_of
 from chgtools.stores.store import Store, names_in, new_group, opened, writable, write_entry
 from chgtools.stores.truncate import TRUNCATION_PERCENT, entry_of
 
@@ -40,6 +42,7 @@ class BuildOptions:
     source : where the atomic densities of CHGCARs come from; a POTCAR beside a CHGCAR is found
     nelect : electrons of charged cells given as CHGCARs; by default NELECT of the INCAR beside each
     max_points : points of the largest grid that is taken; by default whatever fits into the memory
+    difference : the files hold difference densities themselves (chgtools.dcd.given), not densities
     """
 
     truncation: float = TRUNCATION_PERCENT
@@ -47,6 +50,7 @@ class BuildOptions:
     source: Source | None = None
     nelect: float | None = None
     max_points: int | None = None
+    difference: bool = False
 
     def __post_init__(self) -> None:
         if not 0 < self.truncation < 100:
@@ -89,12 +93,18 @@ class Outcome:
 def sources_of(files: Iterable[Path]) -> list[tuple[Path, Path | None]]:
     """Files as :func:`build` takes them: targets and stores (.h5) first, then CHGCARs, each with the POSCAR behind it.
 
+    An archive with several densities, a Parquet file and a pattern of members stand for all that they hold.
     Raises SettingsError for a name that is no CHGCAR's and follows none.
     """
-    files = list(files)
-    charges = [file for file in files if not _is_made(file)]
-    ready: list[tuple[Path, Path | None]] = [(file, None) for file in files if _is_made(file)]
-    return ready + (pair_files(charges) if charges else [])
+    within: list[tuple[Path, Path | None]] = []
+    single = []
+    for file in files:
+        found = formats.densities_in(file)
+        within += [(path, None) for path in found]
+        single += [] if found else [file]
+    charges = [file for file in single if not _is_made(file)]
+    ready: list[tuple[Path, Path | None]] = [(file, None) for file in single if _is_made(file)]
+    return ready + within + (pair_files(charges) if charges else [])
 
 
 def build(
@@ -118,7 +128,7 @@ def build(
             pass
     pending = []
     for path, poscar in sources:
-        task = _Task(path, poscar, stamp_of(path))
+        task = Task(path, poscar, stamp_of(path))
         outcome = _settled(task, contents, progress)
         if outcome is None:
             pending.append(task)
@@ -127,21 +137,14 @@ def build(
     if pending:
         contents.names  # noqa: B018, read once, here
     compute = partial(_compute, options=options, processes=max(jobs, 1))
-    for task, result in run(compute, pending, jobs, contents.known_as):
+    for task, result in run(compute, in_order(pending), jobs, contents.known_as):
         outcome = contents.take_in(task, result)
         if progress is not None:
             progress.add(task.path, task.stamp, outcome.facts())
         yield outcome
 
 
-@dataclass(frozen=True)
-class _Task:
-    path: Path
-    poscar: Path | None
-    stamp: Stamp
-
-
-def _settled(task: _Task, contents: _Contents, progress: Progress | None) -> Outcome | None:
+def _settled(task: Task, contents: _Contents, progress: Progress | None) -> Outcome | None:
     """What became of a source that nothing is computed for: one that the manifest knows, or another store."""
     record = None if progress is None else progress.settled(task.path, task.stamp)
     if progress is not None and record is not None:
@@ -176,14 +179,14 @@ class _Contents:
     """What a store holds, for the one process that writes it."""
 
     store: Path
-    computed: dict[_Task, str] = field(default_factory=dict)
+    computed: dict[Task, str] = field(default_factory=dict)
 
     @cached_property
     def names(self) -> dict[str, str]:
         """{identity: name} of the entries; "" for one that is being computed."""
         return _known(self.store)
 
-    def known_as(self, task: _Task, identity: str) -> str | None:
+    def known_as(self, task: Task, identity: str) -> str | None:
         """The name of the entry of a source; None where it is to be computed, which is noted."""
         name = self.names.get(identity)
         if name is None:
@@ -191,7 +194,7 @@ class _Contents:
             self.computed[task] = identity
         return name
 
-    def take_in(self, task: _Task, result: tuple[Outcome, Entry | None] | Killed) -> Outcome:
+    def take_in(self, task: Task, result: tuple[Outcome, Entry | None] | Killed) -> Outcome:
         """Write the entry of a source, if there is one."""
         identity = self.computed.pop(task, None)
         if not isinstance(result, Killed):
@@ -209,7 +212,7 @@ class _Contents:
         return outcome
 
 
-def _compute(task: _Task, ask: Ask, options: BuildOptions, processes: int) -> tuple[Outcome, Entry | None]:
+def _compute(task: Task, ask: Ask, options: BuildOptions, processes: int) -> tuple[Outcome, Entry | None]:
     """The work of one process: no bad input leaves it as an exception, whatever it brings to light.
 
     ask : tells of the identity of a source the name of its entry, or None where there is none
@@ -218,7 +221,7 @@ def _compute(task: _Task, ask: Ask, options: BuildOptions, processes: int) -> tu
     entry: Entry | None = None
     notes: tuple[str, ...] = ()
     error, name = "", None
-    with warnings.catch_warnings(record=True) as caught:
+    with warnings.catch_warnings(record=True) as caught, task.at_hand():
         warnings.simplefilter("always")
         try:
             require_bounded(task.path, options.max_points, processes)
@@ -243,9 +246,11 @@ def _entry_of_file(
     if _is_made(path):
         difference = targets.read(path)
     else:
-        difference = difference_density(
-            path, poscar, source=RunFolder.around(path).source(options.source), nelect=options.nelect
-        )
+        source = RunFolder.around(path).source(options.source)
+        if options.difference:
+            difference = given_difference(path, source, options.nelect)
+        else:
+            difference = difference_density(path, poscar, source=source, nelect=options.nelect)
         notes = difference.assumptions
     vca = difference.provenance.get("vca")
     if vca:
@@ -261,7 +266,7 @@ def _word(path: Path) -> str:
     name = stem(path)
     for suffix in (".h5", ".dcd", ".CHGCAR", ".CHG"):
         name = name.removesuffix(suffix)
-    if name in ("CHGCAR", "CHG", "dcd", "target"):
+    if name in ("CHGCAR", "CHG", "dcd", "target", *quantum_espresso.NAMES):
         name = path.resolve().parent.name or name
     return re.sub(r"[^\w.+-]+", "_", name)
 
@@ -276,14 +281,22 @@ def _known(store: Path) -> dict[str, str]:
 
 def is_store(path: Path) -> bool:
     """Whether a file is HDF5 and no target of make-dcd; what it is then shows when it is opened."""
-    return hdf5.name_of(path) not in (None, targets.KIND.name) and not vaspwave.holds_one(path)
+    return hdf5.name_of(path) not in (None, targets.KIND.name) and not _is_foreign(path)
+
+
+def _is_foreign(path: Path) -> bool:
+    """Whether a file is HDF5 with a density of another program."""
+    return hdf5.is_hdf5(path) and (vaspwave.holds_one(path) or quantum_espresso.holds_one(path))
 
 
 def _is_made(path: Path) -> bool:
     """Whether a file is HDF5 of chgtools, by its name where it is not there or is none."""
-    if is_there(path) and vaspwave.holds_one(path):
-        return False
-    return path.suffix == ".h5" or hdf5.name_of(path) is not None
+    try:
+        if is_there(path) and _is_foreign(path):
+            return False
+        return path.suffix == ".h5" or hdf5.name_of(path) is not None
+    except FormatError:  # damaged: whoever reads it says so
+        return path.suffix == ".h5"
 
 
 def _identity(path: Path) -> str:

@@ -5,6 +5,7 @@
     /entries/name        (n,) of the entry here; entry (n,) in its store; store (n,) its number
     /entries/formula, kind, source_sha256, split     (n,) words, "" where there is none
     /entries/composition (n,) "Al4 O6", in the order of the atoms
+    /entries/functional  (n,) "PBE", "" where it is not known; not in indexes of earlier versions
     /entries/labels, moments_on                      (n,) "Fe_pv O", of groups of atoms; "Fe", elements; "" for none
     /entries/n_atoms, n_waves, spins                 (n,) n_waves of the difference density, spins 0, 1 or 3 blocks
     /entries/nelectrons, saed_eps_mae_percent        (n,) NaN where a store does not say it
@@ -31,7 +32,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 KIND = hdf5.Kind("chgtools index of stores", 1, "index of stores", "chgtools dataset join")
-WORDS = ("name", "entry", "formula", "kind", "source_sha256", "split", "composition", "labels", "moments_on")
+_OF_RUN = ("composition", "labels", "moments_on", "functional")
+WORDS = ("name", "entry", "formula", "kind", "source_sha256", "split", *_OF_RUN)
 COUNTS = ("store", "n_atoms", "n_waves", "spins")
 FIGURES = ("nelectrons", "saed_eps_mae_percent")
 _COLUMNS = (*WORDS, *COUNTS, *FIGURES)
@@ -61,7 +63,7 @@ class Index:
     def facts(self) -> Iterator[tuple[str, dict[str, Any]]]:
         """(name, what is known of it): attributes of the store, ``elements`` (one per atom), ``n_waves``, ``spins``,
         ``labels`` and ``moments_on``."""
-        words = ("formula", "kind", "source_sha256", "split")
+        words = ("formula", "kind", "source_sha256", "split", "functional")
         columns = {name: values.tolist() for name, values in self.columns.items()}
         for row, name in enumerate(columns["name"]):
             known = {column: word.decode() for column in words if (word := columns[column][row])}
@@ -99,7 +101,8 @@ def read_index(path: str | Path) -> Index:
         stores, entries = file["stores"], file["entries"]
         paths = tuple(hdf5.words(stores, "path"))
         sizes, times = (hdf5.numbers(stores, name, ndim=1).astype(np.int64) for name in ("size", "mtime_ns"))
-        columns = {name: _column(entries, name) for name in _COLUMNS}
+        columns = {name: _column(entries, name) for name in _COLUMNS if name in entries or name != "functional"}
+        columns.setdefault("functional", _bytes([""] * len(columns["name"])))
         lengths = {len(column) for column in columns.values()}
         if len(lengths) != 1 or not len(paths) == len(sizes) == len(times):
             raise FormatError("has columns of several lengths; join the stores again", path)

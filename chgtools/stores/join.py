@@ -78,6 +78,7 @@ def _row(group: Any, entry: str, path: Path) -> dict[str, Any]:
             "entry": entry,
             "formula": str(facts.get("formula", "")),
             "kind": str(facts.get("kind", "")),
+            "functional": str(facts.get("functional", "")),
             "source_sha256": identity_of(group),
             "elements": elements_of(group),
             "n_waves": facts["n_waves"],

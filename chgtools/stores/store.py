@@ -3,8 +3,8 @@
     /                    attributes format, format_version, chgtools_version, units; the rule of the splits
     /NAME                attributes formula, kind, source, g_max (1/bohr), nelectrons, truncation_percent,
                          saed_eps_mae_percent, dcd_0 and magnetisation_0 (V·n_0 in electrons and μ_B, 0 where absent),
-                         source_sha256, split, and counts, labels, zvals, density_sources of the groups of
-                         atoms where they are known
+                         source_sha256, functional ("" where it is not known), split, and counts, labels, zvals,
+                         density_sources of the groups of atoms where they are known
     /NAME/lattice        (3, 3) Å, rows
     /NAME/species        (n_atoms,) bytes, one element per atom
     /NAME/fractional     (n_atoms, 3)

@@ -76,6 +76,7 @@ def entry_of(difference: DifferenceDensity, name: str, truncation: float = TRUNC
             "nelectrons": electrons,
             "truncation_percent": lost,
             "saed_eps_mae_percent": per_percent * float(np.abs(values).sum()),
+            "functional": difference.provenance.get("functional", ""),
             "chgtools_version": difference.provenance.get("chgtools_version", ""),
         }
         | moments,

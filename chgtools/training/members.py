@@ -21,6 +21,7 @@ from chgtools.training.config import FEW
 from chgtools.training.curves import write_curves
 from chgtools.training.data import Data, read_data
 from chgtools.training.free_atoms import fit_free_atoms
+from chgtools.training.functionals import functionals_of
 from chgtools.training.prior import RunFeatures
 from chgtools.training.processes import is_first
 from chgtools.training.streaming import Maker, Streamed
@@ -94,6 +95,9 @@ class Run:
             f"{len(data.train)} structures to train on, {len(data.validation)} kept aside, {len(data.held_out)} held "
             f"out; {len(elements)} elements"
         )
+        if len(several := functionals_of(data.train)["functionals"]) > 1:
+            told = ", ".join(f"{name} {count}" for name, count in several.items())
+            listener.says(f"they are densities of several functionals ({told}), which the network cannot tell apart")
         features, scales = _prior(encoder, data, start, listener)
         maker = Maker(elements, encoder, basis, settings.waves, settings.target == "tcd")
         samples = (

@@ -21,6 +21,7 @@ from chgtools.models.model import DensityModel, Trust
 from chgtools.models.weights import element_zvals, save_model
 from chgtools.training.calibration import FEWEST, Observation, calibrate, observe, rank_correlation
 from chgtools.training.curves import write_curves
+from chgtools.training.functionals import functionals_of
 from chgtools.training.members import FITTED_ON, Listener, Run
 from chgtools.training.processes import is_first
 from chgtools.training.readings import fit_occupancies, has_records
@@ -104,7 +105,7 @@ def _model(run: Run, members: list[Network]) -> DensityModel:
     model.trust = replace(Trust() if start is None else start.trust, structures=0)
     model.card = {
         "description": f"learned {settings.target} of {len(run.elements)} elements, {len(members)} members",
-        "functional": "PBE",
+        **functionals_of(data.train),
         "licence": "MIT",
         "chgtools_version": package_version(),
         "started_from": None if start is None else start.name,
