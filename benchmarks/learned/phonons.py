@@ -149,7 +149,7 @@ def ticks(path: Any) -> list[str]:
 def draw(formula: str, lines: dict[str, Any], path: Path) -> None:
     """Dispersions along the path of seekpath, over each other."""
     with picture(path, 4.6, 3.2) as figure:
-        axes = figure.add_axes((0.11, 0.1, 0.87, 0.8))
+        axes = figure.add_axes((0.125, 0.1, 0.86, 0.79))
         for name in LABELS:
             for distances, values in zip(lines[name].distances, lines[name].frequencies, strict=True):
                 style = {"linestyle": (0, (4, 3)), "linewidth": 1.1} if name == "moving" else {"linewidth": 0.9}
@@ -163,7 +163,15 @@ def draw(formula: str, lines: dict[str, Any], path: Path) -> None:
         axes.set(xlim=(ends[0], ends[-1]), ylabel="THz")
         axes.tick_params(axis="x", length=0)
         axes.set_title(formula, pad=6)
-        axes.legend(frameon=False, fontsize=8, ncols=3, loc="lower right", bbox_to_anchor=(1, 1), borderaxespad=0.2)
+        axes.legend(
+            frameon=False,
+            fontsize=8,
+            ncols=3,
+            loc="lower right",
+            bbox_to_anchor=(1.01, 1),
+            borderaxespad=0.2,
+            columnspacing=1.4,
+        )
 
 
 if __name__ == "__main__":

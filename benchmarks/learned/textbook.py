@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from chgtools.models.model import DensityModel
 
 RYDBERG_EV = 13.605693122994
-STEP = 0.01  # Å
+STEP = 0.001  # Å
 Waves = Callable[["NDArray[np.int_]"], "NDArray[np.complex128]"]  # (n, 3) Miller indices -> n_G in electrons/bohr³
 # space group, cubic lattice constant (Å) near that of PBE, species and where they are
 CRYSTALS: dict[str, tuple[str, float, list[str], list[list[float]]]] = {
