@@ -18,7 +18,7 @@ FOLDER = ROOT / "benchmarks"
 ROOMS = ("atoms", "files", "gpaw", "learned", "speed", "structures")
 SCRIPTS = sorted(FOLDER.glob("**/*.py"))
 TOOLS = frozenset("density fixed_density run_qe structures".split())  # programs of --tools, which a run is told of
-LEFT_TO_THE_USER = frozenset({"chgnet", "gpaw"})  # not among the dependencies; the scripts say so
+LEFT_TO_THE_USER = frozenset({"chgnet", "gpaw", "phonopy"})  # not among the dependencies; the scripts say so
 PAGES = [*run_docs.pages(), *(ROOT / name for name in ("benchmarks/README.md", "benchmarks/data/README.md")),
          ROOT / "CONTRIBUTING.md", ROOT / "potcar_densities" / "README.md"]  # fmt: skip
 COMMAND = re.compile(r"\bpython (benchmarks/[\w./-]*)")
