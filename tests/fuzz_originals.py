@@ -153,7 +153,8 @@ def write_selective(path: Path) -> None:
 def write_made_index(path: Path) -> None:
     rows = [
         {"name": f"a{i}", "entry": f"a{i}", "formula": "NaCl", "kind": "made", "source_sha256": f"{i:064x}", "store": i % 2,
-         "elements": ["Na", "Cl", "Cl"], "n_waves": 400 + i, "spins": i, "nelectrons": 14.0, "saed_eps_mae_percent": 5.5}
+         "elements": ["Na", "Cl", "Cl"], "n_waves": 400 + i, "spins": i, "nelectrons": 14.0, "saed_eps_mae_percent": 5.5,
+         "labels": "Na_pv Cl", "moments_on": "", "functional": "PBE"}
         for i in range(4)
     ]  # fmt: skip
     write_index(path, Index.of(["a.h5", "b.h5"], [(100, 10**18), (200, 10**18 + 1)], rows))

@@ -32,10 +32,13 @@ COMMANDS = {
     "plot": ("chgtools.cli.plot:plot", "Draw a plane, a planar average or an isosurface of a field as a picture"),
     "report": (
         "chgtools.cli.report:report",
-        "Write a page on a density: a view that can be turned, planes, averages, facts, what `check` finds",
+        "Write a page on a density: a view that can be turned, planes, averages, charges, facts, what `check` finds",
     ),
     "densities": ("chgtools.cli.densities:densities", "Build, list and show libraries of atomic densities"),
-    "dataset": ("chgtools.cli.dataset:dataset", "Build, split and list stores of difference densities to train on"),
+    "dataset": (
+        "chgtools.cli.dataset:dataset",
+        "Build, join, split and list stores of difference densities to train on",
+    ),
     "train": ("chgtools.cli.train:train", "Train weights for `chgtools predict --model`"),
     "evaluate": ("chgtools.cli.evaluate:evaluate", "Print the errors of weights on stores"),
 }

@@ -99,6 +99,8 @@ def read_index(path: str | Path) -> Index:
     """Raises FormatError for a file that is no index, or whose columns do not fit together."""
     with hdf5.reading(path, KIND) as file, hdf5.sense(path, _MEND):
         stores, entries = file["stores"], file["entries"]
+        if not (hasattr(stores, "keys") and hasattr(entries, "keys")):
+            raise FormatError("has no groups of stores and entries; join the stores again", path)
         paths = tuple(hdf5.words(stores, "path"))
         sizes, times = (hdf5.numbers(stores, name, ndim=1).astype(np.int64) for name in ("size", "mtime_ns"))
         columns = {name: _column(entries, name) for name in _COLUMNS if name in entries or name != "functional"}
