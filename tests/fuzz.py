@@ -8,7 +8,7 @@ hangs h5py.
 
 Outcomes: "read" (finite numbers), "refused" (ChgtoolsError of one line that names the file), and what is a bug:
 TRACEBACK (any other exception, or a warning of NumPy), NAMELESS (a refusal that does not name the file), NAN (numbers
-that are not finite), SLOW (more than 2 s of processor for some kB) and FAT (more than 100 MB for them).
+that are not finite), SLOW (more than 2 s of processor for some kB) and FAT (more than 100 MB and twice the file).
 """
 
 from __future__ import annotations
@@ -97,7 +97,7 @@ def outcome_of(kind: Kind, path: Path) -> tuple[str, str]:
     finally:
         signal.alarm(0)
     spent, grown = time.process_time() - began, tracemalloc.get_traced_memory()[1] - before
-    if outcome != "TRACEBACK" and grown > FAT_BYTES:
+    if outcome != "TRACEBACK" and grown > FAT_BYTES + 2 * path.stat().st_size:
         return "FAT", f"{grown / 1e6:.0f} MB, {words or outcome}"
     if outcome != "TRACEBACK" and spent > SLOW_SECONDS:
         return "SLOW", f"{spent:.1f} s, {words or outcome}"

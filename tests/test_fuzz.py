@@ -311,3 +311,22 @@ def test_fortran_exponents_in_upf_files_and_tables(letter, tmp_path):
         assert odd != plain
         path.write_text(odd)
         np.testing.assert_array_equal(read(path).form, wanted.form)
+
+
+def test_a_record_longer_than_any_is_no_record(tmp_path):
+    path = tmp_path / "CHGCAR"
+    text = made(KINDS["CHGCAR"], tmp_path)[0]
+    path.write_bytes(
+        text.replace(b"augmentation occupancies   2  33", b"augmentation occupancies   2   9" + 22 * b"9", 1)
+    )
+    with pytest.raises(FormatError, match="augmentation"):
+        chgcar.read(path)
+
+
+@pytest.mark.parametrize(("name", "attribute"), [("target", "electrons")])
+def test_an_attribute_that_is_no_real_number_is_refused(name, attribute, tmp_path):
+    def complex_one(file):
+        file.attrs[attribute] = 8.0 + 1j
+
+    with pytest.raises(FormatError, match="wanted a number"):
+        KINDS[name].read(spoilt(name, tmp_path, complex_one))

@@ -175,12 +175,15 @@ def is_grid_line(line: bytes, shape: Shape) -> bool:
 LONGEST_NUMBERS = 80  # of two integers with their blanks; int() refuses thousands of digits with an error of its own
 
 
+MOST_NUMBERS = 100_000  # of a record; VASP's I4 holds 9999
+
+
 def record_numbers(tail: bytes) -> tuple[int | None, int | None]:
     """(ion, length) from what follows "augmentation occupancies": 2I4, which may touch or overflow to stars."""
     if len(tail) > LONGEST_NUMBERS:
         return None, None
     for pieces in ([tail[-8:-4], tail[-4:]] if len(tail) == 8 else [], tail.split()):
-        if len(pieces) == 2 and pieces[1].strip().isdigit():
+        if len(pieces) == 2 and pieces[1].strip().isdigit() and int(pieces[1]) <= MOST_NUMBERS:
             if pieces[0].strip().isdigit():
                 return int(pieces[0]), int(pieces[1])
             if set(pieces[0].strip()) == set(b"*"):

@@ -100,7 +100,7 @@ def read(path: str | Path) -> DifferenceDensity:
             block.shape != blocks[0].shape for block in [*blocks, *([] if saed is None else [saed])]
         ):
             raise ValueError("its densities are on different grids, or on none")
-        electrons = float(file.attrs["electrons"])
+        electrons = hdf5.real(file.attrs["electrons"])
         zvals = tuple(float(z) for z in hdf5.numbers(group, "zvals", ndim=1))
         if len(zvals) != len(labels) or not np.isfinite(electrons):
             raise ValueError(f"{len(zvals)} ZVALs for {len(labels)} labels, and {electrons:g} electrons")

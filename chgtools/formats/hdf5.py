@@ -135,6 +135,14 @@ def numbers(group: Any, name: str, *, ndim: int | None = None) -> NDArray[Any]:
     return values
 
 
+def real(value: Any) -> float:
+    """An attribute that is one real number. Raises ValueError for another."""
+    number = np.asarray(value)
+    if number.dtype.kind not in "iuf" or number.size != 1:
+        raise ValueError(f"an attribute is {str(value)[:40]}, wanted a number")
+    return float(number.item())
+
+
 def words(group: Any, name: str) -> tuple[str, ...]:
     """A data set of words. Raises ValueError for another."""
     values = array(group, name)

@@ -143,7 +143,7 @@ def _entry(group: Any, name: str, path: str | Path) -> Entry:
         raise FormatError(f"entry {name} has no attribute g_max (1/bohr); it is damaged, build it again", path)
     attributes = dict(group.attrs)
     structure = _structure(group, path)
-    g_max, shape = g_max_per_angstrom(attributes.pop("g_max")), _shape(group, structure.lattice)
+    g_max, shape = g_max_per_angstrom(hdf5.real(attributes.pop("g_max"))), _shape(group, structure.lattice)
     _require_bounded(structure.lattice, g_max, hdf5.numbers(group, "dcd").size)
     miller = half_sphere(structure.lattice, g_max)
     magnetisation, magnetisation_0 = None, np.zeros(0)
@@ -153,7 +153,7 @@ def _entry(group: Any, name: str, path: str | Path) -> Entry:
         magnetisation_0 = np.atleast_1d(np.asarray(mean, dtype=float))
         if magnetisation_0.shape != (len(magnetisation),) or not np.isfinite(magnetisation_0).all():
             raise ValueError(f"its magnetisation_0 is {mean}, wanted {len(magnetisation)} numbers")
-    dcd_0 = float(attributes.pop("dcd_0", 0.0))
+    dcd_0 = hdf5.real(attributes.pop("dcd_0", 0.0))
     if not np.isfinite(dcd_0):
         raise ValueError(f"its dcd_0 is {dcd_0}")
     return Entry(
