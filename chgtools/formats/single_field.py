@@ -36,7 +36,7 @@ COLUMNS = 6
 LEAD, WIDTH, DIGITS = 1, 18, 11  # 1X,E18.11: blanks between all numbers, and the 11 digits of a CHGCAR
 BEYOND = 1e12  # no length or count is as large; what is, is damaged
 SMALLEST = 1e-98  # Fortran drops the E of a three-digit exponent, which other programs then cannot read
-_COMMENT = re.compile(r"chgtools: (\w+), block ([\w ]+), ([\w/^ ]+)")
+_COMMENT = re.compile(r"chgtools:\s+(\w+),\s+block\s+([\w ]+),\s+([\w/^ ]+)")
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ def named_in(comments: Sequence[str], path: str | Path) -> Field:
     for comment in comments:
         match = _COMMENT.search(comment)
         if match and match[1] in KINDS:
-            field = Field(match[1], match[2])
+            field = Field(match[1], " ".join(match[2].split()))
             if match[3].strip() != field.unit:
                 raise FormatError(f"says its unit is {match[3].strip()}, wanted {field.unit} for a {field.kind}", path)
             if field.block not in ("total", "potential", "ELF"):
