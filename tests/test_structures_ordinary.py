@@ -76,3 +76,14 @@ def test_one_seed_gives_the_same_small_structures(drawn):
         assert nspin == 1 + bool(materials.MAGNETIC & set(structure.symbol_set))
     distorted = sum(kind.endswith("-distorted") for _, kind, *_ in drawn)
     assert 0.1 < distorted / len(drawn) < 0.45
+
+
+def test_the_most_disputed_of_each_group_is_chosen():
+    """Those on which weights fail before all others; the last group may be short."""
+    from disagreement import most_disputed
+
+    spreads = [0.2, 0.9, 0.4, 0.1, float("nan"), 5.0, 0.3]
+    chosen = list(most_disputed(range(7), spreads.__getitem__, 3))
+    assert [each for each, _ in chosen] == [1, 4, 6]
+    assert chosen[0][1] == 0.9
+    assert [each for each, _ in most_disputed(range(3), spreads.__getitem__, 1)] == [0, 1, 2]

@@ -8,11 +8,14 @@ surfaces, networks, liquids), molecules-beyond (molecule_structures.py: substitu
 (compound_structures.py: vacancies, surfaces, mixed and random cells), materials (materials.py: families of materials
 that people run, with all 70 elements), ordinary (ordinary.py: small cells of the commonest compounds, first of the
 pairs of elements that --stores lack), spinless (the spin-polarised structures of --stores once more, as with
-ISPIN = 1). ``tools`` holds density.py, structures.py and run_qe.py, whose method this is:
-PBE, norm-conserving, the cutoffs and k-meshes given there. Every SCF starts from the density that ``--start`` predicts
-(predicted_start.py), or from superposed atoms with ``--start atoms``; how good the prediction was stays with the
-structure (learning_log.py). Needs pw.x on the PATH and chgnet beside what chgtools needs. Coefficients are rounded to a
-step that costs 5e-4 of the difference density's root mean square, which makes the files half as large.
+ISPIN = 1). With ``--choose-of 8`` the network decides: of eight candidates the one is computed on which the ensemble of
+``--start`` disagrees most (disagreement.py).
+
+``tools`` holds density.py, structures.py and run_qe.py, whose method this is: PBE, norm-conserving, the cutoffs and
+k-meshes given there. Every SCF starts from the density that ``--start`` predicts (predicted_start.py), or from
+superposed atoms with ``--start atoms``; how good the prediction was stays with the structure (learning_log.py). Needs
+pw.x on the PATH and chgnet beside what chgtools needs. Coefficients are rounded to a step that costs 5e-4 of the
+difference density's root mean square, which makes the files half as large.
 """
 
 from __future__ import annotations
@@ -32,6 +35,7 @@ from chgtools.stores.store import Store
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from common import ROUNDING
+from disagreement import most_disputed
 from predicted_start import PredictedStart, scf_facts
 
 SPACINGS = {"si": 0.20, "silicon-beyond": 0.20, "molecules": 9.0, "molecules-beyond": 9.0}  # k-points, 1/Å with 2π
@@ -60,6 +64,13 @@ def main() -> None:
     parser.add_argument(
         "--stores", nargs="+", default=[], type=Path, metavar="STORE.h5", help="of ordinary and spinless"
     )
+    parser.add_argument(
+        "--choose-of",
+        type=int,
+        default=1,
+        metavar="N",
+        help="of N candidates the one on which the weights disagree most",
+    )
     parser.add_argument("--start", default="base", help="weights to start from, atoms for none")
     arguments = parser.parse_args()
     if not (arguments.tools / "run_qe.py").is_file():
@@ -71,20 +82,30 @@ def main() -> None:
     predicted = None if arguments.start == "atoms" else PredictedStart(arguments.start)
     atoms, start, done = Atoms(), time.time(), 0
     spacing = arguments.spacing or SPACINGS.get(arguments.set, SPACING)
-    for number, (name, kind, source, structure, nspin) in enumerate(generator(arguments)):
+
+    def candidates() -> Iterator[tuple]:
+        for number, (name, kind, source, structure, nspin) in enumerate(generator(arguments)):
+            if not any(fnmatchcase(kind, pattern) for pattern in arguments.kinds):
+                continue
+            key = f"{name}-s{arguments.seed}n{number}"
+            structure = structure.get_sorted_structure()
+            spaced = spacing * (COARSER if kind.endswith("distorted") else 1.0)
+            cost = estimated_seconds(structure, kmesh(structure.lattice.matrix, spaced), nspin, atoms)
+            if cost > arguments.cost:
+                print(f"{key}: passed over, about {cost:.0f} s", flush=True)
+                continue
+            yield key, kind, source, structure, nspin, spaced, cost
+
+    chosen: Iterator[tuple[tuple, float]] = ((each, float("nan")) for each in candidates())
+    if arguments.choose_of > 1:
+        if predicted is None:
+            sys.exit("found --choose-of without weights to ask; wanted --start base")
+        chosen = most_disputed(candidates(), lambda each: predicted.spread(each[3], each[4]), arguments.choose_of)
+    for (key, kind, source, structure, nspin, spaced, cost), spread in chosen:
         if done >= arguments.count or time.time() - start > arguments.seconds:
             break
-        if not any(fnmatchcase(kind, pattern) for pattern in arguments.kinds):
-            continue
-        key = f"{name}-s{arguments.seed}n{number}"
         if held(arguments.store, key):
             done += 1
-            continue
-        structure = structure.get_sorted_structure()
-        spaced = spacing * (COARSER if kind.endswith("distorted") else 1.0)
-        cost = estimated_seconds(structure, kmesh(structure.lattice.matrix, spaced), nspin, atoms)
-        if cost > arguments.cost:
-            print(f"{key}: passed over, about {cost:.0f} s", flush=True)
             continue
         begin = time.time()
         with tempfile.TemporaryDirectory(prefix="qe") as folder:
@@ -98,6 +119,8 @@ def main() -> None:
                 print(f"{key}: left out, {error}", flush=True)
                 continue
         facts |= {"formula": structure.composition.reduced_formula, "kind": kind, "source": source}
+        if spread == spread:
+            facts["chosen_by_spread_percent"] = spread
         seconds = time.time() - begin
         write(arguments.store, key, data, facts | {"seconds": seconds})
         done += 1

@@ -86,6 +86,17 @@ class PredictedStart:
         except (ChgtoolsError, RuntimeError, ValueError) as error:
             raise NoPrediction(f"the weights fail: {error}") from error
 
+    def spread(self, structure: Structure, nspin: int) -> float:
+        """How far the networks differ on a structure, percent of the electrons; NaN where the weights fail."""
+        from structures import MAGNETIC
+
+        cell = as_structure(structure)
+        magnetic = np.array([nspin == 2 and symbol in MAGNETIC for symbol in cell.elements])
+        try:
+            return float(self.model.predict(cell, 0.0, magnetic[:, None] * 1.0).spread_percent)
+        except (ChgtoolsError, RuntimeError, ValueError):
+            return float("nan")
+
     def compute(
         self, structure: Structure, nspin: int, limit: float, spacing: float, folder: Path, atoms: Any
     ) -> dict[str, Any]:
