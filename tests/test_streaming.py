@@ -62,6 +62,8 @@ def test_waves_are_drawn_anew_in_each_epoch_and_for_each_structure(store):
     assert torch.equal(first.target, again.target)
     assert len({sample.target.shape[0] for sample in (first, second, fixed)} | {0}) > 2
     assert not any(torch.equal(first.target, other.target) for other in (second, fixed))
+    assert torch.equal(first.target, maker.sample(data.train[1], None, (3, 0, 1)).target)
+    assert not torch.equal(first.target, maker.sample(data.train[1], None, (3, 0, 2)).target)
     sums = [float((s.weight * (s.target**2).sum(1)).sum()) for s in (first, second, fixed)]
     assert sums == pytest.approx([first.norm] * 3, rel=0.4)  # each stands for all
 
