@@ -212,14 +212,18 @@ def parse_fixed(text, stop, out, done, width, decimals, columns, scale, powers):
     while done < wanted:
         count = min(columns, wanted - done)
         if width == E_WIDTH and count == 5 and position + 91 <= stop and text[position + 90] == NEWLINE:
-            # A loop, because five calls side by side take three times as long to compile. Where one is no number, what
-            # is stored here is stored again below
-            all_matched = True
-            for column in range(5):
-                mantissa, exponent, matched = _fast_e17(text, position + column * E_WIDTH)
-                out[done + column] = _scaled(mantissa, exponent, powers) * scale
-                all_matched &= matched
-            if all_matched:
+            # side by side: a loop takes two seconds less to compile, and a quarter longer for every number
+            m0, e0, ok0 = _fast_e17(text, position)
+            m1, e1, ok1 = _fast_e17(text, position + 18)
+            m2, e2, ok2 = _fast_e17(text, position + 36)
+            m3, e3, ok3 = _fast_e17(text, position + 54)
+            m4, e4, ok4 = _fast_e17(text, position + 72)
+            if ok0 & ok1 & ok2 & ok3 & ok4:
+                out[done] = _scaled(m0, e0, powers) * scale
+                out[done + 1] = _scaled(m1, e1, powers) * scale
+                out[done + 2] = _scaled(m2, e2, powers) * scale
+                out[done + 3] = _scaled(m3, e3, powers) * scale
+                out[done + 4] = _scaled(m4, e4, powers) * scale
                 done += 5
                 position += 91
                 lines += 1
