@@ -98,14 +98,7 @@ encoder: {{cutoff: 4.0, radial: 4, l_max: 2, channels: 3, hidden: 8, state: 4, r
 basis: {{n_max: 3, l_max: 2, q_max: 14.0}}
 """
     (tmp_path / "c.yaml").write_text(config)
-    launch = [
-        "-m",
-        "torch.distributed.run",
-        "--nproc-per-node",
-        str(processes),
-        "--master-port",
-        f"295{batch}{processes}",
-    ]
+    launch = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes)]
     for name, command in (("one", []), ("many", launch)):
         done = subprocess.run(
             [sys.executable, *command, "-m", "chgtools", "train", str(tmp_path / "c.yaml"), "-o", str(tmp_path / name)],
