@@ -10,21 +10,14 @@ occupied state. FOLDER/bands.json keeps what was run. Errors: of the occupied ba
 
 from __future__ import annotations
 
-import argparse
-import json
-import sys
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from textbook import CRYSTALS, Cell, checksum, crystal, use_tools
+from textbook import Cell, Kept, crystal, parser_of
 
-from chgtools.models.weights import load_model
 from chgtools.pictures.drawing import picture
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-from common import write_json
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -42,24 +35,16 @@ LABELS = {"SCF": "SCF", "atoms": "superposed atoms", "predicted": "predicted den
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("crystals", nargs="+", choices=list(CRYSTALS))
-    parser.add_argument("--tools", type=Path, required=True)
-    parser.add_argument("--model", default="base")
-    parser.add_argument("-o", "--output", type=Path, required=True)
-    arguments = parser.parse_args()
-    use_tools(arguments.tools)
-    arguments.output.mkdir(parents=True, exist_ok=True)
-    model, kept = load_model(arguments.model), arguments.output / "bands.json"
-    done: dict[str, Any] = json.loads(kept.read_text()) if kept.exists() else {}
+    arguments = parser_of(__doc__).parse_args()
+    kept = Kept(arguments, "bands.json")
     shown = {}
     for formula in arguments.crystals:
-        name = f"{formula} {arguments.model} {checksum(arguments.model)[:8]}"
-        if name not in done:
-            done[name] = run(formula, model)
-            write_json(kept, done)
-        shown[formula] = done[name]
-        report(formula, done[name])
+        runs = kept.runs(formula)
+        if not runs:
+            runs.append(run(formula, kept.model))
+            kept.save()
+        shown[formula] = runs[0]
+        report(formula, runs[0])
     draw(shown, arguments.output / "bands.png")
 
 

@@ -9,21 +9,14 @@ FOLDER/energies.json keeps what was run: the same command goes on where it was s
 
 from __future__ import annotations
 
-import argparse
-import json
-import sys
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from textbook import CRYSTALS, Cell, checksum, crystal, use_tools
+from textbook import Cell, Kept, crystal, parser_of
 
-from chgtools.models.weights import load_model
 from chgtools.pictures.drawing import picture
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-from common import write_json
 
 if TYPE_CHECKING:
     from chgtools.models.model import DensityModel
@@ -34,22 +27,14 @@ COLOURS = {"SCF": "#222222", "predicted": "#c03028"}
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("crystals", nargs="+", choices=list(CRYSTALS))
-    parser.add_argument("--tools", type=Path, required=True)
-    parser.add_argument("--model", default="base")
-    parser.add_argument("-o", "--output", type=Path, required=True)
-    arguments = parser.parse_args()
-    use_tools(arguments.tools)
-    arguments.output.mkdir(parents=True, exist_ok=True)
-    model, kept = load_model(arguments.model), arguments.output / "energies.json"
-    done: dict[str, Any] = json.loads(kept.read_text()) if kept.exists() else {}
+    arguments = parser_of(__doc__).parse_args()
+    kept = Kept(arguments, "energies.json")
     shown = {}
     for formula in arguments.crystals:
-        runs = done.setdefault(f"{formula} {arguments.model} {checksum(arguments.model)[:8]}", [])
+        runs = kept.runs(formula)
         for volume in VOLUMES[len(runs) :]:
-            runs.append(run(formula, float(volume), model))
-            write_json(kept, done)
+            runs.append(run(formula, float(volume), kept.model))
+            kept.save()
         shown[formula] = report(formula, runs)
     draw(shown, arguments.output / "equation-of-state.png")
 

@@ -14,23 +14,16 @@ what was run: the same command goes on where it was stopped. Times are CPU secon
 
 from __future__ import annotations
 
-import argparse
-import json
 import re
-import sys
 import tempfile
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from textbook import CRYSTALS, Cell, checksum, crystal, use_tools
+from textbook import Cell, Kept, crystal, parser_of
 
-from chgtools.models.weights import load_model
 from chgtools.pictures.drawing import picture
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-from common import write_json
 
 if TYPE_CHECKING:
     from chgtools.models.model import DensityModel
@@ -42,28 +35,20 @@ COLOURS = {"SCF": "#222222", "atoms": "#d08c3a", "moving": "#c03028"}
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("crystals", nargs="+", choices=list(CRYSTALS))
-    parser.add_argument("--tools", type=Path, required=True)
-    parser.add_argument("--model", default="base")
-    parser.add_argument("-o", "--output", type=Path, required=True)
+    parser = parser_of(__doc__)
     parser.add_argument("--spacing", type=float, default=0.45, help="of k-points, 1/Å with 2π")
     parser.add_argument("--noise", action="store_true", help="at the self-consistent density, too")
     arguments = parser.parse_args()
-    use_tools(arguments.tools)
-    arguments.output.mkdir(parents=True, exist_ok=True)
-    model, kept = load_model(arguments.model), arguments.output / "forces.json"
-    done: dict[str, Any] = json.loads(kept.read_text()) if kept.exists() else {}
+    kept = Kept(arguments, "forces.json")
     wanted = ["SCF", "atoms", "predicted", "moving"] + (["SCF density"] if arguments.noise else [])
     for formula in arguments.crystals:
-        name = f"{formula} {arguments.model} {checksum(arguments.model)[:8]} {arguments.spacing:g}"
         phonons = displacements(formula)
-        runs = done.setdefault(name, [])
+        runs = kept.runs(formula, f"{arguments.spacing:g}")
         for number, cell in enumerate(phonons.supercells_with_displacements):
             runs += [{}] if number == len(runs) else []
             if missing := [density for density in wanted if density not in runs[number]]:
-                runs[number] |= run(cell, model, arguments.spacing, missing)
-                write_json(kept, done)
+                runs[number] |= run(cell, kept.model, arguments.spacing, missing)
+                kept.save()
         report(formula, phonons, [{density: each[density] for density in wanted} for each in runs], arguments.output)
 
 

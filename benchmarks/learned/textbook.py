@@ -6,7 +6,9 @@ of the tools (dft/tools), whose folder must be on Python's path before a :class:
 
 from __future__ import annotations
 
+import argparse
 import hashlib
+import json
 import os
 import re
 import subprocess
@@ -22,10 +24,10 @@ import numpy as np
 
 from chgtools.formats.structures import as_structure
 from chgtools.fourier.basis import expand
-from chgtools.models.weights import find_weights
+from chgtools.models.weights import find_weights, load_model
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-from common import waves_at
+from common import waves_at, write_json
 
 if TYPE_CHECKING:
     import pymatgen.core
@@ -52,6 +54,37 @@ def crystal(formula: str, scale: float = 1.0) -> pymatgen.core.Structure:
 
     group, a, species, places = CRYSTALS[formula]
     return Structure.from_spacegroup(group, Lattice.cubic(scale * a), species, places).get_primitive_structure()
+
+
+def parser_of(doc: str | None) -> argparse.ArgumentParser:
+    """The arguments that the scripts have in common. doc : the script's own text"""
+    parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("crystals", nargs="+", choices=list(CRYSTALS))
+    parser.add_argument("--tools", type=Path, required=True)
+    parser.add_argument("--model", default="base")
+    parser.add_argument("-o", "--output", type=Path, required=True)
+    return parser
+
+
+class Kept:
+    """What has been computed, in a file of the output folder; results are by crystal and weights.
+
+    arguments : of :func:`parser_of`; name : of the file
+    """
+
+    def __init__(self, arguments: argparse.Namespace, name: str) -> None:
+        use_tools(arguments.tools)
+        arguments.output.mkdir(parents=True, exist_ok=True)
+        self.model = load_model(arguments.model)
+        self._path, self._of = arguments.output / name, f"{arguments.model} {checksum(arguments.model)[:8]}"
+        self._done: dict[str, Any] = json.loads(self._path.read_text()) if self._path.exists() else {}
+
+    def runs(self, formula: str, settings: str = "") -> list[Any]:
+        """Those of a crystal, to be added to. settings : what else they depend on"""
+        return self._done.setdefault(f"{formula} {self._of} {settings}".rstrip(), [])
+
+    def save(self) -> None:
+        write_json(self._path, self._done)
 
 
 def use_tools(folder: Path) -> None:

@@ -1,11 +1,14 @@
 """What the kernels are told of grids and of radial functions: one name, one meaning.
 
-Plain tuples to Numba. A kernel takes them apart at its head; nothing here is computed.
+Plain tuples to Numba, which a kernel takes apart at its head; and the points of a line that lie in a sphere.
 """
 
 from __future__ import annotations
 
+import math
 from typing import Any, NamedTuple
+
+from numba import njit
 
 
 class PointGrid(NamedTuple):
@@ -43,3 +46,20 @@ class FormFactors(NamedTuple):
     tables: Any
     steps: Any
     intervals: Any
+
+
+@njit(cache=True, nogil=True, inline="always")
+def chord(gram, limit, x, y, z):
+    """Points along x whose distance from a centre is at most the root of ``limit`` (Å²): (first, end, b, c).
+
+    x : of the centre, in points; y, z : of the line, from the centre, in points. The squared distance of point i is
+    c + d (2 b + d a), d = i - x, a = gram[0, 0]; end is first where the line misses the sphere
+    """
+    a = gram[0, 0]
+    b = gram[0, 1] * y + gram[0, 2] * z
+    c = gram[1, 1] * y * y + 2 * gram[1, 2] * y * z + gram[2, 2] * z * z
+    root = b * b - a * (c - limit)
+    if root < 0:
+        return 0, 0, b, c
+    root = math.sqrt(root)
+    return math.ceil(x - (b + root) / a), math.floor(x + (root - b) / a) + 1, b, c

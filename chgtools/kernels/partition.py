@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from chgtools.kernels import kernel
-from chgtools.kernels.geometry import Cubics, PointGrid
+from chgtools.kernels.geometry import Cubics, PointGrid, chord
 
 
 # deep: atoms, planes, lines and points, as in the superposition that this is the transpose of
@@ -32,15 +32,7 @@ def weigh_atoms(field: Any, grid: PointGrid, centres: Any, cubics: Cubics) -> An
             z = k - cz
             for j in range(math.ceil(cy - reach[1]), math.floor(cy + reach[1]) + 1):
                 y = j - cy
-                # r² along the line of points is a x² + 2 b x + c
-                b = gram[0, 1] * y + gram[0, 2] * z
-                c = gram[1, 1] * y * y + 2 * gram[1, 2] * y * z + gram[2, 2] * z * z
-                root = b * b - a * (c - limit)
-                if root < 0:
-                    continue
-                root = math.sqrt(root)
-                first = math.ceil(cx - (b + root) / a)
-                end = math.floor(cx + (root - b) / a) + 1
+                first, end, b, c = chord(gram, limit, cx, y, z)
                 line = field[k % nz, j % ny]
                 i = first % nx
                 whole = 0.0

@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 from chgtools.kernels import kernel
-from chgtools.kernels.geometry import Cubics, PointGrid
+from chgtools.kernels.geometry import Cubics, PointGrid, chord
 
 
 # deep: atoms, planes, lines and points; a call for each line would cost more than the line
@@ -30,15 +30,7 @@ def add_atoms(density: Any, grid: PointGrid, centres: Any, weights: Any, cubics:
             z = k - cz
             for j in range(math.ceil(cy - reach[1]), math.floor(cy + reach[1]) + 1):
                 y = j - cy
-                # r² along the line of points is a x² + 2 b x + c
-                b = gram[0, 1] * y + gram[0, 2] * z
-                c = gram[1, 1] * y * y + 2 * gram[1, 2] * y * z + gram[2, 2] * z * z
-                root = b * b - a * (c - limit)
-                if root < 0:
-                    continue
-                root = math.sqrt(root)
-                first = math.ceil(cx - (b + root) / a)
-                end = math.floor(cx + (root - b) / a) + 1
+                first, end, b, c = chord(gram, limit, cx, y, z)
                 line = density[k % nz, j % ny]
                 i = first % nx
                 for point in range(first, end):
