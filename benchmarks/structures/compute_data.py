@@ -7,9 +7,10 @@ SET: si, compounds, crystals, molecules (the generators of ``--tools``), silicon
 surfaces, networks, liquids), molecules-beyond (molecule_structures.py: substituted molecules), compounds-beyond
 (compound_structures.py: vacancies, surfaces, mixed and random cells), materials (materials.py: families of materials
 that people run, with all 70 elements), ordinary (ordinary.py: small cells of the commonest compounds, first of the
-pairs of elements that --stores lack), spinless (the spin-polarised structures of --stores once more, as with
-ISPIN = 1). With ``--choose-of 8`` the network decides: of eight candidates the one is computed on which the ensemble of
-``--start`` disagrees most (disagreement.py).
+pairs of elements that --stores lack), antiferromagnets (antiferromagnets.py: moments that start in opposite directions;
+not with --start atoms), spinless (the spin-polarised structures of --stores once more, as with ISPIN = 1). With
+``--choose-of 8`` the network decides: of eight candidates the one is computed on which the ensemble of ``--start``
+disagrees most (disagreement.py).
 
 ``tools`` holds density.py, structures.py and run_qe.py, whose method this is: PBE, norm-conserving, the cutoffs and
 k-meshes given there. Every SCF starts from the density that ``--start`` predicts (predicted_start.py), or from
@@ -36,7 +37,7 @@ from chgtools.stores.store import Store
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from common import ROUNDING
 from disagreement import most_disputed
-from predicted_start import PredictedStart, scf_facts
+from predicted_start import PredictedStart, scf_facts, signs_of
 
 SPACINGS = {"si": 0.20, "silicon-beyond": 0.20, "molecules": 9.0, "molecules-beyond": 9.0}  # k-points, 1/Å with 2π
 SPACING = 0.30
@@ -80,6 +81,8 @@ def main() -> None:
     from run_qe import compute, estimated_seconds, kmesh, pack
 
     predicted = None if arguments.start == "atoms" else PredictedStart(arguments.start)
+    if predicted is None and arguments.set == "antiferromagnets":
+        sys.exit("found --start atoms with antiferromagnets; wanted weights, which say how moments point")
     atoms, start, done = Atoms(), time.time(), 0
     spacing = arguments.spacing or SPACINGS.get(arguments.set, SPACING)
 
@@ -119,6 +122,8 @@ def main() -> None:
                 print(f"{key}: left out, {error}", flush=True)
                 continue
         facts |= {"formula": structure.composition.reduced_formula, "kind": kind, "source": source}
+        if (signs := signs_of(structure)) is not None:
+            facts["start_moments"] = signs[None]
         if spread == spread:
             facts["chosen_by_spread_percent"] = spread
         seconds = time.time() - begin
@@ -134,6 +139,10 @@ def generator(arguments: argparse.Namespace) -> Iterator:
 
     if arguments.set == "spinless":
         return spinless(arguments.stores)
+    if arguments.set == "antiferromagnets":
+        from antiferromagnets import antiferromagnets
+
+        return antiferromagnets(arguments.seed)
     if arguments.set == "silicon-beyond":
         from silicon_structures import silicon
 

@@ -8,8 +8,9 @@
 pw.x writes its superposed atoms without an iteration, the predicted difference density is added to that file, and pw.x
 starts from it. A magnetisation is the predicted one where the weights know all magnetic elements and predict a moment
 of LEAST_MOMENT; else it stays the one that pw.x starts from by itself, half of the valence electrons of these elements,
-which is always large enough to find a magnetic state. Where the weights fail, the SCF from their density does not
-converge or loses its moment, it is computed from superposed atoms as usual.
+which is always large enough to find a magnetic state. Where a structure says in its site property ``magmom`` which way
+moments point, the atoms of an element that point down are a species of their own for pw.x. Where the weights fail, the
+SCF from their density does not converge or loses its moment, it is computed from superposed atoms as usual.
 
 The errors are those of weights that have not learned from the structure: kept with it in the store they show, over the
 data sets, how much learning from more helps (learning_log.py).
@@ -30,7 +31,7 @@ import numpy as np
 
 from chgtools.errors import ChgtoolsError
 from chgtools.formats.structures import as_structure
-from chgtools.fourier.basis import expand, holding_shape, total_charge
+from chgtools.fourier.basis import expand, holding_shape
 from chgtools.models.weights import find_weights, load_model
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
@@ -51,11 +52,11 @@ class NoPrediction(Exception):
 
 @dataclass(frozen=True)
 class Prediction:
-    """A difference density, and a magnetisation where one large enough is predicted; the number of magnetic atoms."""
+    """A difference density, and a magnetisation where one large enough is predicted; (n_atoms,) ways of the moments."""
 
     density: Waves
     magnetisation: Waves | None
-    magnetic_atoms: int
+    signs: np.ndarray
 
 
 class PredictedStart:
@@ -67,33 +68,29 @@ class PredictedStart:
 
     def predict(self, structure: Structure, nspin: int) -> Prediction:
         """What the weights predict; elements that they do not know add nothing. Raises NoPrediction."""
-        from structures import MAGNETIC  # of the tools: what pw.x gets start moments for
-
         cell, basis = as_structure(structure), self.model.basis
-        magnetic = np.array([nspin == 2 and symbol in MAGNETIC for symbol in cell.elements])
+        signs = _ways(structure, nspin)
 
         def on_waves(values: np.ndarray) -> Waves:
             grid = expand(cell, values, basis, holding_shape(cell.lattice, basis.q_max))
             return lambda miller: waves_at(grid, miller)
 
         try:
-            estimate = self.model.predict(cell, 0.0, magnetic[:, None] * 1.0)
+            estimate = self.model.predict(cell, 0.0, signs[:, None])
             magnetisation, spins = None, estimate.magnetisation
-            known = {symbol for symbol in cell.elements if symbol in MAGNETIC} <= set(self.model.spins)
-            if known and spins is not None and total_charge(spins[0], basis) >= LEAST_MOMENT * magnetic.sum():
-                magnetisation = on_waves(spins[0])
-            return Prediction(on_waves(estimate.coefficients), magnetisation, int(magnetic.sum()))
+            known = {symbol for symbol, sign in zip(cell.elements, signs, strict=True) if sign} <= set(self.model.spins)
+            if known and spins is not None:
+                along = signs @ (spins[0][:, 0] @ basis.charges)
+                magnetisation = on_waves(spins[0]) if along >= LEAST_MOMENT * np.abs(signs).sum() else None
+            return Prediction(on_waves(estimate.coefficients), magnetisation, signs)
         except (ChgtoolsError, RuntimeError, ValueError) as error:
             raise NoPrediction(f"the weights fail: {error}") from error
 
     def spread(self, structure: Structure, nspin: int) -> float:
         """How far the networks differ on a structure, percent of the electrons; NaN where the weights fail."""
-        from structures import MAGNETIC
-
-        cell = as_structure(structure)
-        magnetic = np.array([nspin == 2 and symbol in MAGNETIC for symbol in cell.elements])
         try:
-            return float(self.model.predict(cell, 0.0, magnetic[:, None] * 1.0).spread_percent)
+            signs = _ways(structure, nspin)
+            return float(self.model.predict(as_structure(structure), 0.0, signs[:, None]).spread_percent)
         except (ChgtoolsError, RuntimeError, ValueError):
             return float("nan")
 
@@ -112,6 +109,8 @@ class PredictedStart:
             prediction = self.predict(structure, nspin)
             result, why = compute_from(prediction, structure, nspin, limit, spacing, folder), ""
         except NoPrediction as error:
+            if signs_of(structure) is not None:
+                raise RuntimeError(f"{error}, and run_qe.py knows no moments that point down") from None
             result, why = run_qe.compute(structure, nspin, limit, spacing, folder, atoms), str(error)
         return result | {"prediction": prediction, "why_atoms": why}
 
@@ -141,11 +140,12 @@ def compute_from(
     Raises RuntimeError where time is up, NoPrediction where pw.x does not take the density, does not converge from it,
     or comes to a state without the moment that was predicted.
     """
-    from density import BOHR, read_qe, write_qe
+    from density import read_qe, write_qe
     from run_qe import kmesh, pw_input, run_pw
 
     mesh = kmesh(structure.lattice.matrix, spacing)
     text, ecutwfc = pw_input(structure, folder, mesh, nspin)
+    text = with_signs(text, signs_of(structure))
     file, original = folder / "x.save" / "charge-density.dat", folder / "atoms.dat"
     try:
         run_pw(text.replace("electron_maxstep=80", "electron_maxstep=0"), folder, limit)
@@ -164,8 +164,8 @@ def compute_from(
         raise NoPrediction("the SCF from the predicted density does not converge")
     _, miller, blocks = read_qe(file)
     if prediction.magnetisation is not None:
-        moment = blocks[1][np.all(miller == 0, axis=1)][0].real * structure.volume / BOHR**3
-        if moment < LOST_MOMENT * prediction.magnetic_atoms:
+        moment = float(re.findall(r"absolute magnetization\s+=\s+([\d.]+)", output)[-1])
+        if moment < LOST_MOMENT * np.abs(prediction.signs).sum():
             raise NoPrediction("the predicted moment is lost")
     shape = re.search(r"FFT dimensions:\s*\(\s*(\d+),\s*(\d+),\s*(\d+)\)", output)
     assert shape is not None, "pw.x names no FFT grid"
@@ -173,6 +173,42 @@ def compute_from(
         "output": output, "miller": miller, "coefficients": blocks, "shape": tuple(map(int, shape.groups())),
         "ecutwfc": ecutwfc, "mesh": mesh,
     }  # fmt: skip
+
+
+def signs_of(structure: Structure) -> np.ndarray | None:
+    """(n_atoms,) +1, -1 or 0, which way moments start; None of a structure that does not say it."""
+    given = structure.site_properties.get("magmom")
+    return None if given is None else np.sign(np.array(given, dtype=float))
+
+
+def _ways(structure: Structure, nspin: int) -> np.ndarray:
+    """(n_atoms,) which way the moments start that pw.x is given: all up where the structure says nothing."""
+    from structures import MAGNETIC  # of the tools: what pw.x gets start moments for
+
+    signs = signs_of(structure)
+    if signs is not None:
+        return signs
+    return np.array([float(nspin == 2 and site.specie.symbol in MAGNETIC) for site in structure])
+
+
+def with_signs(text: str, signs: np.ndarray | None) -> str:
+    """An input of run_qe.py whose atoms with moments that point down are species of their own: Mn and Mn2."""
+    if signs is None or not (signs < 0).any():
+        return text
+    lines = text.splitlines()
+    kinds, places = lines.index("ATOMIC_SPECIES"), lines.index("ATOMIC_POSITIONS crystal")
+    atoms = lines[places + 1 : places + 1 + len(signs)]
+    turned = sorted({line.split()[0] for line, sign in zip(atoms, signs, strict=True) if sign < 0})
+    kept = lines[kinds + 1 : lines.index("CELL_PARAMETERS angstrom")]
+    for number, symbol in enumerate(turned, len(kept) + 1):
+        lines.insert(kinds + number, f"{symbol}2 1.0 {symbol}.upf")
+    start = places + 1 + len(turned)
+    lines[start : start + len(signs)] = [
+        re.sub(r"^[A-Z][a-z]?", r"\g<0>2", line) if sign < 0 else line for line, sign in zip(atoms, signs, strict=True)
+    ]
+    moments = " ".join(f"starting_magnetization({n})=-0.5" for n in range(len(kept) + 1, len(kept) + len(turned) + 1))
+    found = "\n".join(lines).replace(f"ntyp={len(kept)} ", f"ntyp={len(kept) + len(turned)} ")
+    return found.replace("nspin=2 ", f"nspin=2 {moments} ") + "\n"
 
 
 def scf_facts(result: dict[str, Any]) -> dict[str, Any]:
