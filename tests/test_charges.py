@@ -375,7 +375,7 @@ def test_bad_input_is_one_sentence(tmp_path, monkeypatch):
     poscar = run("POSCAR")
     assert poscar.exit_code == 1
     assert "--predict tells the charges of a POSCAR" in poscar.stderr
-    wrong = run("CHGCAR")
+    wrong = run("CHGCAR", "--label", "Na=Na_pv")
     assert wrong.exit_code == 1
     assert "--label Na=Na --label Cl=Cl" in wrong.stderr
     assert run("CHGCAR", "--model", "si").exit_code == 2

@@ -14,11 +14,12 @@ from fields import density, skew_structure, spin_density
 from made_targets import target
 
 from chgtools.cell import Structure
-from chgtools.charges import charges_of
+from chgtools.charges import AtomicCharges, charges_of
 from chgtools.cli import main
 from chgtools.errors import ChgtoolsError, SettingsError
 from chgtools.formats import chgcar, poscar
 from chgtools.report import Table, write_report
+from chgtools.report import charges as report_charges
 from chgtools.report.contents import fullest_plane
 
 pytest.importorskip("skimage", reason="needs scikit-image, of the extra pictures")
@@ -139,3 +140,22 @@ def test_charges_of_the_atoms_are_on_the_page_of_the_command(tmp_path):
     result = CliRunner().invoke(main, ["report", str(tmp_path / "CHGCAR"), "-o", str(tmp_path / "other.html")])
     assert result.exit_code == 0, result.output
     assert "no charges of atoms" in result.stderr
+
+
+@pytest.mark.parametrize(("axes", "moments"), [("", [0.7, -0.9]), ("xyz", [[1.1, 1.2, 1.3], [-2.1, -2.2, -2.3]])])
+def test_each_figure_of_an_atom_stands_below_its_name(axes, moments, monkeypatch):
+    atoms = Structure(np.eye(3) * 4, ("Na", "Cl"), (1, 1), [[0, 0, 0], [0.5, 0.5, 0.5]])
+    given = AtomicCharges(
+        atoms, ("Na_pv", "Cl"), np.array([7.0, 7]), np.array([6.2, 7.8]), np.zeros((2, 3)), np.array(moments), 0.0
+    )
+    monkeypatch.setattr(report_charges, "charges_of", lambda path, source=None: given)
+    (table,), notes = report_charges.charges_table("CHGCAR")
+    assert notes == ()
+    names = [f"moment {axis} / μ_B" for axis in axes] or ["moment / μ_B"]
+    wanted = [
+        {"atom": "Na 1", "label": "Na_pv", "electrons": 6.2, "net charge / e": pytest.approx(0.8)},
+        {"atom": "Cl 2", "label": "Cl", "electrons": 7.8, "net charge / e": pytest.approx(-0.8)},
+    ]
+    for row, moment in zip(wanted, moments, strict=True):
+        row |= dict(zip(names, np.atleast_1d(moment).tolist(), strict=True))
+    assert [dict(zip(table.columns, row, strict=True)) for row in table.rows] == wanted

@@ -13,7 +13,6 @@ from chgtools.formats import difference_density as targets
 from chgtools.formats.hdf5 import name_of
 from chgtools.libraries.choice import Source, choose
 from chgtools.run.folder import RunFolder
-from chgtools.run.settings import choose_for
 from chgtools.start.prediction import predict
 
 if TYPE_CHECKING:
@@ -37,16 +36,15 @@ def charges_of(
         ``source`` names another origin. A difference density has its atoms' labels, and its structure.
     Raises MismatchError when the atoms are not those of the file, FormatError for a damaged file.
     """
-    run = RunFolder.around(file)
     if name_of(file):
         difference = targets.read(file)
         choice = _of_target(difference, source or Source())
         _require_same_atoms(difference, choice)
         notes = choice.assumptions
     else:
-        source = run.source(source)
+        source = RunFolder.around(file).source(source)
         difference = difference_density(file, structure, source=source, nelect=nelect)
-        choice = choose_for(run, difference.structure, source)
+        choice = _of_target(difference, source)
         notes = difference.assumptions
     return replace(hirshfeld(difference, choice.densities), assumptions=(*notes, PSEUDO))
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from chgtools import formats
 from chgtools.cell import Structure, require_same
-from chgtools.dcd.electrons import check_electrons
+from chgtools.dcd.electrons import check_electrons, choice_by_electrons
 from chgtools.errors import ChgtoolsError
 from chgtools.files import package_version
 from chgtools.formats.pymatgen_fields import from_pymatgen
@@ -49,7 +49,8 @@ def difference_density(
     charge : a CHGCAR (or CHG), read or as a path (see chgtools.read), or a pymatgen Chgcar
     structure : the POSCAR of its run, at full precision; the file's own header (6 decimals) when None
     source, densities : where the atoms come from (see chgtools.libraries.choice), or one density per group; those of
-        ``source`` are weighted by the VCA of an INCAR beside the file
+        ``source`` are weighted by the VCA of an INCAR beside the file. Where nothing names labels and the default ones
+        contradict the file's electrons, the only others that give them are taken, and it is said
     nelect : electrons of a charged cell; by default NELECT of the INCAR beside the file, else it must hold ΣZVAL
     Raises MismatchError when the structure is not the file's, or ΣZVAL contradicts the file's electrons.
     """
@@ -57,12 +58,17 @@ def difference_density(
     require_density(data)
     atoms, assumptions = _settle_structure(data, structure)
     run, incar_notes = _run_of(data)
-    given = None if densities is None else Choice(atoms, tuple(densities), ())
-    choice = given or choose_for(run, atoms, source or Source())
-    atoms = choice.structure
     electrons = data.electrons
     assert electrons is not None
     wanted, where, said = (nelect, "is given", ()) if nelect is not None else _nelect_of(run)
+    if densities is not None:
+        choice = Choice(atoms, tuple(densities), ())
+    else:
+        source = source or Source()
+        choice = choose_for(run, atoms, source)
+        if wanted is None:
+            choice = choice_by_electrons(choice, run, source, data, electrons)
+    atoms = choice.structure
     check_electrons(data, atoms, choice, electrons, wanted, where)
     reference = superpose(atoms, data.shape, choice.densities).astype(data.total.dtype, copy=False)
     # density x volume is what the file holds: with the POSCAR's own volume the electrons stay the same

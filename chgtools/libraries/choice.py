@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
@@ -102,6 +103,67 @@ def choose(structure: Structure, source: Source) -> Choice:
         structure=choice.structure.with_changes(species=choice.structure.group_elements),
         assumptions=(*choice.assumptions, sentence),
     )
+
+
+def other_labels(structure: Structure, source: Source) -> dict[str, dict[float, str]]:
+    """{species: {ZVAL: label}} that a source has for the species that nothing names a label of.
+
+    Of several labels with one ZVAL the convention's, else VASP's recommended, else the first. Labels of the GW sets,
+    those of the set of 2010 alone and pseudo-hydrogens (H.75) are passed over where an element has any other. {} for a
+    POTCAR file and UPF files, which leave no choice.
+    """
+    if source.upf is not None or (source.potcar is not None and source.potcar.is_file()):
+        return {}
+    named = {species for species, label in zip(structure.species, structure.labels, strict=True) if label}
+    open_ = [name for name in dict.fromkeys(structure.species) if name not in named and name not in source.labels]
+    return {species: _by_zval(ELEMENT_OF.get(species, species), source) for species in open_}
+
+
+def _by_zval(element: str, source: Source) -> dict[float, str]:
+    from chgtools.atoms.labels import known_facts
+
+    zvals = _zvals_of(element, source)
+    usual = {label: zval for label, zval in zvals.items() if _is_usual(label)}
+    found: dict[float, str] = {}
+
+    def rank(label: str) -> int:
+        facts = known_facts(label)
+        if facts is None:
+            return 0
+        chosen = facts.is_mp_default if source.convention == "mp" else facts.is_vasp_recommended
+        return 0 if chosen else 1 if facts.is_vasp_recommended else 2
+
+    for label in sorted(usual or zvals, key=rank):
+        found.setdefault(zvals[label], label)
+    return found
+
+
+def _is_usual(label: str) -> bool:
+    """Whether runs of today have a label, as far as is known; a library's own are taken for it."""
+    from chgtools.atoms.labels import known_facts
+
+    facts = known_facts(label)
+    if facts is None:
+        return True
+    return facts.kind == "standard" and facts.zval.is_integer() and set(facts.sets) != {"PBE (2010)"}
+
+
+def _zvals_of(element: str, source: Source) -> dict[str, float]:
+    """{label: ZVAL} of an element in a library or a folder of POTCARs."""
+    from chgtools.atoms.labels import element_of, label_facts, labels_of
+
+    if source.potcar is not None:
+        from chgtools.formats.potcar import find_potcar
+
+        there = []
+        for label in labels_of(element):
+            with suppress(MissingDensityError):
+                find_potcar(source.potcar, label)
+                there.append(label)
+        return {label: label_facts(label).zval for label in there}
+    library = _opened(source.library, "" if source.library is not None else source.xc)
+    near = [label for label in library if element_of(label) == element]
+    return {label: library[label].zval for label in near if library[label].element == element}
 
 
 def _choose(structure: Structure, source: Source) -> Choice:

@@ -8,7 +8,7 @@ run.incar.number("ENCUT"), run.tags.blocks, run.structure, run.potcar[0].label
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from chgtools.errors import FormatError
 from chgtools.formats import archives
 from chgtools.formats.carried import Carried, carried_by
+from chgtools.formats.potcar_spec import NAMES as POTCAR_SPECS
 from chgtools.formats.quantum_espresso import holds_run_with_upf
 from chgtools.formats.streams import SUFFIXES, is_there, stem
 from chgtools.run.tags import Tags
@@ -189,6 +190,25 @@ class RunFolder:
 
         path = self.path(POTCAR)
         return None if path is None else read_potcar(path)
+
+    def labelled(self, structure: Structure, named: Collection[str] = ()) -> tuple[Structure, tuple[str, ...]]:
+        """The structure with the labels of a POTCAR.spec, where it has none itself, and what is to be said of it.
+
+        named : species whose labels are given otherwise. Raises FormatError for a POTCAR.spec that cannot be read.
+        """
+        from chgtools.atoms.labels import element_of
+        from chgtools.formats.potcar_spec import read_potcar_spec
+
+        path = next((path for name in POTCAR_SPECS if (path := self.path(name)) is not None), None)
+        if path is None or any(structure.labels):
+            return structure, ()
+        labels = read_potcar_spec(path)
+        if tuple(map(element_of, labels)) != structure.group_elements:
+            groups = " ".join(structure.group_elements)
+            return structure, (f"{path} is not used: it names {' '.join(labels)}, the groups of atoms are {groups}",)
+        pairs = dict.fromkeys(pair for pair in zip(structure.species, labels, strict=True) if pair[0] not in named)
+        said = ", ".join(f"{species} = {label}" for species, label in pairs)
+        return structure.with_changes(labels=labels), ((f"labels: {said} ({path})",) if said else ())
 
     @property
     def line_mode(self) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -56,12 +56,16 @@ class RunSettings:
 
 
 def choose_for(run: RunFolder, structure: Structure, source: Source) -> Choice:
-    """Atomic densities of the atoms of a run, weighted by its VCA.
+    """Atomic densities of the atoms of a run, weighted by its VCA; by the labels of its POTCAR.spec, if it has one.
 
     Raises what chgtools.libraries.choice.choose does, SettingsError for a VCA of another length, MismatchError for a
     ZVAL of the INCAR that is not the densities'.
     """
+    said: tuple[str, ...] = ()
+    if source.potcar is None or not source.potcar.is_file():  # a POTCAR says its labels itself
+        structure, said = run.labelled(structure, source.labels)
     choice = choose(structure, source)
+    choice = replace(choice, assumptions=(*said, *choice.assumptions))
     require_zval(choice.densities, run.tags)
     return choice.weighted(weights(choice.structure, run.tags), run.tags.place("VCA"))
 

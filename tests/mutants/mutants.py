@@ -42,7 +42,7 @@ MUTANTS = [
            "total density of a target: not rescaled with the volume", "dcd"),
     Mutant("dcd/difference.py", ".total, reference)", ".total, 1.0001 * reference)",
            "a DCD that does not integrate to 0", "dcd"),
-    Mutant("dcd/electrons.py", "nelect is None else nelect\n", "nelect is None else zval_sum\n",
+    Mutant("dcd/electrons.py", "nelect is None else nelect\n", "nelect is None else choice.electrons\n",
            "charged cells are refused", "dcd"),
     Mutant("dcd/electrons.py", "3e-5\n", "3e-2\n", "wrong labels of a large cell pass", "dcd cli_densities cli_files"),
     Mutant("dcd/difference.py", "lengths[first : first + count]", "lengths[:count]",
