@@ -179,7 +179,8 @@ def measure_index(folder: Path, count: int) -> None:
     rows = [
         {"name": f"NaCl-{i:06d}-{i:012x}", "entry": f"NaCl-{i:06d}-{i:012x}", "formula": "NaCl", "kind": f"kind{i % 9}",
          "source_sha256": f"{i:064x}", "elements": ["Na"] * int(a) + ["Cl"] * int(a), "n_waves": 4000, "spins": 0,
-         "nelectrons": 8.0 * a, "saed_eps_mae_percent": 5.0, "store": i % 100}
+         "nelectrons": 8.0 * a, "saed_eps_mae_percent": 5.0, "store": i % 100, "functional": "PBE",
+         "labels": "Na_pv Cl", "moments_on": ""}
         for i, a in enumerate(chance.integers(1, 60, count))
     ]  # fmt: skip
     path = folder / "many.h5"

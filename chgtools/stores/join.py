@@ -11,9 +11,11 @@ from typing import Any
 from chgtools.errors import ChgtoolsError, SettingsError
 from chgtools.formats import hdf5
 from chgtools.stores import index
-from chgtools.stores.entry import elements_of, identity_of
+from chgtools.stores.entry import identity_of
 from chgtools.stores.progress import stamp_of
 from chgtools.stores.store import facts_of, names_in, opened, sense_of
+
+_ATTRIBUTES = ("formula", "kind", "functional", "source_sha256", "labels", "nelectrons", "saed_eps_mae_percent")
 
 
 @dataclass(frozen=True)
@@ -73,14 +75,14 @@ class _Gathered:
 def _row(group: Any, entry: str, path: Path) -> dict[str, Any]:
     """What the index says of an entry."""
     with sense_of(path, entry):
-        facts = facts_of(group)
+        facts = facts_of(group, _ATTRIBUTES)
         return {
             "entry": entry,
             "formula": str(facts.get("formula", "")),
             "kind": str(facts.get("kind", "")),
             "functional": str(facts.get("functional", "")),
-            "source_sha256": identity_of(group),
-            "elements": elements_of(group),
+            "source_sha256": str(facts["source_sha256"]) if "source_sha256" in facts else identity_of(group),
+            "elements": facts["elements"],
             "n_waves": facts["n_waves"],
             "spins": facts["spins"],
             "labels": " ".join(str(label) for label in facts.get("labels", ())),

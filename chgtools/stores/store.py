@@ -23,7 +23,7 @@ the file and in 1/Å everywhere else; ``entry.g_max_per_angstrom`` is that borde
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -214,15 +214,20 @@ def sense_of(path: str | Path, name: str) -> AbstractContextManager[None]:
     return hdf5.sense(path, _MEND, f"entry {name}")
 
 
-def facts_of(group: Any) -> dict[str, Any]:
-    """What :meth:`Store.facts` tells of the entry of a group."""
+def facts_of(group: Any, attributes: Collection[str] | None = None) -> dict[str, Any]:
+    """What :meth:`Store.facts` tells of the entry of a group.
+
+    attributes : those that are wanted, since each is read by itself; by default all
+    """
+    given = group.attrs
+    known = dict(given) if attributes is None else {name: given[name] for name in attributes if name in given}
     shape = group["magnetisation"].shape[:-2] if "magnetisation" in group else (0,)
     elements, spins = elements_of(group), int(shape[0]) if shape else 1
-    return dict(group.attrs) | {
+    return known | {
         "elements": elements,
         "n_waves": int(group["dcd"].shape[0]),
         "spins": spins,
-        "moments_on": elements_with_moments(elements, group.attrs.get("start_moments")) if spins else (),
+        "moments_on": elements_with_moments(elements, given.get("start_moments")) if spins else (),
     }
 
 
