@@ -11,8 +11,9 @@ from made_targets import difference, write_run
 
 from chgtools.cli import main
 from chgtools.dcd.given import given_difference
+from chgtools.dcd.pairs import pair_files
 from chgtools.errors import MismatchError
-from chgtools.formats import cube
+from chgtools.formats import cube, xsf
 from chgtools.libraries.choice import Source
 from chgtools.stores.store import Store
 from chgtools.volumetric import VolumetricData
@@ -43,6 +44,19 @@ def test_it_is_the_difference_of_the_density(here):
     assert given.attributes["zvals"].tolist() == own.attributes["zvals"].tolist()
     for figure in ("nelectrons", "saed_eps_mae_percent"):
         assert given.attributes[figure] == pytest.approx(own.attributes[figure], rel=1e-3)
+
+
+def test_files_of_other_programs_are_no_poscars_of_each_other(here):
+    """Two cubes, and an XSF, one behind the other: three densities."""
+    moved = here.structure.with_changes(frac=here.structure.frac[::-1])
+    cube.write(VolumetricData("CHGCAR", moved, [here.dcd]), "e.cube")
+    xsf.write(VolumetricData("CHGCAR", here.structure, [0.5 * here.dcd]), "f.xsf")
+    done = call("-o", "all.h5", "d.cube", "e.cube", "f.xsf", "--difference")
+    assert done.exit_code == 0, done.output
+    assert len(Store.open("all.h5")) == 3
+    assert pair_files([Path("d.cube"), Path("e.cube")]) == [(Path("d.cube"), None), (Path("e.cube"), None)]
+    (path := Path("atoms.xsf")).write_text(Path("f.xsf").read_text().partition("BEGIN_BLOCK")[0])
+    assert pair_files([Path("d.cube"), path]) == [(Path("d.cube"), path)]  # atoms alone
 
 
 def test_a_whole_density_is_none(here):

@@ -79,6 +79,15 @@ def test_in_an_archive(tmp_path):
     assert np.array_equal(chgtools.read(f"{made}:r/x.RHO").total, chgtools.read(path).total)
 
 
+def test_a_difference_of_siesta_has_the_same_layout(tmp_path):
+    path = write(tmp_path, random(2))
+    path.rename(tmp_path / "x.DRHO")
+    up, down = random(2)
+    data = chgtools.read(tmp_path / "x.DRHO")
+    np.testing.assert_allclose(data.total, (up.astype(float) + down) / BOHR_ANGSTROM**3, atol=1e-12)
+    assert data.structure.counts == (1, 2)
+
+
 def cut(path):
     path.write_bytes(path.read_bytes()[:-9])
 

@@ -52,7 +52,7 @@ def dataset() -> None:
 @click.option("--jobs", type=click.IntRange(min=1), default=1, show_default=True, metavar="N",
               help="Processes that compute; one writes.")  # fmt: skip
 @click.option("--difference", is_flag=True,
-              help="FILES are difference densities themselves (pp.x, plot_num = 9), from these atoms.")  # fmt: skip
+              help="FILES are difference densities from these atoms (pp.x, plot_num = 9; DeltaRho).")  # fmt: skip
 @click.option("--retry-failed", is_flag=True, help="Try again what has failed in an earlier call.")
 @click.option("--max-points", type=click.IntRange(min=1), metavar="N",
               help="Take no grid of more points; by default whatever fits into the memory.")  # fmt: skip

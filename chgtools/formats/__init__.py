@@ -35,8 +35,8 @@ def _module(path: str | Path) -> ModuleType | None:
 
 
 def _by_content(path: str | Path) -> ModuleType | None:
-    """The module of Parquet, of JSON, of HDF5, Quantum ESPRESSO or SIESTA, whatever the name of the file."""
-    from chgtools.formats import hdf5, parquet, pymatgen_fields, quantum_espresso, siesta, vaspwave
+    """The module of Parquet, of JSON, of HDF5, Quantum ESPRESSO, SIESTA or GPAW, whatever the name of the file."""
+    from chgtools.formats import gpaw, hdf5, parquet, pymatgen_fields, quantum_espresso, siesta, siesta_grid, vaspwave
     from chgtools.formats.compression import HEAD
     from chgtools.formats.streams import reading
     from chgtools.formats.structure_files import content_of
@@ -48,20 +48,20 @@ def _by_content(path: str | Path) -> ModuleType | None:
     with reading(path) as file:
         if b"\0" not in file.read(HEAD):  # a text, which is opened no more often than it must be
             return None
-    for program in (quantum_espresso, siesta):
+    for program in (quantum_espresso, siesta, siesta_grid, gpaw):
         if program.holds_one(path):
             return program
     return vaspwave if hdf5.is_hdf5(path) else None
 
 
 def holds_density(path: str | Path) -> bool | None:
-    """Whether a file is one of the CHGCAR family, pymatgen's JSON of one, VASP's HDF5, or Parquet with densities.
+    """Whether a file is one of the CHGCAR family, pymatgen's JSON of one, Parquet with densities, or another program's.
 
     None for a file that is neither that nor a structure of VASP. Raises FormatError for one that is not there.
     """
     from chgtools.formats import chgcar
 
-    module = _by_content(path)
+    module = _by_content(path) or _module(path)
     return chgcar.holds_grid(path) if module is None else module.holds_one(path) or None
 
 
@@ -142,13 +142,13 @@ def _without_copies(members: list[str]) -> list[str]:
 
 
 def _named_as_density(member: str) -> bool:
-    from chgtools.formats import chgcar, quantum_espresso, siesta
+    from chgtools.formats import chgcar, quantum_espresso, siesta, siesta_grid
     from chgtools.formats.streams import stem
 
     name = stem(member)
     other = Path(name).suffix.lower() in (".h5", ".hdf5", ".png", ".pdf", ".svg")
     return (
-        name in ("vaspwave.h5", *quantum_espresso.NAMES)
+        name in ("vaspwave.h5", siesta_grid.NAME, *quantum_espresso.NAMES)
         or name.endswith(siesta.SUFFIX)
         or _module(member) is not None
         or (chgcar.kind_of(member) is not None and not other)
@@ -199,8 +199,8 @@ def read(
 ) -> VolumetricData:
     """Read a volumetric file, plain or compressed: CHGCAR and its family, Gaussian cube or XSF (told by the name),
     pymatgen's JSON of a Chgcar, VASP's vaspwave.h5, Quantum ESPRESSO's charge-density.dat and .hdf5, SIESTA's .RHO and
-    Parquet (told by the content); or a member of a tar or zip
-    archive ("runs.tar.gz:mp-149/CHGCAR"), or a row of a Parquet file ("densities.parquet:12").
+    Rho.grid.nc and Parquet (told by the content); or a member of a tar or zip archive ("runs.tar.gz:mp-149/CHGCAR"), or
+    a row of a Parquet file ("densities.parquet:12").
 
     kind : "CHGCAR", "LOCPOT", ... where the name does not say it
     dtype : np.float64 (default) or np.float32

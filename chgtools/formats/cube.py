@@ -39,11 +39,17 @@ from chgtools.formats.single_field import (
     structure_of,
     write_rows,
 )
-from chgtools.formats.streams import LineReader, writing
+from chgtools.formats.streams import LineReader, reading, writing
 from chgtools.units import BOHR_ANGSTROM
 from chgtools.volumetric import VolumetricData
 
 GRID_SUFFIXES = (".cube", ".cub")
+
+
+def holds_one(path: str | Path) -> bool:
+    """Whether a file of such a name has a field: it always does. Raises FormatError for one that is not there."""
+    with reading(path):
+        return True
 
 
 def read(path: str | Path) -> VolumetricData:

@@ -1,37 +1,30 @@
 """SystemLabel.RHO of SIESTA (SaveRho true), with the SystemLabel.XV beside it that has the atoms.
 
-The .RHO is Fortran's unformatted records, each between two marks of its length::
+SystemLabel.DRHO (SaveDeltaRho true) has the same layout: the difference from SIESTA's atoms, for --difference. The file
+is Fortran's unformatted records, each between two marks of its length::
 
     cell           (3, 3) float64, bohr, vectors one after the other
     mesh, nspin    four integers of 4 bytes; nspin = 1 (total) or 2 (up, down)
     density        nspin x nz x ny records of nx float32, electrons/bohr³
 
-The .XV is text: three lines of a lattice vector and its velocity, bohr; the number of atoms; for each atom its species,
-atomic number, position in bohr and velocity.
-
-Sources: the SIESTA manual (SaveRho; .XV) and sisl's readers of both.
+Sources: the SIESTA manual (SaveRho, SaveDeltaRho), its dhscf (half of the atoms off up and down each), sisl's reader.
 """
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 
 import numpy as np
 
-from chgtools.cell import Structure
-from chgtools.elements import SYMBOLS
 from chgtools.errors import FormatError
-from chgtools.formats import archives
-from chgtools.formats.single_field import structure_of
-from chgtools.formats.streams import is_there, read_bytes, reading, stem
+from chgtools.formats.siesta_xv import atoms_of
+from chgtools.formats.streams import read_bytes, reading, stem
 from chgtools.units import BOHR_ANGSTROM
 from chgtools.volumetric import VolumetricData
 
 SUFFIX = ".RHO"
 _MEND = "copy it again or rerun SIESTA"
 _HEAD = np.dtype([("open", "<i4"), ("cell", "<f8", (3, 3)), ("close", "<i4"), ("next", "<i4"), ("sizes", "<i4", 4)])
-_SAME_CELL = 1e-4  # of a vector's length; the .XV has nine decimals, and may be of a later step
 
 
 def holds_one(path: str | Path) -> bool:
@@ -67,32 +60,5 @@ def read(path: str | Path) -> VolumetricData:
         raise FormatError(f"is damaged within the density; {_MEND}", path)
     spins = rows["values"].reshape(nspin, nz, ny, nx).astype(float) / BOHR_ANGSTROM**3
     fields = spins if nspin == 1 else np.stack([spins[0] + spins[1], spins[0] - spins[1]])
-    structure = _atoms(path)
-    cell = first["cell"] * BOHR_ANGSTROM
-    if not np.allclose(cell, structure.lattice, rtol=0, atol=_SAME_CELL * np.abs(cell).max()):
-        raise FormatError(f"is of another cell than the {structure.source} beside it; {_MEND}", path)
-    exact = Structure(cell, structure.species, structure.counts, structure.frac, comment=structure.formula)
-    return VolumetricData("CHGCAR", exact.with_changes(source=str(path)), [f.T for f in fields], source=str(path))
-
-
-def _atoms(path: str | Path) -> Structure:
-    beside = archives.folder_of(path) if archives.is_member(path) else Path(path).parent
-    place = beside / f"{stem(path).removesuffix(SUFFIX)}.XV"
-    if not is_there(place):
-        raise FormatError(f"has no {place.name} beside it, which has its atoms", path)
-    try:
-        lines = [line.split() for line in read_bytes(place).decode("ascii").splitlines() if line.strip()]
-        cell = np.array([[float(word) for word in line[:3]] for line in lines[:3]])
-        atoms = lines[4 : 4 + int(lines[3][0])]
-        numbers = [int(line[1]) for line in atoms]
-        positions = np.array([[float(word) for word in line[2:5]] for line in atoms])
-        if len(atoms) != int(lines[3][0]) or not atoms or cell.shape != (3, 3) or positions.shape != (len(atoms), 3):
-            raise ValueError("lines are missing")
-        if not all(1 <= number <= len(SYMBOLS) for number in numbers):
-            raise ValueError("ghost atoms or atomic numbers beyond the elements")
-    except (ValueError, LookupError) as error:
-        raise FormatError(f"is no .XV of SIESTA, or a damaged one ({error}); {_MEND}", place) from error
-    if not (np.isfinite(cell).all() and np.isfinite(positions).all() and math.fabs(np.linalg.det(cell)) > 1e-6):
-        raise FormatError(f"has a cell without a volume; {_MEND}", place)
-    symbols = [SYMBOLS[number - 1] for number in numbers]
-    return structure_of(cell * BOHR_ANGSTROM, symbols, positions * BOHR_ANGSTROM, "", place)
+    structure = atoms_of(path, first["cell"] * BOHR_ANGSTROM, Path(stem(path)).stem)
+    return VolumetricData("CHGCAR", structure, [f.T for f in fields], source=str(path))

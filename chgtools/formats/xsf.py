@@ -49,7 +49,7 @@ from chgtools.formats.single_field import (
     structure_of,
     write_rows,
 )
-from chgtools.formats.streams import LineReader, writing
+from chgtools.formats.streams import LineReader, reading, writing
 from chgtools.formats.xsf_grid import (
     GENERAL,
     PERIODIC,
@@ -66,6 +66,12 @@ if TYPE_CHECKING:
 
 GRID_SUFFIXES = (".xsf",)
 _SKIPPED = {"CONVVEC": 3, "CRYSTAL": 0, "SLAB": 0, "POLYMER": 0}
+
+
+def holds_one(path: str | Path) -> bool:
+    """Whether a file has a field, and not atoms alone. Raises FormatError for one that is not there."""
+    with reading(path) as file:
+        return any(b"DATAGRID_3D" in line for line in file)
 
 
 def read(path: str | Path, grid: str | None = None) -> VolumetricData:

@@ -22,7 +22,7 @@ from chgtools.dcd.given import given_difference
 from chgtools.dcd.pairs import pair_files
 from chgtools.errors import ChgtoolsError, FormatError, SettingsError, sentence_of
 from chgtools.formats import difference_density as targets
-from chgtools.formats import hdf5, quantum_espresso, vaspwave
+from chgtools.formats import hdf5, quantum_espresso, siesta_grid, vaspwave
 from chgtools.formats.streams import is_there, stem
 from chgtools.jobs.workers import Ask, Killed, run
 from chgtools.libraries.choice import Source
@@ -266,7 +266,7 @@ def _word(path: Path) -> str:
     name = stem(path)
     for suffix in (".h5", ".dcd", ".CHGCAR", ".CHG"):
         name = name.removesuffix(suffix)
-    if name in ("CHGCAR", "CHG", "dcd", "target", *quantum_espresso.NAMES):
+    if name in ("CHGCAR", "CHG", "dcd", "target", *quantum_espresso.NAMES, *siesta_grid.NAMES):
         name = path.resolve().parent.name or name
     return re.sub(r"[^\w.+-]+", "_", name)
 
@@ -286,7 +286,8 @@ def is_store(path: Path) -> bool:
 
 def _is_foreign(path: Path) -> bool:
     """Whether a file is HDF5 with a density of another program."""
-    return hdf5.is_hdf5(path) and (vaspwave.holds_one(path) or quantum_espresso.holds_one(path))
+    programs = (vaspwave, quantum_espresso, siesta_grid)
+    return hdf5.is_hdf5(path) and any(program.holds_one(path) for program in programs)
 
 
 def _is_made(path: Path) -> bool:
