@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from click.testing import CliRunner
 from made_archives import archive
+from synthetic_potcar import write_synthetic_potcar
 
 import chgtools
 from chgtools.charges import charges_of
 from chgtools.cli import main
 from chgtools.errors import FormatError, MismatchError
-from chgtools.formats import chgcar
+from chgtools.formats import chgcar, poscar
 from chgtools.formats.potcar_spec import read_potcar_spec
 from chgtools.libraries.choice import Source, other_labels
 from chgtools.libraries.library import DensityLibrary
+from chgtools.run.settings import settings_for
 from chgtools.start.superposition import superpose
+from chgtools.stores.build import build
+from chgtools.stores.join import join
 from chgtools.stores.store import Store
 from chgtools.volumetric import VolumetricData
 
@@ -131,8 +136,37 @@ def test_of_an_own_library_its_labels_alone(tmp_path):
         chgtools.difference_density(write(tmp_path / "b", WO3, ("W_sv", "O")), source=source)
 
 
+def test_what_the_count_leaves_open_stays_as_it_was_chosen(tmp_path):
+    """Ti_a of an own library has the electrons of Ti_pv, and comes before it."""
+    builtin = DensityLibrary.builtin()
+    own = replace(builtin["Ti_pv"], label="Ti_a")
+    DensityLibrary([own, *(builtin[label] for label in ("Ti_pv", "W_pv", "W_sv"))]).write(tmp_path / "lib.h5")
+    atoms = crystal(("Ti", 1), ("W", 1))
+    path = write(tmp_path, atoms, ("Ti_pv", "W_sv"))
+    assert chgtools.difference_density(path, source=Source(library=tmp_path / "lib.h5")).labels == ("Ti_pv", "W_sv")
+
+
+def test_groups_of_one_element_that_the_header_names_differently(tmp_path):
+    """W_pv and W beside titanium, which alone is open: 2 x 12 + 6 + 12 electrons."""
+    atoms = crystal(("W", 2), ("W", 1), ("Ti", 1)).with_changes(labels=("W_pv", "W", ""))
+    path = write(tmp_path, atoms, ("W_pv", "W", "Ti_sv"))
+    made = chgtools.difference_density(path, atoms)
+    assert made.labels == ("W_pv", "W", "Ti_sv")
+    np.testing.assert_allclose(made.dcd, 0, atol=1e-7 * made.saed.max())
+
+
+def test_the_labels_are_in_an_index_of_stores(tmp_path):
+    for name, labels in (("old", ("W_pv", "O")), ("new", ("W_sv", "O"))):
+        (outcome,) = build(tmp_path / f"{name}.h5", [(write(tmp_path / name, WO3, labels), None)])
+        assert outcome.status == "added"
+    join(tmp_path / "index.h5", [tmp_path / "old.h5", tmp_path / "new.h5"])
+    facts = [facts for _, facts in Store.open(tmp_path / "index.h5").facts()]
+    assert [each["labels"] for each in facts] == [("W_pv", "O"), ("W_sv", "O")]
+    assert [each["nelectrons"] for each in facts] == pytest.approx([30, 32])
+
+
 def test_what_counts_as_a_label_of_today():
-    """No GW potentials, none of the set of 2010 alone, no pseudo-hydrogen; of one ZVAL the recommended one."""
+    """No GW potentials, none of the set of 2010 alone, no pseudo-hydrogen."""
     atoms = crystal(("W", 1), ("H", 1), ("O", 1), ("Yb", 1))
     assert other_labels(atoms, Source()) == {
         "W": {6.0: "W", 12.0: "W_pv", 14.0: "W_sv"},
@@ -169,6 +203,34 @@ def test_a_potcar_spec_names_the_labels(tmp_path, name, text):
     assert made.labels == ("W_sv", "O")
     assert f"labels: W = W_sv, O = O ({tmp_path / name})" in made.assumptions
     assert not any("alone give" in said or "PBE set" in said for said in made.assumptions)
+
+
+def test_a_header_and_a_potcar_go_before_a_potcar_spec(tmp_path):
+    path = write(tmp_path, WO3, ("W_sv", "O"))
+    (tmp_path / "POTCAR.spec").write_text("W_pv\nO\n")
+    made = chgtools.difference_density(path, WO3.with_changes(labels=("W_sv", "O_s")))
+    assert made.labels == ("W_sv", "O_s")
+    write_synthetic_potcar(tmp_path / "POTCAR", [("W_sv", 14.0, (0, 1)), ("O", 6.0, (0, 1))])
+    both = chgtools.difference_density(path, source=Source(potcar=tmp_path / "POTCAR"))
+    assert both.labels == ("W_sv", "O")
+    assert not any("POTCAR.spec" in said for said in (*made.assumptions, *both.assumptions))
+
+
+def test_a_folder_of_potcars_has_what_the_file_needs(tmp_path):
+    path = write(tmp_path / "run", WO3, ("W_sv", "O"))
+    for label, zval in (("W_pv", 12.0), ("W_sv", 14.0), ("O", 6.0)):
+        (tmp_path / "sets" / label).mkdir(parents=True)
+        write_synthetic_potcar(tmp_path / "sets" / label / "POTCAR", [(label, zval, (0, 1))])
+    assert chgtools.difference_density(path, source=Source(potcar=tmp_path / "sets")).labels == ("W_sv", "O")
+    (tmp_path / "sets" / "W_sv" / "POTCAR").unlink()
+    with pytest.raises(MismatchError, match="--label W=W_sv"):
+        chgtools.difference_density(path, source=Source(potcar=tmp_path / "sets"))
+
+
+def test_a_prediction_has_the_labels_of_a_potcar_spec(tmp_path):
+    poscar.write(WO3, tmp_path / "POSCAR")
+    (tmp_path / "POTCAR.spec").write_text("W_sv\nO\n")
+    assert settings_for(tmp_path / "POSCAR").choice.labels == ("W_sv", "O")
 
 
 def test_a_potcar_spec_is_believed_before_the_electrons(tmp_path):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import product
 from math import prod
@@ -36,11 +36,15 @@ def choice_by_electrons(
     tolerance = tolerance_of(data, electrons)
     if choice.weights is not None or abs(electrons - choice.electrons) <= tolerance:
         return choice
-    atoms = choice.structure
-    if len(set(zip(atoms.species, choice.labels, strict=True))) != len(set(atoms.species)):
-        return choice  # a header names several labels of one element
-    options = {**_fixed(choice), **other_labels(atoms, source)}
-    fits = _fitting(_counts(atoms), options, electrons, tolerance)
+    atoms, options = choice.structure, other_labels(choice.structure, source)
+    fixed = 0.0
+    for species, count, density in zip(atoms.species, atoms.counts, choice.densities, strict=True):
+        if species in options:
+            options[species][density.zval] = density.label  # of one ZVAL what was chosen already
+        else:
+            fixed += count * density.zval
+    counts = {species: count for species, count in _counts(atoms, atoms.counts).items() if species in options}
+    fits = _fitting(counts, options, electrons - fixed, tolerance)
     if len(fits) != 1:
         return choice
     before = dict(zip(atoms.species, choice.labels, strict=True))
@@ -95,16 +99,10 @@ def _mend(atoms: Structure, choice: Choice, electrons: float) -> str:
     return f"{several}name the run's potentials: {shown}, or its POTCAR by --potcar"
 
 
-def _counts(atoms: Structure, numbers: list[float] | None = None) -> dict[str, float]:
-    """{species: atoms}. numbers : of atoms in each group, where they are weighted"""
-    pairs = list(zip(atoms.species, numbers or atoms.counts, strict=True))
+def _counts(atoms: Structure, numbers: Sequence[float]) -> dict[str, float]:
+    """{species: atoms}. numbers : of atoms in each group, which may be weighted"""
+    pairs = list(zip(atoms.species, numbers, strict=True))
     return {species: sum(n for name, n in pairs if name == species) for species in dict.fromkeys(atoms.species)}
-
-
-def _fixed(choice: Choice) -> dict[str, dict[float, str]]:
-    """{species: {ZVAL: label}} of the labels chosen."""
-    groups = zip(choice.structure.species, choice.densities, strict=True)
-    return {species: {density.zval: density.label} for species, density in groups}
 
 
 def _fitting(

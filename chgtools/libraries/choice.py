@@ -108,9 +108,9 @@ def choose(structure: Structure, source: Source) -> Choice:
 def other_labels(structure: Structure, source: Source) -> dict[str, dict[float, str]]:
     """{species: {ZVAL: label}} that a source has for the species that nothing names a label of.
 
-    Of several labels with one ZVAL the convention's, else VASP's recommended, else the first. Labels of the GW sets,
-    those of the set of 2010 alone and pseudo-hydrogens (H.75) are passed over where an element has any other. {} for a
-    POTCAR file and UPF files, which leave no choice.
+    Of several labels with one ZVAL the first. Labels of the GW sets, those of the set of 2010 alone and
+    pseudo-hydrogens (H.75) are passed over where an element has any other. {} for a POTCAR file and UPF files, which
+    leave no choice.
     """
     if source.upf is not None or (source.potcar is not None and source.potcar.is_file()):
         return {}
@@ -120,20 +120,9 @@ def other_labels(structure: Structure, source: Source) -> dict[str, dict[float, 
 
 
 def _by_zval(element: str, source: Source) -> dict[float, str]:
-    from chgtools.atoms.labels import known_facts
-
     zvals = _zvals_of(element, source)
-    usual = {label: zval for label, zval in zvals.items() if _is_usual(label)}
     found: dict[float, str] = {}
-
-    def rank(label: str) -> int:
-        facts = known_facts(label)
-        if facts is None:
-            return 0
-        chosen = facts.is_mp_default if source.convention == "mp" else facts.is_vasp_recommended
-        return 0 if chosen else 1 if facts.is_vasp_recommended else 2
-
-    for label in sorted(usual or zvals, key=rank):
+    for label in [label for label in zvals if _is_usual(label)] or zvals:
         found.setdefault(zvals[label], label)
     return found
 
