@@ -14,6 +14,7 @@ import argparse
 import gzip
 import json
 import statistics
+import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -43,7 +44,10 @@ from chgtools.training.streaming import Maker
 from chgtools.training.trainer import Trainer
 from chgtools.volumetric import VolumetricData
 
-POSCAR = Path(__file__).resolve().parents[2] / "examples" / "perovskite" / "POSCAR"
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+from common import ROOT
+
+POSCAR = ROOT / "examples" / "perovskite" / "POSCAR"
 POINTS = 120
 LABELS = ("Sr_sv", "Ti_pv", "O")
 IONIC = (0.94, 0.9, None)  # what is left of the electrons of each; the last takes what the others lose
