@@ -12,13 +12,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from made_atoms import atom
 from pymatgen.core import SETTINGS, Lattice, Structure
 from pymatgen.electronic_structure.core import Magmom
 from synthetic_potcar import write_synthetic_potcar
 
 import chgtools
-from chgtools.errors import ChgtoolsError, FormatError, MissingDensityError, SettingsError
+from chgtools.cli import main
+from chgtools.errors import AssumptionWarning, ChgtoolsError, FormatError, MissingDensityError, SettingsError
 from chgtools.formats import poscar
 from chgtools.formats.incar import incar_of, parse_incar
 from chgtools.libraries import choice
@@ -255,13 +257,50 @@ def test_plot_of_a_difference_and_of_what_is_none():
     for options, said in (
         ({"plane": ("x", 0.5)}, "found the axis 'x'; wanted one of a, b, c"),
         ({"miller": (1, 0, 0), "average": "c"}, "found miller and average; one picture shows one"),
-        ({"average": "c", "log": True}, "log, limits and offset go with a plane"),
+        ({"average": "c", "log": True}, "log goes with a plane, not with average"),
+        ({"miller": (1, 0, 0), "iso": 0.1, "repeat": (2, 1, 1)}, "iso and repeat go with isosurface, not with miller"),
+        ({"isosurface": True, "average": "c"}, "found average and isosurface; one picture shows one"),
+        ({"isosurface": True, "contours": True}, "contours goes with a plane, not with isosurface"),
         ({"block": "spin"}, "the data has no block 'spin'; it has total"),
     ):
         with pytest.raises(SettingsError, match=said):
             chgtools.plot(data, **options)
     with pytest.raises(SettingsError, match="cannot draw a Structure"):
         chgtools.plot(data.structure)
+    with pytest.raises(SettingsError, match="found 2 files; several in one picture go with average alone"):
+        chgtools.plot([data, data])
+    with pytest.raises(SettingsError, match="found no density to draw"):
+        chgtools.plot([])
+
+
+def test_plot_draws_isosurfaces_as_the_command_does(tmp_path):
+    """The same picture, dot by dot; a page, and the Figure of it, can be turned."""
+    pytest.importorskip("skimage", reason="needs scikit-image, of the extra pictures")
+    pytest.importorskip("plotly", reason="needs plotly, of the extra pictures")
+    found = made(feo())
+    chgtools.write(found.data, tmp_path / "CHGCAR")
+    options = ["--isosurface", "--iso", "0.4", "--repeat", "2", "1", "1", "--along", "1", "1", "0"]
+    done = CliRunner().invoke(main, ["plot", str(tmp_path / "CHGCAR"), "-o", str(tmp_path / "a.png"), *options])
+    assert (done.exit_code, done.stderr) == (0, "")
+    again = found.plot(tmp_path / "b.png", isosurface=True, iso=0.4, repeat=(2, 1, 1), along=np.array([1, 1, 0]))
+    assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
+    assert again._repr_png_().startswith(b"\x89PNG")
+    with pytest.warns(AssumptionWarning, match=r"isovalue [\d.]+ electrons/Å³: \d+ % of the density is inside"):
+        page = chgtools.plot(found, tmp_path / "c.html", isosurface=True)
+    assert "plotly" in (tmp_path / "c.html").read_text()
+    assert {trace.type for trace in page.data} == {"mesh3d", "scatter3d"}
+
+
+def test_plot_of_a_difference_of_two_and_of_averages_of_several():
+    data = made(feo()).data
+    other = VolumetricData("CHGCAR", data.structure, [np.roll(data.total, 1, axis=0)])
+    figure = chgtools.plot(data, minus=other, plane=("a", 0.0), contours=True)
+    shown = figure.axes[0].images[0].get_array()
+    less = data.total[0] - other.total[0]
+    assert (shown.min(), shown.max()) == (pytest.approx(less.min(), rel=0.1), pytest.approx(less.max(), rel=0.1))
+    assert figure.axes[1].get_ylabel() == "density, data − minus (electrons/Å³)"
+    lines = chgtools.plot([data, other], average="a").axes[0].lines[:2]
+    np.testing.assert_allclose(lines[1].get_ydata()[:-1], np.roll(lines[0].get_ydata()[:-1], 1), rtol=1e-12)
 
 
 # What objects say of themselves

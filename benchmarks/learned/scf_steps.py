@@ -2,16 +2,17 @@
 
     python benchmarks/learned/scf_steps.py --tools DFT/tools --model base -o steps.json STORE.h5[:KEY,KEY...] ...
         [--aside] [--atoms 6] [--cost 40] [--limit 20] [--damped 0.5] [--longest 4]
+        [--mixing-mode local-TF] [--mixing-beta 0.3] [--starts SAED model]
 
 ``tools`` holds density.py, run_qe.py and scf_steps.py, whose method this is: every start is given to pw.x as a file and
-run to the same accuracy (1e-7 Ry/atom) with Quantum ESPRESSO's default mixing. Starts: the superposition of the
-potentials' atoms (SAED), that and the predicted difference density, that and the stored one (which no prediction can
-beat). ``--damped`` adds the prediction times a factor, ``--longest`` the prediction's waves with |G| up to so many 1/Å.
-Beside the iterations: diagonalisation steps (the work), the error of the start and what Quantum ESPRESSO estimates of
-it after the first iteration. What the output file holds of the same weights is not computed again. Structures come
-in an order by the hash of their names, so that the first ones are a fair sample; those of whose elements the weights
-know none, for which nothing is predicted, are left out. Without ``--aside`` the weights must have learned from none of
-the stores.
+run to the same accuracy (1e-7 Ry/atom), by default with Quantum ESPRESSO's own mixing; a file of results is of one
+mixing. Starts: the superposition of the potentials' atoms (SAED), that and the predicted difference density, that and
+the stored one (which no prediction can beat). ``--damped`` adds the prediction times a factor, ``--longest`` the
+prediction's waves with |G| up to so many 1/Å. Beside the iterations: diagonalisation steps (the work), CPU seconds of
+pw.x, the error of the start and what Quantum ESPRESSO estimates of it after the first iteration. What the output file
+holds of the same weights is not computed again. Structures come in an order by the hash of their names, so that the
+first ones are a fair sample; those of whose elements the weights know none, for which nothing is predicted, are left
+out. Without ``--aside`` the weights must have learned from none of the stores.
 """
 
 from __future__ import annotations
@@ -39,11 +40,13 @@ from chgtools.units import BOHR_ANGSTROM
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from common import density_errors, seen, waves_at, write_json
+from textbook import cpu_seconds
 
 if TYPE_CHECKING:
     from chgtools.models.model import DensityModel
     from chgtools.stores.entry import Entry
 
+DEFAULT_BETA = 0.7  # of pw.x, and of the tools' method
 SAME_ENERGY = 0.1  # meV/atom; what differs by more has ended in another state
 RYDBERG_MEV = 13605.693
 
@@ -60,21 +63,31 @@ def main() -> None:
     parser.add_argument("--limit", type=int, default=10**6, help="most structures")
     parser.add_argument("--damped", type=float, nargs="+", default=[], metavar="FACTOR")
     parser.add_argument("--longest", type=float, nargs="+", default=[], metavar="G_MAX", help="1/Å")
+    parser.add_argument("--mixing-mode", choices=("plain", "TF", "local-TF"), default="plain")
+    parser.add_argument("--mixing-beta", type=float, default=DEFAULT_BETA)
+    parser.add_argument("--starts", nargs="+", choices=("SAED", "model", "stored"), default=["SAED", "model", "stored"])
     arguments = parser.parse_args()
+    if "SAED" not in arguments.starts:
+        parser.error("the others are held against SAED: --starts wants it")
     if not (arguments.tools / "scf_steps.py").is_file():
         sys.exit(f"{arguments.tools} does not hold scf_steps.py; wanted a folder like dft/tools")
     sys.path.insert(0, str(arguments.tools))
     model = load_model(arguments.model)
     weights = hashlib.sha256(find_weights(arguments.model).read_bytes()).hexdigest()
+    mixing = mixing_of(arguments.mixing_beta, arguments.mixing_mode)
     done = json.loads(arguments.output.read_text()) if arguments.output.exists() else {}
-    done = done if done.get("weights") == weights else {"weights": weights, "structures": {}}
+    if done and (found := done.get("mixing", mixing_of())) != mixing:
+        sys.exit(f"{arguments.output} holds results with {found}; wanted {mixing}: name another file")
+    if done.get("weights") != weights:
+        done = {"weights": weights, "structures": {}}
+    done["mixing"] = mixing
     results: list[dict[str, Any]] = []
     for path, key in chosen(arguments, model):
         result = done["structures"].setdefault(key, {"starts": {}})
-        starts = candidates(path, key, model, arguments.damped, arguments.longest)
+        starts = candidates(path, key, model, arguments)
         missing = {name: start for name, start in starts.items() if name not in result["starts"]}
         if missing:
-            result |= run(path, key, missing, result["starts"])
+            result |= run(path, key, missing, result["starts"], mixing)
             write_json(arguments.output, done)
         if lacking := set(starts) - set(result["starts"]):
             print(f"{key}: left out, pw.x was stopped from {', '.join(sorted(lacking))}", flush=True)
@@ -85,6 +98,11 @@ def main() -> None:
         show(key, results[-1])
     if results:
         summary(results)
+
+
+def mixing_of(beta: float = DEFAULT_BETA, mode: str = "plain") -> str:
+    """As pw.x has it in &electrons; by default its own."""
+    return f"mixing_beta={beta:g} mixing_mode='{mode}'"
 
 
 def chosen(arguments: argparse.Namespace, model: DensityModel) -> list[tuple[str, str]]:
@@ -133,7 +151,7 @@ class Start:
         return density_errors(entry, to_grid(entry.miller, values, 0.0, entry.shape), total)
 
 
-def candidates(path: str, key: str, model: DensityModel, damped: list[float], longest: list[float]) -> dict[str, Start]:
+def candidates(path: str, key: str, model: DensityModel, arguments: argparse.Namespace) -> dict[str, Start]:
     entry = Store.open(path)[key]
     structure = entry.structure.with_changes(labels=())
     values = model.predict(structure).coefficients
@@ -142,11 +160,12 @@ def candidates(path: str, key: str, model: DensityModel, damped: list[float], lo
         return expand(structure, values, model.basis, shape)
 
     starts = {"SAED": Start(entry, np.zeros), "model": Start(entry, predicted), "stored": Start(entry, entry.on_grid)}
-    starts |= {f"model x {factor:g}": Start(entry, predicted, factor=factor) for factor in damped}
-    return starts | {f"model < {g_max:g}": Start(entry, predicted, longest=g_max) for g_max in longest}
+    starts = {name: starts[name] for name in arguments.starts}
+    starts |= {f"model x {factor:g}": Start(entry, predicted, factor=factor) for factor in arguments.damped}
+    return starts | {f"model < {g_max:g}": Start(entry, predicted, longest=g_max) for g_max in arguments.longest}
 
 
-def run(path: str, key: str, starts: dict[str, Start], before: dict[str, Any]) -> dict[str, Any]:
+def run(path: str, key: str, starts: dict[str, Start], before: dict[str, Any], mixing: str) -> dict[str, Any]:
     """What there is to say about a structure, with the starts that were run before."""
     import scf_steps as method  # the one of the tools
     from density import Atoms, load
@@ -159,8 +178,8 @@ def run(path: str, key: str, starts: dict[str, Start], before: dict[str, Any]) -
         place = theirs["lattice"], theirs["species"], theirs["fractional"]
         return lambda miller: atoms.superposition(*place, miller) + start.waves(miller)
 
-    def kept(*arguments: Any) -> str:
-        outputs.append(plain(*arguments))
+    def kept(text: str, *arguments: Any) -> str:
+        outputs.append(plain(text.replace(f"mixing_beta={DEFAULT_BETA:g}", mixing), *arguments))
         return outputs[-1]
 
     method.run_pw = kept  # its rows do not have the accuracy of each iteration
@@ -175,6 +194,7 @@ def run(path: str, key: str, starts: dict[str, Start], before: dict[str, Any]) -
         row["ended"] = row["iterations"] is not None or "convergence NOT achieved" in output
         each = re.findall(r"estimated scf accuracy\s+<\s+([-+.\dEe]+) Ry", output)
         row["accuracy"] = [float(value) * RYDBERG_MEV / structure.n_atoms for value in each]
+        row["seconds"] = cpu_seconds(output) if row["ended"] else None
         row |= starts[row["name"]].errors(total)
     return {
         "kind": str(entry.attributes.get("kind", "")),
@@ -213,14 +233,19 @@ def summary(results: list[dict[str, Any]]) -> None:
     head = "iterations   work   fewer / equal / more than SAED    less work   ε_mae   coulomb"
     print(f"\nmean of {len(whole):3d}   {head}")
     for name in names:
-        values = {key: np.array([rows[name][key] for rows in whole]) for key in whole[0][name] if key != "accuracy"}
+        keys = ("iterations", "work", "eps_mae", "coulomb")
+        values = {key: np.array([rows[name][key] for rows in whole]) for key in keys}
         saed = np.array([[rows["SAED"]["iterations"], rows["SAED"]["work"]] for rows in whole]).T
         saved = values["iterations"] - saed[0]
         print(f"{name:14s}{values['iterations'].mean():9.2f}{values['work'].mean():9.1f}"
               f"{(saved < 0).sum():12d} /{(saved == 0).sum():4d} /{(saved > 0).sum():4d}"
               f"{100 * (values['work'] < saed[1]).mean():20.0f} %{values['eps_mae'].mean():8.2f}"
               f"{values['coulomb'].mean():10.2f}")  # fmt: skip
-    if len(whole) < 3:
+    times = np.array([[rows[name].get("seconds", np.nan) for name in names] for rows in whole])
+    times = times[~np.isnan(times).any(axis=1)]
+    for name, ratios in zip(names, (times / times[:, :1]).T if len(times) else [], strict=False):
+        print(f"CPU time of pw.x from {name:10s}{100 * ratios.mean():6.0f} % of the SAED's, on {len(times)} cells")
+    if len(whole) < 3 or "model" not in names:
         return
     print("\nrank correlation with the iterations that the model saves, of log(model / SAED) of")
     saved = [rows["SAED"]["iterations"] - rows["model"]["iterations"] for rows in whole]

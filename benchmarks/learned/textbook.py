@@ -1,7 +1,7 @@
 """Crystals of the textbooks, and Quantum ESPRESSO on them: whole SCFs, and one diagonalisation at a density given.
 
-What ``phonons.py``, ``equation_of_state.py`` and ``band_pictures.py`` share. The method is that of ``fixed_density.py``
-of the tools (dft/tools), whose folder must be on Python's path before a :class:`Cell` is made.
+What ``phonons.py``, ``equation_of_state.py``, ``band_pictures.py`` and ``barrier.py`` share. The method is that of
+``fixed_density.py`` of the tools (dft/tools), whose folder must be on Python's path before a :class:`Cell` is made.
 """
 
 from __future__ import annotations
@@ -45,6 +45,8 @@ CRYSTALS: dict[str, tuple[str, float, list[str], list[list[float]]]] = {
     "NaCl": ("Fm-3m", 5.70, ["Na", "Cl"], [[0, 0, 0], [0.5, 0.5, 0.5]]),
     "GaAs": ("F-43m", 5.76, ["Ga", "As"], [[0, 0, 0], [0.25, 0.25, 0.25]]),
     "Cu": ("Fm-3m", 3.63, ["Cu"], [[0, 0, 0]]),
+    "Al": ("Fm-3m", 4.04, ["Al"], [[0, 0, 0]]),
+    "LiF": ("Fm-3m", 4.06, ["Li", "F"], [[0, 0, 0], [0.5, 0.5, 0.5]]),
 }
 
 
@@ -96,6 +98,13 @@ def use_tools(folder: Path) -> None:
 
 def checksum(model: str) -> str:
     return hashlib.sha256(find_weights(model).read_bytes()).hexdigest()
+
+
+def cpu_seconds(output: str) -> float:
+    """What pw.x says at its end that it took."""
+    time_of = r"PWSCF\s+:\s+(?:(\d+)h)?\s*(?:(\d+)m)?\s*(?:([\d.]+)s)? CPU"
+    hours, minutes, seconds = (float(part or 0) for part in re.findall(time_of, output)[-1])
+    return 3600 * hours + 60 * minutes + seconds
 
 
 @dataclass(frozen=True)
@@ -243,7 +252,5 @@ class Cell:
 
         output = self._output(text)
         energy = float(re.findall(r"^!?\s+total energy\s+=\s+([-\d.]+)", output, re.M)[-1]) * RYDBERG_EV
-        time_of = r"PWSCF\s+:\s+(?:(\d+)h)?\s*(?:(\d+)m)?\s*(?:([\d.]+)s)? CPU"
-        hours, minutes, seconds = (float(part or 0) for part in re.findall(time_of, output)[-1])
         found: Any = method.forces(output) if "Forces acting on atoms" in output else np.zeros((0, 3))
-        return Result(energy, 3600 * hours + 60 * minutes + seconds, found)
+        return Result(energy, cpu_seconds(output), found)

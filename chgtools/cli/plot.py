@@ -10,20 +10,17 @@ import click
 
 from chgtools.cli.options import PATH, force_option, output_option, refuse_to_replace
 
-VIEWS = {"--plane": "plane", "--miller": "miller", "--atoms": "atoms", "--average": "average",
-         "--isosurface": "isosurface"}  # fmt: skip
-OF_PLANES = {"--offset": "offset", "--contours": "contours", "--log": "log", "--range": "limits"}
-OF_SURFACES = {"--iso": "iso", "--repeat": "repeat", "--along": "along"}
+OPTIONS = {"limits": "--range"}  # where a name in Python is another
 
 
-def _axis_plane(ctx: click.Context, parameter: click.Parameter, value: str | None) -> tuple[int, float] | None:
-    """(2, 0.5) of "c@0.5"."""
+def _axis_plane(ctx: click.Context, parameter: click.Parameter, value: str | None) -> tuple[str, float] | None:
+    """("c", 0.5) of "c@0.5"."""
     if value is None:
         return None
     match = re.fullmatch(r"([abc])@([+-]?(?:\d+\.?\d*|\.\d+))", value)
     if not match:
         raise click.BadParameter(f"found {value!r}; wanted an axis and a fraction of it, such as c@0.5")
-    return "abc".index(match[1]), float(match[2])
+    return match[1], float(match[2])
 
 
 @click.command()
@@ -56,59 +53,11 @@ def plot(
     in true geometry, with the atoms up to 0.6 Å from them. An isosurface of a field with both signs is red above zero
     and blue below; the value that is chosen leaves half of the field inside.
     """
-    _require_one_view(view, files)
+    from chgtools.pictures.plot import disagreement
+    from chgtools.pictures.plot import plot as draw
+
+    if said := disagreement(view, len(files), lambda name: OPTIONS.get(name, f"--{name}")):
+        raise click.UsageError(said)
     refuse_to_replace(output, force)
-    from chgtools.pictures.fields import difference, open_field
-
-    fields = [open_field(file, block) for file in files]
-    if minus is not None:
-        other = open_field(minus, block)
-        fields = [difference(field, other) for field in fields]
-    if view["average"] is not None:
-        from chgtools.pictures.averages import draw_averages
-
-        draw_averages(fields, "abc".index(view["average"]), output)
-    elif view["isosurface"]:
-        click.echo(f"note: {_draw_isosurface(fields[0], output, view)}", err=True)
-    else:
-        _draw_plane(fields[0], output, view)
+    draw(files, output, minus=minus, block=block, **view)
     click.echo(str(output))
-
-
-def _require_one_view(view: dict[str, Any], files: tuple[Path, ...]) -> None:
-    """Raise UsageError for options that do not go together."""
-    views = [name for name, key in VIEWS.items() if view[key] not in (None, False)]
-    if len(views) > 1:
-        raise click.UsageError(f"found {' and '.join(views)}; one picture shows one of them")
-    shown = views[0] if views else "--plane"
-    for options, wanted, what in (
-        (OF_PLANES, ("--plane", "--miller", "--atoms"), "a plane"),
-        (OF_SURFACES, ("--isosurface",), "--isosurface"),
-    ):
-        given = [name for name, key in options.items() if view[key] not in (None, False, 0.0)]
-        if given and shown not in wanted:
-            raise click.UsageError(f"{' and '.join(given)} goes with {what}, not with {shown}")
-    if len(files) > 1 and shown != "--average":
-        raise click.UsageError(f"found {len(files)} files; several in one picture go with --average alone")
-
-
-def _draw_plane(field: Any, output: Path, view: dict[str, Any]) -> None:
-    from chgtools.pictures.drawing import draw_plane
-    from chgtools.pictures.planes import plane_of_atoms, plane_of_axis, plane_of_miller
-
-    if view["miller"] is not None:
-        plane = plane_of_miller(field.structure, view["miller"])
-    elif view["atoms"] is not None:
-        plane = plane_of_atoms(field.structure, view["atoms"])
-    else:
-        plane = plane_of_axis(field.structure, *(view["plane"] or (2, 0.5)))
-    options = {name: view[name] for name in ("log", "limits", "contours")}
-    draw_plane(field, plane.moved(view["offset"]), output, **options)
-
-
-def _draw_isosurface(field: Any, output: Path, view: dict[str, Any]) -> str:
-    """The sentence on the isovalue."""
-    from chgtools.pictures import still, turnable
-
-    draw = turnable.draw_isosurface if output.suffix.lower() == ".html" else still.draw_isosurface
-    return draw(field, output, level=view["iso"], repeats=view["repeat"] or (1, 1, 1), along=view["along"])

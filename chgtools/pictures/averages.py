@@ -53,6 +53,7 @@ def draw_averages(fields: Sequence[Field], axis: int, path: str | Path | None) -
         if low < 0 < high:
             axes.axhline(0, color="#aaaaaa", linewidth=0.6, zorder=0)
         axes.set(ylabel=first.label if len(fields) == 1 else first.quantity_label, xlim=(0, length))
+        axes.ticklabel_format(axis="y", scilimits=(-2, 4))  # long numbers would push the label off the page
         axes.tick_params(axis="x", labelbottom=False)
         axes.spines[["top", "right"]].set_visible(False)
         if len(fields) > 1:

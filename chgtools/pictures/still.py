@@ -6,13 +6,14 @@ other, and those that go through each other, or that one can see through, cannot
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from chgtools.errors import SettingsError
+from chgtools.errors import AssumptionWarning, SettingsError
 from chgtools.pictures.drawing import DEPTH_INCHES, WIDTH_INCHES, picture
 from chgtools.pictures.fields import Field, title
 from chgtools.pictures.scene import Body, Scene, scene_of
@@ -74,13 +75,13 @@ def eye_of(lattice: NDArray[np.float64], along: Sequence[float] | None = None) -
 
 def draw_isosurface(
     field: Field,
-    path: str | Path,
+    path: str | Path | None,
     *,
     level: float | None = None,
     repeats: Sequence[int] = (1, 1, 1),
     along: Sequence[float] | None = None,
-) -> str:
-    """Draw the isosurface of a field with atoms, bonds and cell; returns a sentence on the isovalue.
+) -> Figure:
+    """Draw the isosurface of a field with atoms, bonds and cell; a level that was chosen is told (AssumptionWarning).
 
     level, repeats : as for :func:`chgtools.pictures.scene.scene_of`; along : as for :func:`eye_of`
     Raises SettingsError for what cannot be drawn and for a name that is no picture's.
@@ -89,6 +90,8 @@ def draw_isosurface(
 
     eye = eye_of(field.structure.lattice, along)
     scene = scene_of(field, level, repeats)
+    if level is None:
+        warnings.warn(AssumptionWarning(scene.said), stacklevel=2)
     reach = np.concatenate([eye.sees(scene.corners), *(eye.sees(body.surface.vertices) for body in scene.atoms)])[:, :2]
     low, spread = reach.min(axis=0), np.ptp(reach, axis=0)
     scale = min(WIDTH_INCHES / spread[0], DEPTH_INCHES / spread[1])
@@ -110,7 +113,7 @@ def draw_isosurface(
                           clip_on=False, path_effects=[withStroke(linewidth=2.5, foreground="white")])  # fmt: skip
         figure.text(0.2 / page[0], 1 - 0.25 / page[1], title(field, field.name), size=10, va="center")
         _legend(figure, scene, page)
-    return scene.said
+    return figure
 
 
 def _legend(figure: Figure, scene: Scene, page: NDArray[np.float64]) -> None:

@@ -5,12 +5,13 @@ plotly brings its own script, which is written into the page: it needs no networ
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from chgtools.errors import SettingsError
+from chgtools.errors import AssumptionWarning, SettingsError
 from chgtools.files import replacing
 from chgtools.pictures.extras import extra
 from chgtools.pictures.fields import Field, title
@@ -19,6 +20,8 @@ from chgtools.pictures.still import eye_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    import plotly.graph_objects
 
 WHAT = "pictures that can be turned"
 LIGHT = {
@@ -39,20 +42,22 @@ def draw_isosurface(
     level: float | None = None,
     repeats: Sequence[int] = (1, 1, 1),
     along: Sequence[float] | None = None,
-) -> str:
-    """Write the isosurface of a field with atoms, bonds and cell as a page of HTML; returns a sentence on the isovalue.
+) -> plotly.graph_objects.Figure:
+    """Write the isosurface of a field with atoms, bonds and cell as a page of HTML.
 
-    The arguments are those of :func:`chgtools.pictures.still.draw_isosurface`.
+    The arguments and what is told are those of :func:`chgtools.pictures.still.draw_isosurface`.
     Raises SettingsError for what cannot be drawn and for a name that does not end in .html.
     """
     if Path(path).suffix.lower() != ".html":
         raise SettingsError(f"{path}: a page's name ends in .html")
     scene = scene_of(field, level, repeats)
+    if level is None:
+        warnings.warn(AssumptionWarning(scene.said), stacklevel=2)
     figure = figure_of([("", scene)], along)
     figure.update_layout(title={"text": title(field, field.name), "x": 0.02, "font": {"size": 15}})
     with replacing(path) as temporary:
         figure.write_html(temporary, include_plotlyjs=True, include_mathjax=False, config=CONFIG, full_html=True)
-    return scene.said
+    return figure
 
 
 CONFIG: dict[str, Any] = {

@@ -30,6 +30,7 @@ from chgtools.start.superposition import superpose
 from chgtools.volumetric import VolumetricData
 
 if TYPE_CHECKING:
+    import plotly.graph_objects
     from matplotlib.figure import Figure
     from numpy.typing import NDArray
     from pymatgen.io.vasp.outputs import Chgcar
@@ -102,8 +103,8 @@ class Prediction(Shown):
         report, _, _ = examine(Path(path), self.settings.run)
         return report
 
-    def plot(self, path: str | Path | None = None, **options: Any) -> Figure:
-        """Draw a plane or an average of the density; the arguments are those of :func:`chgtools.plot`."""
+    def plot(self, path: str | Path | None = None, **options: Any) -> Figure | plotly.graph_objects.Figure:
+        """Draw a plane, an average or an isosurface; the arguments are those of :func:`chgtools.plot`."""
         from chgtools.pictures.plot import plot
 
         return plot(self.data, path, **options)
