@@ -18,6 +18,7 @@ from chgtools.check.findings import DROPPED, NOTE, REFUSED
 from chgtools.errors import ChgtoolsError
 from chgtools.files import replacing
 from chgtools.formats import chgcar
+from chgtools.kernels.ahead import numbers_compiled
 from chgtools.run.folder import POTCAR
 from chgtools.start.prediction import predict
 from chgtools.start.verdict import Held, Verdict, verdict_of
@@ -113,16 +114,17 @@ def write_start(structure: Any, output: Path | str, options: StartOptions | None
 def write_under(structure: Any, path: Path, name: Path, options: StartOptions | None = None) -> Start:
     """:func:`write_start` into ``path``, for a caller that will give it the name ``name``, which messages use."""
     options = options or StartOptions()
-    prediction = predict(
-        structure,
-        source=options.source,
-        incar=options.incar,
-        grid=options.grid,
-        nelect=options.nelect,
-        model=options.model,
-        prior=options.prior,
-        occupancies=options.occupancies,
-    )
+    with numbers_compiled():
+        prediction = predict(
+            structure,
+            source=options.source,
+            incar=options.incar,
+            grid=options.grid,
+            nelect=options.nelect,
+            model=options.model,
+            prior=options.prior,
+            occupancies=options.occupancies,
+        )
     chgcar.write(prediction.data, path, kind="CHGCAR")
     report, kept, started, inputs = _findings(path, prediction, options)
     findings, fixed, first = (
