@@ -64,7 +64,8 @@ def free_atom(element):
 
 def main(out):
     for element in ("H", "Li", "C", "O", "F", "Na", "Mg", "Si", "Cl"):
-        np.save(out / "atoms" / element, free_atom(element))
+        if not (out / "atoms" / f"{element}.npy").exists():
+            np.save(out / "atoms" / element, free_atom(element))
     for name, atoms, k in systems():
         file = out / f"{name}.npz"
         if file.exists():
