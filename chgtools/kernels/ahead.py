@@ -38,7 +38,8 @@ def numbers_compiled() -> Iterator[None]:
 
     Nothing is started where they are kept already, and on a single core.
     """
-    process = None if _kept(parse_fixed) or _cores() < 2 else _started()
+    helps = _cores() > 1 and bool(sys.executable) and not _kept(parse_fixed)  # no executable: Python is embedded
+    process = _started() if helps else None
     try:
         yield
     except BaseException:
