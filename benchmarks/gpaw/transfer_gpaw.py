@@ -187,8 +187,8 @@ def tune(
             write_store(store, [pair.entry for pair in order[:count]])
             settings = TrainSettings(
                 data=(str(store),), name="tuned", target=start.target, basis=start.basis, steps=steps,
-                learning_rate=rate, weight_decay=0.0, trained=TUNED, batch=min(8, count), evaluations=1, threads=1,
-                validation=Validation(share=0.0, by="structure"),
+                learning_rate=rate, weight_decay=0.0, trained=TUNED, batch=min(8, count), evaluations=1, patience=0,
+                threads=1, validation=Validation(share=0.0, by="structure"),
             )  # fmt: skip
             model = load_model(path) if path.is_file() else train(settings, path.parent, start=start)
         # seen: what the weights that all began from have seen; none of these was fine-tuned on

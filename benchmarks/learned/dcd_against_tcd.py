@@ -38,6 +38,7 @@ def main() -> None:
     arguments = parser.parse_args()
     base = TrainSettings(
         data=tuple(arguments.stores), members=1, steps=arguments.steps, evaluations=3, threads=1,
+        patience=0,  # of equal steps; small sets would stop early
         validation=Validation(share=0.15, by=arguments.by), encoder=EncoderSettings(),
     )  # fmt: skip
     results: dict[str, dict[str, dict[str, float]]] = {}

@@ -81,8 +81,8 @@ def named(unknown: float) -> str:
 def settings_of(steps: int, unknown: float | None = None) -> TrainSettings:
     """Of a network with the prior; unknown : None for one without."""
     common: dict[str, Any] = {
-        "data": ("-",), "steps": steps, "waves": 1500, "members": 1, "evaluations": 1, "occupancies": False,
-        "validation": Validation(0.0), "threads": 1,
+        "data": ("-",), "steps": steps, "waves": 1500, "members": 1, "evaluations": 1, "patience": 0,
+        "occupancies": False, "validation": Validation(0.0), "threads": 1,
     }  # fmt: skip
     if unknown is None:
         return TrainSettings(**common, weight_decay=0.7)

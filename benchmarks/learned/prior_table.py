@@ -44,6 +44,7 @@ def main() -> None:
         stores = (arguments.dft / f"{name}.h5", *(DATA / f"{name}_{seed}.h5" for seed in SEEDS[name]))
         settings = TrainSettings(
             data=tuple(map(str, stores)), name=name, steps=STEPS[name], members=arguments.members, evaluations=2,
+            patience=0,  # of equal steps; small sets would stop early
             learning_rate=5e-3, weight_decay=0.1, waves=1500, loss=Loss(rms=1.0, magnetisation=0.0), threads=1,
             validation=Validation(by="formula", share=0.15), occupancies=False,
         )  # fmt: skip

@@ -44,8 +44,9 @@ def main() -> None:
         kept = Path(folder) / "kept.h5"
         holding = [from_ground_state(e) for e in without_elements(arguments.stores, arguments.elements, kept)]
         settings = TrainSettings(
-            data=(str(kept),), steps=arguments.steps, members=arguments.members, evaluations=1, waves=1500, threads=1,
-            learning_rate=5e-3, weight_decay=0.1, occupancies=False, validation=Validation(by="formula", share=0.1),
+            data=(str(kept),), steps=arguments.steps, members=arguments.members, evaluations=1, patience=0,
+            waves=1500, threads=1, learning_rate=5e-3, weight_decay=0.1, occupancies=False,
+            validation=Validation(by="formula", share=0.1),
             encoder=EncoderSettings(prior=PRIOR, state=64, unknown=0.1),
         )  # fmt: skip
         model = train(settings, Path(folder) / "run", listener=Listener(says=lambda text: print(text, flush=True)))
