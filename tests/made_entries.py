@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+
 import numpy as np
+import yaml
 from small_entries import BASIS, entry_of
 
 from chgtools.cell import Structure
@@ -32,3 +35,11 @@ def settings(store, **changes):
     values = {"data": (str(store),), "encoder": ENCODER, "basis": BASIS, "steps": 12, "batch": 4, "members": 1,
               "evaluations": 3, "threads": 1, "weight_decay": 0.0, "validation": Validation(**rule)}  # fmt: skip
     return TrainSettings(**(values | changes))
+
+
+def config(store, share=0.3, **changes):
+    """The text of a YAML file of such a training, of two members that make six steps each; share : kept aside"""
+    values = {"data": [str(store)], "name": "small", "steps": 6, "batch": 4, "members": 2, "evaluations": 2,
+              "threads": 1, "validation": {"by": "structure", "share": share}, "encoder": asdict(ENCODER),
+              "basis": asdict(BASIS)}  # fmt: skip
+    return yaml.safe_dump(values | changes)

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner
-from made_entries import BASIS, ENCODER, an_entry, settings
+from made_entries import BASIS, ENCODER, an_entry, config, settings
 from test_train import same
 
 from chgtools.cli import main
@@ -82,22 +82,8 @@ def test_some_entries_are_the_same_ones_whatever_else_there_is(store):
 @pytest.mark.parametrize(("batch", "processes"), [(3, 2), (1, 2), (4, 3)])
 def test_processes_that_share_a_batch_train_as_one_does(store, tmp_path, batch, processes):
     """Also where the batch does not part evenly, and where some have nothing of it."""
-    config = f"""
-data: [{store}]
-name: small
-steps: 6
-batch: {batch}
-members: 1
-evaluations: 2
-threads: 1
-resident: 4
-workers: 1
-waves: 300
-validation: {{by: structure, share: 0.3}}
-encoder: {{cutoff: 4.0, radial: 4, l_max: 2, channels: 3, hidden: 8, state: 4, readings: 2}}
-basis: {{n_max: 3, l_max: 2, q_max: 14.0}}
-"""
-    (tmp_path / "c.yaml").write_text(config)
+    changes = {"batch": batch, "members": 1, "resident": 4, "workers": 1, "waves": 300}
+    (tmp_path / "c.yaml").write_text(config(store, **changes))
     launch = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes)]
     for name, command in (("one", []), ("many", launch)):
         done = subprocess.run(
@@ -113,24 +99,9 @@ basis: {{n_max: 3, l_max: 2, q_max: 14.0}}
         assert a == b or np.allclose(*([float(x) for x in row.split(",")] for row in (a, b)), rtol=1e-3)
 
 
-CONFIG = """
-data: [{store}]
-name: small
-steps: {steps}
-batch: 4
-members: 2
-evaluations: 2
-threads: 1
-checkpoint_minutes: 1e-9
-validation: {{by: structure, share: 0.3}}
-encoder: {{cutoff: 4.0, radial: 4, l_max: 2, channels: 3, hidden: 8, state: 4, readings: 2}}
-basis: {{n_max: 3, l_max: 2, q_max: 14.0}}
-"""
-
-
 def command(folder, store, out, *options, steps=8):
     path = folder / "c.yaml"
-    path.write_text(CONFIG.format(store=store, steps=steps))
+    path.write_text(config(store, steps=steps, checkpoint_minutes=1e-9))
     return ["-m", "chgtools", "train", str(path), "-o", str(folder / out), *options]
 
 

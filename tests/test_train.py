@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner
-from made_entries import BASIS, ENCODER, an_entry, settings
+from made_entries import BASIS, ENCODER, an_entry, config, settings
 
 from chgtools.cli import main
 from chgtools.errors import ChgtoolsError, FormatError, SettingsError
@@ -41,21 +41,6 @@ def store(tmp_path_factory):
         for index in range(14):
             write_entry(file, an_entry(index, "odd" if index == 5 else "made"))
     return path
-
-
-YAML = """
-data: [{store}]
-name: small
-steps: 6
-batch: 4
-members: 2
-evaluations: 2
-threads: 1
-learning_rate: 3e-3
-validation: {{by: structure, share: 0.6}}
-encoder: {{cutoff: 4.0, radial: 4, l_max: 2, channels: 3, hidden: 8, state: 4, readings: 2}}
-basis: {{n_max: 3, l_max: 2, q_max: 14.0}}
-"""
 
 
 def same(first, second):
@@ -219,10 +204,10 @@ def test_early_stopping(store, tmp_path):
 
 
 def test_two_processes_train_as_one_does(store, tmp_path):
-    (tmp_path / "c.yaml").write_text(YAML.format(store=store).replace("members: 2", "members: 1"))
+    (tmp_path / "c.yaml").write_text(config(store, members=1, share=0.6))
     one = CliRunner().invoke(main, ["train", str(tmp_path / "c.yaml"), "-o", str(tmp_path / "one")])
     assert one.exit_code == 0, one.output
-    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port", "29517",
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2",
                "-m", "chgtools", "train", str(tmp_path / "c.yaml"), "-o", str(tmp_path / "two")]  # fmt: skip
     done = subprocess.run(
         command, capture_output=True, text=True, env=os.environ | {"OMP_NUM_THREADS": "1"}, timeout=240
@@ -265,7 +250,7 @@ def test_last_steps_keep_the_trust_and_name_the_table_and_fine_tuning_does_not(s
 def test_commands(store, tmp_path, monkeypatch):
     monkeypatch.setattr("chgtools.training.run.FEWEST", 2)
     monkeypatch.setattr("chgtools.training.calibration.FEWEST", 2)
-    (tmp_path / "c.yaml").write_text(YAML.format(store=store))
+    (tmp_path / "c.yaml").write_text(config(store, share=0.6))
     result = CliRunner().invoke(main, ["train", str(tmp_path / "c.yaml"), "-o", str(tmp_path / "out"), "--json"])
     assert result.exit_code == 0, result.output
     facts = json.loads(result.stdout)

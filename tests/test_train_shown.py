@@ -9,25 +9,12 @@ import subprocess
 import sys
 
 import pytest
-from made_entries import an_entry
+from made_entries import an_entry, config
 from matplotlib.figure import Figure
 
 from chgtools.stores.store import writable, write_entry
 from chgtools.training.curves import draw_curves, ticks_between
 from chgtools.training.trainer import Progress
-
-YAML = """
-data: [{store}]
-name: small
-steps: 6
-batch: 4
-members: 1
-evaluations: 2
-threads: 1
-validation: {{by: structure, share: 0.6}}
-encoder: {{cutoff: 4.0, radial: 4, l_max: 2, channels: 3, hidden: 8, state: 4, readings: 2}}
-basis: {{n_max: 3, l_max: 2, q_max: 14.0}}
-"""
 
 
 @pytest.mark.parametrize(("low", "high"), [(1.02, 1.31), (0.04, 60), (3.2, 4.9), (0.0011, 0.0013), (9, 11)])
@@ -55,7 +42,7 @@ def test_a_bar_with_the_loss_is_on_a_terminal_alone(tmp_path):
     with writable(tmp_path / "made.h5") as file:
         for index in range(10):
             write_entry(file, an_entry(index))
-    (tmp_path / "c.yaml").write_text(YAML.format(store=tmp_path / "made.h5"))
+    (tmp_path / "c.yaml").write_text(config(tmp_path / "made.h5", members=1, share=0.6))
     command = [sys.executable, "-m", "chgtools", "train", str(tmp_path / "c.yaml"), "-o"]
     screen, terminal = pty.openpty()
     environment = {**os.environ, "COLUMNS": "80", "TERM": "xterm"}
