@@ -352,7 +352,7 @@ def test_the_charge_is_spread_as_its_formula_says():
     """The integral becomes the one wanted, by the smallest change of the coefficients in the sum of squares."""
     charges = integrals()
     c = random_coefficients(5, 3, total=0.3)
-    found = neutral(as_tensor(c), as_tensor(charges), 1.7).double().numpy()
+    found = neutral(as_tensor(c), as_tensor(charges), as_tensor([1.7]), torch.zeros(3, dtype=int)).double().numpy()
     assert (found[:, 0] @ charges).sum() == pytest.approx(1.7, abs=1e-5)
     change = found - c
     assert np.abs(change[:, 1:]).max() == pytest.approx(0, abs=1e-7)
@@ -384,7 +384,12 @@ def test_gradients_are_finite_differences(term):
         described = encoder.describe(made.atoms)
         if term == "magnetisation":
             return magnetic_percent(made, encoder.magnetisation(described, made.atoms), even, charges)
-        coefficients = neutral(encoder.density(described, made.atoms), charges, made.total)
+        coefficients = neutral(
+            encoder.density(described, made.atoms),
+            charges,
+            torch.tensor([made.total]).double(),
+            torch.zeros(2, dtype=int),
+        )
         weights = {name: float(name == term) for name in ("rms", "coulomb", "mae")}
         return loss_of(made, residual(made, coefficients, even), Loss(**weights))
 

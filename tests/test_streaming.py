@@ -24,8 +24,6 @@ from chgtools.training.members import Listener
 from chgtools.training.run import train
 from chgtools.training.streaming import FIRST_DRAW, Maker, Streamed
 
-CPU = torch.device("cpu")
-
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory):
@@ -56,7 +54,7 @@ def test_streamed_entries_are_read_and_not_kept(store):
 def test_waves_are_drawn_anew_in_each_epoch_and_for_each_structure(store):
     data = read_data(settings(store, resident=0))
     maker = Maker(data.elements, ENCODER, BASIS, 200, False)
-    (first,), (again,), (second,), (fixed,) = Streamed(data.train, maker, CPU, 0).batches(
+    (first,), (again,), (second,), (fixed,) = Streamed(data.train, maker, 0).batches(
         [([1], (3, 0)), ([1], (3, 0)), ([1], (3, 1)), ([1], FIRST_DRAW)]
     )
     assert torch.equal(first.target, again.target)

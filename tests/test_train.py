@@ -88,7 +88,7 @@ def test_drawn_waves_stand_for_all(store):
 def test_the_charge_is_imposed_as_in_prediction():
     c = np.random.default_rng(1).normal(size=(2, 9, 3))
     charges = torch.as_tensor(BASIS.charges).float()
-    found = neutral(torch.as_tensor(c).float(), charges, 0.7).numpy()
+    found = neutral(torch.as_tensor(c).float(), charges, torch.tensor([0.7]), torch.zeros(2, dtype=int)).numpy()
     assert np.allclose(found, with_charge(c, BASIS, 0.7), atol=1e-5)
 
 

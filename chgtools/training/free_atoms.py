@@ -24,13 +24,13 @@ def fit_free_atoms(samples: Sequence[Sample], n_elements: int, n_max: int, ridge
     size = n_elements * n_max
     normal, right = torch.zeros(size, size, dtype=torch.float64), torch.zeros(size, dtype=torch.float64)
     for sample in samples:
-        sphere = sample.even[:, :n_max].double()  # l = 0 comes first
+        sphere = sample.even[:n_max].T.double()  # l = 0 comes first
         weight = (sample.weight.double() / sample.norm).sqrt()[:, None]
         present = sample.atoms.element.unique()
         columns = []
         for element in present:
             own = sample.atoms.element == element
-            factors = torch.stack([sample.cosine[:, own].sum(1), -sample.sine[:, own].sum(1)]).double()
+            factors = torch.stack([sample.cosine[own].sum(0), -sample.sine[own].sum(0)]).double()
             columns.append((weight * factors[:, :, None] * sphere).flatten(0, 1))
         rows = torch.cat(columns, 1)
         target = (weight * sample.target.double()).T.flatten()

@@ -25,7 +25,7 @@ from chgtools.training.functionals import functionals_of
 from chgtools.training.prior import RunFeatures
 from chgtools.training.processes import is_first
 from chgtools.training.streaming import Maker, Streamed
-from chgtools.training.trainer import Progress, Trainer, device_of
+from chgtools.training.trainer import Progress, Trainer
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -211,13 +211,9 @@ def _prior(
 
 def _samples(entries: Entries, maker: Maker, settings: TrainSettings, features: RunFeatures | None) -> Sequence[Sample]:
     """In memory, or made when they are needed."""
-    device = device_of(settings.device)
     if not entries.kept:
-        return Streamed(entries, maker, device, settings.workers)
-    return [
-        maker.sample(entry, None if features is None else features.of(entry, maker.encoder)).to(device)
-        for entry in entries
-    ]
+        return Streamed(entries, maker, settings.workers)
+    return [maker.sample(entry, None if features is None else features.of(entry, maker.encoder)) for entry in entries]
 
 
 def _sha(model: DensityModel) -> str:

@@ -1,12 +1,13 @@
 """Entries of stores as tensors to train on: the neighbours of the atoms, and the waves of basis and target.
 
 V·n_G of the functions around one atom at the origin is real for even l and imaginary for odd l. So a structure needs
-one real table (n_G, n_lm, n_max), whatever its number of atoms, and cosines and sines of G·R.
+one real table (n_lm, n_max, n_G), whatever its number of atoms, and cosines and sines of G·R. The table is a product of
+two small ones, which are kept: it is made when it is needed (:func:`tables`).
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -36,8 +37,9 @@ class Sample:
     """A structure and its target.
 
     kind : of the structure; atoms : its TensorGraph
-    even, odd : (n_G, n_even), (n_G, n_odd) waves of the functions of even and odd l, signs of (-i)^l included
-    cosine, sine : (n_G, n_atoms) of G·R
+    radial : (l_max + 1, n_max, n_G) transforms of the radial functions
+    angular : (n_lm, n_G) spherical harmonics, signs of (-i)^l included
+    cosine, sine : (n_atoms, n_G) of G·R
     target : (n_G, 2) real and imaginary part of V·n_G; weight : (n_G,) of each wave in a sum over half the sphere
     inverse_square : (n_G,) 1/G², Å²
     norm, coulomb_norm : Σ |dcd|² over half the sphere, the same with 1/G²
@@ -52,8 +54,8 @@ class Sample:
     name: str
     kind: str
     atoms: TensorGraph
-    even: Tensor
-    odd: Tensor
+    radial: Tensor
+    angular: Tensor
     cosine: Tensor
     sine: Tensor
     target: Tensor
@@ -70,9 +72,15 @@ class Sample:
     magnetic: Tensor | None = None
     moments: Tensor | None = None
 
-    def to(self, device: torch.device | str) -> Sample:
-        moved = {name: value.to(device) for name, value in vars(self).items() if hasattr(value, "to")}
-        return replace(self, **moved)
+    @property
+    def even(self) -> Tensor:
+        """(n_even, n_G) waves of the functions of even l."""
+        return tables(self.radial, self.angular)[0]
+
+    @property
+    def odd(self) -> Tensor:
+        """(n_odd, n_G) waves of the functions of odd l."""
+        return tables(self.radial, self.angular)[1]
 
 
 @dataclass
@@ -147,8 +155,8 @@ def sample_of(
         chosen = np.random.default_rng(seed).random(len(q)) < chance
         miller, g, q, wanted, weight = miller[chosen], g[chosen], q[chosen], wanted[chosen], 1 / chance[chosen]
         magnetic = None if magnetic is None else magnetic[:, chosen]
-    even, odd = _tables(basis, settings.l_max, g, q)
-    angle = angles(miller, structure.frac)
+    radial, angular = _factors(basis, settings.l_max, g, q)
+    angle = angles(miller, structure.frac).T
     outer, outer_coulomb = (_beyond(basis, entry.g_max, structure.volume, power) for power in (2, 0))
     degrees = _degrees(settings.l_max)
     spin = None if magnetic is None else start_directions(entry)
@@ -156,8 +164,8 @@ def sample_of(
         name=entry.name,
         kind=str(entry.attributes.get("kind", "unknown")),
         atoms=TensorGraph.of(graph(structure, elements, settings, spin, prior)),
-        even=to_tensor(even),
-        odd=to_tensor(odd),
+        radial=to_tensor(radial),
+        angular=to_tensor(angular),
         cosine=to_tensor(np.cos(angle)),
         sine=to_tensor(np.sin(angle)),
         target=to_tensor(np.stack([wanted.real, wanted.imag], 1)),
@@ -181,21 +189,31 @@ def _degrees(l_max: int) -> NDArray[np.int64]:
     return np.repeat(np.arange(l_max + 1), 2 * np.arange(l_max + 1) + 1)
 
 
-def _tables(
+def _factors(
     basis: RadialBasis, l_max: int, g: NDArray[np.float64], q: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """``even`` and ``odd`` of a Sample, for waves g (n_G, 3) of length q (n_G,), 1/Å."""
+    """``radial`` and ``angular`` of a Sample, for waves g (n_G, 3) of length q (n_G,), 1/Å."""
     from chgtools.kernels.harmonics import harmonics
 
-    degrees = _degrees(l_max)
-    sign = np.array([1, -1, -1, 1, 1])[degrees]  # (-i)^l = 1, -i, -1, i, 1
-    angular = harmonics(l_max, g / q[:, None]) * sign[:, None]
-    radial = basis.transforms(q)
-    even, odd = (
-        np.concatenate([angular[k][:, None] * radial[degrees[k]].T for k in np.flatnonzero(degrees % 2 == part)], 1)
-        for part in (0, 1)
-    )
-    return even, odd
+    sign = np.array([1, -1, -1, 1, 1])[_degrees(l_max)]  # (-i)^l = 1, -i, -1, i, 1
+    return basis.transforms(q), harmonics(l_max, g / q[:, None]) * sign[:, None]
+
+
+def tables(radial: Tensor, angular: Tensor) -> tuple[Tensor, Tensor]:
+    """(..., n_even, n_G) and (..., n_odd, n_G) waves of the functions of even and of odd l, by lm and then by n.
+
+    radial : (..., l_max + 1, n_max, n_G), angular : (..., n_lm, n_G), as a Sample has them
+    """
+    *rest, n_l, n_max, n_waves = radial.shape
+    found = []
+    for part in (0, 1):
+        degrees = range(part, n_l, 2)
+        table = radial.new_empty(*rest, n_max * sum(2 * ell + 1 for ell in degrees), n_waves)
+        for ell, own in zip(degrees, table.split([n_max * (2 * ell + 1) for ell in degrees], -2), strict=True):
+            harmonic = angular[..., ell**2 : (ell + 1) ** 2, None, :]
+            torch.mul(harmonic, radial[..., ell, None, :, :], out=own.unflatten(-2, (2 * ell + 1, n_max)))
+        found.append(table)
+    return found[0], found[1]
 
 
 def _beyond(basis: RadialBasis, g_max: float, volume: float, power: int) -> NDArray[np.float64]:

@@ -15,7 +15,6 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
-import torch
 from torch.utils.data import DataLoader, Dataset
 
 from chgtools.models.encoder_settings import NO_PRIOR
@@ -63,11 +62,10 @@ class Maker(Dataset["Sample"]):
 
 @dataclass
 class Streamed(Sequence["Sample"]):
-    """Samples of entries. device : where they are wanted; workers : processes, 0 for none beside this one"""
+    """Samples of entries. workers : processes that make them, 0 for none beside this one"""
 
     entries: Entries
     maker: Maker
-    device: torch.device
     workers: int
 
     @overload
@@ -76,8 +74,8 @@ class Streamed(Sequence["Sample"]):
     def __getitem__(self, index: slice) -> Streamed: ...
     def __getitem__(self, index: int | slice) -> Sample | Streamed:
         if isinstance(index, slice):
-            return Streamed(self.entries[index], self.maker, self.device, self.workers)
-        return self.maker[self._key(index, FIRST_DRAW)].to(self.device)
+            return Streamed(self.entries[index], self.maker, self.workers)
+        return self.maker[self._key(index, FIRST_DRAW)]
 
     def __len__(self) -> int:
         return len(self.entries)
@@ -87,13 +85,12 @@ class Streamed(Sequence["Sample"]):
         keys = ([self._key(number, draw) for number in numbers] for numbers, draw in plan)
         if not self.workers:
             for part in keys:
-                yield [self.maker[key].to(self.device) for key in part]
+                yield [self.maker[key] for key in part]
             return
         loader: DataLoader[Sample] = DataLoader(
             self.maker, batch_sampler=keys, num_workers=self.workers, prefetch_factor=AHEAD, collate_fn=list
         )
-        for made in loader:
-            yield [sample.to(self.device) for sample in made]
+        yield from loader
 
     def _key(self, number: int, draw: Draw) -> Key:
         place = self.entries.places[number]

@@ -22,6 +22,7 @@ from chgtools.errors import SettingsError
 from chgtools.models.encoder_settings import EncoderSettings
 from chgtools.training.config import FEW
 from chgtools.training.losses import loss_of, magnetic_percent, neutral, residual, rms_percent
+from chgtools.training.padded import Padded, alike
 from chgtools.training.processes import gathered, rank, sum_gradients, total, world
 from chgtools.training.streaming import FIRST_DRAW, batches
 from chgtools.training.torch_network.conversion import encoder_of, network_of
@@ -158,14 +159,13 @@ class Trainer:
         self.optimiser.zero_grad()
         loss = torch.zeros(())
         if batch:
-            with torch.autocast(self.device.type, torch.bfloat16) if settings.precision == "bf16" else nullcontext():
-                coefficients, spins = self._coefficients(batch)
-            parts = [
-                loss_of(sample, residual(sample, values, self.even), settings.loss)
-                for sample, values in zip(batch, coefficients, strict=True)
-            ]
-            parts += [settings.loss.magnetisation * value for value in self._magnetic(batch, spins)]
-            loss = torch.stack(parts).sum() / count
+            terms = []
+            for part, coefficients, spins in self._parts(batch):
+                terms.append(loss_of(part, residual(part, coefficients, self.even), settings.loss).sum())
+                if spins is not None:
+                    magnetic = magnetic_percent(part, spins, self.even, self.charges)
+                    terms.append(settings.loss.magnetisation * magnetic.sum())
+            loss = torch.stack(terms).sum() / count
             loss.backward()
         sum_gradients(self.encoder)
         norm = torch.nn.utils.clip_grad_norm_(self.encoder.parameters(), settings.clip)
@@ -244,33 +244,50 @@ class Trainer:
         self._put(self.best if self.patience else self.mean)
         return network_of(self.encoder)
 
-    def _coefficients(self, samples: Sequence[Sample]) -> tuple[list[Tensor], list[Tensor]]:
-        """Of the density, and of the magnetisation, of each sample."""
-        batch = merge([sample.atoms for sample in samples])
+    def _parts(self, samples: Sequence[Sample]) -> Iterator[tuple[Padded, Tensor, Tensor | None]]:
+        """Samples of like size on the device, with what the network has for them.
+
+        (n_structures, n_atoms, n_lm, n_max) coefficients of the density, 0 for atoms that are padding, and
+        (n_components, ...) of the magnetisation, None for samples without one.
+        """
         counts = [len(sample.atoms.element) for sample in samples]
-        described = self.encoder.describe(batch)
-        parts = self.encoder.density(described, batch).float().split(counts)
-        spins = self.encoder.magnetisation(described, batch).float().split(counts, 1)
-        neutrals = [neutral(part, self.charges, sample.total) for part, sample in zip(parts, samples, strict=True)]
-        return neutrals, list(spins)
+        starts, most = np.cumsum([0, *counts[:-1]]), sum(counts)
+        density, magnetisation = self._coefficients(samples, np.repeat(np.arange(len(counts)), counts))
+        nothing = density.new_zeros(1, *density.shape[1:])
+        density = torch.cat([density, nothing])
+        magnetisation = torch.cat([magnetisation, nothing.expand(len(magnetisation), *nothing.shape)], 1)
+        for numbers in alike(samples):
+            part = Padded.of([samples[i] for i in numbers], self.device)
+            atoms = part.atoms([int(starts[i]) for i in numbers], most)
+            # a collinear sample beside non-collinear ones is along z, the last
+            spins = None if part.magnetic is None else magnetisation[len(magnetisation) - len(part.magnetic) :, atoms]
+            yield part, density[atoms], spins
 
-    def _errors_of(self, part: Sequence[Sample]) -> Iterator[tuple[str, float]]:
+    def _coefficients(self, samples: Sequence[Sample], structure: NDArray[np.int64]) -> tuple[Tensor, Tensor]:
+        """Of the density, and of the magnetisation, of the atoms of all samples; structure : (n_atoms,) of each."""
+        batch = merge([sample.atoms for sample in samples]).to(self.device)
+        with torch.autocast(self.device.type, torch.bfloat16) if self._is_half() else nullcontext():
+            described = self.encoder.describe(batch)
+            density = self.encoder.density(described, batch)
+            magnetisation = self.encoder.magnetisation(described, batch)
+        totals = torch.tensor([sample.total for sample in samples], dtype=torch.float32, device=self.device)
+        places = torch.as_tensor(structure, device=self.device)
+        return neutral(density.float(), self.charges, totals, places), magnetisation.float()
+
+    def _is_half(self) -> bool:
+        """Whether the network is computed in half precision: in steps, not in evaluations."""
+        return self.settings.precision == "bf16" and torch.is_grad_enabled()
+
+    def _errors_of(self, samples: Sequence[Sample]) -> Iterator[tuple[str, float]]:
         """(kind, rms error in percent) of the samples of one batch, each under its own kind and under "all"."""
-        coefficients, spins = self._coefficients(part)
-        for sample, values in zip(part, coefficients, strict=True):
-            error = float(rms_percent(sample, residual(sample, values, self.even)))
-            for kind in (sample.kind, "all"):
-                yield kind, error
-        for value in self._magnetic(part, spins):
-            yield "magnetisation", float(value)
-
-    def _magnetic(self, samples: Sequence[Sample], spins: Sequence[Tensor]) -> list[Tensor]:
-        """The error of the magnetisation of the samples that have one, percent."""
-        return [
-            magnetic_percent(sample, values[len(values) - len(sample.magnetic) :], self.even, self.charges)
-            for sample, values in zip(samples, spins, strict=True)
-            if sample.magnetic is not None
-        ]
+        for part, coefficients, spins in self._parts(samples):
+            errors = rms_percent(part, residual(part, coefficients, self.even)).tolist()
+            for sample, error in zip(part.samples, errors, strict=True):
+                yield sample.kind, error
+                yield "all", error
+            if spins is not None:
+                for error in magnetic_percent(part, spins, self.even, self.charges).tolist():
+                    yield "magnetisation", error
 
     def _batch(self, count: int, step: int) -> tuple[list[int], Draw]:
         """Of a step and this process, and what its waves are drawn by.
@@ -295,8 +312,8 @@ class Trainer:
         rng = np.random.default_rng([self.seed, self.step, 1 + number])
         if rng.random() >= chance:
             return sample
-        element = int(rng.choice(sample.atoms.element.unique().cpu()))
-        return replace(sample, atoms=with_foreign(sample.atoms, element, self.encoder.properties))
+        element = int(rng.choice(sample.atoms.element.unique()))
+        return replace(sample, atoms=with_foreign(sample.atoms, element, self.encoder.properties.cpu()))
 
     def _learning_rate(self) -> float:
         done = self.step / self.settings.steps
