@@ -16,6 +16,7 @@ from chgtools.models.encoder_settings import EncoderSettings
 from chgtools.models.model import DensityModel, Trust
 from chgtools.models.network import Described
 from chgtools.stores.store import writable, write_entry
+from chgtools.training.batching import Batching
 from chgtools.training.calibration import calibrate, observe
 from chgtools.training.config import Loss, TrainSettings, Validation
 from chgtools.training.run import train
@@ -182,11 +183,11 @@ def test_the_learning_rate_warms_up_and_falls_as_a_cosine():
 
 
 def test_every_structure_comes_once_in_an_epoch():
-    one = trainer(batch=4)
-    for epoch in range(3):
+    steps = Batching(np.full(12, 2), 4).steps(0)
+    for _ in range(3):
         seen = []
-        for place in range(3):
-            seen += one._batch(12, 3 * epoch + place)[0]
+        for _ in range(3):
+            seen += next(steps)[1]
         assert sorted(seen) == list(range(12))
         assert seen != list(range(12))
 

@@ -95,15 +95,17 @@ def test_each_structure_of_a_batch_gets_its_own_charge():
 def test_a_step_on_a_batch_is_the_mean_of_steps_on_each():
     """Gradients of a batch of unlike structures, some of them magnetic, against those of one structure at a time."""
     samples = [
-        made(SALT, 9.0, 1), made(LONELY, 6.0, 2), made(ROW, 10.0, 3, components=3), made(SALT, 8.0, 4, components=1)
+        made(SALT, 9.0, 1), made(LONELY, 6.0, 2), made(ROW, 10.0, 3, components=3),
+        *(made(SALT, 4.0, seed, components=1) for seed in (4, 5, 6)),
     ]  # fmt: skip
+    assert len(alike(samples)) == 3  # the collinear ones apart from the tilted one
     settings = {"loss": Loss(1.0, 0.3, 0.2, 0.5), "clip": 1e9, "weight_decay": 0.0}
     whole = trainer(**settings)
-    loss, _ = whole._step(samples, 4)
+    loss, _ = whole._step(samples, 6)
     wanted, losses = {}, 0.0
     for sample in samples:
         one = trainer(**settings)
-        losses += one._step([sample], 4)[0]
+        losses += one._step([sample], 6)[0]
         for name, p in one.encoder.named_parameters():
             wanted[name] = wanted.get(name, 0) + (0 if p.grad is None else p.grad)
     assert loss == pytest.approx(losses, rel=1e-5)

@@ -6,7 +6,7 @@
 The networks differ from that of the YAML file in the settings of ``NETWORKS`` alone; data, split, seed, loss and steps
 are the same. Errors are of the structures that the smallest fraction keeps aside, so that the lines are of the same
 ones: root mean square in percent of the electrons, scaled so that the SAED's is its ε_mae, by kind. A line that was
-printed before is not computed again: results are kept in FOLDER/capacity.json.
+printed before is not computed again, and a network that was stopped goes on: results are in FOLDER/capacity.json.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ def run_of(settings: TrainSettings, before: Run | None) -> Run:
 def measured(run: Run, aside: set[str], folder: Path) -> dict[str, Any]:
     """Of one network: structures learned from, parameters, seconds a step and errors by kind."""
     started = time.perf_counter()
-    trainer = run.train_member(0, folder, True, None)
+    trainer = run.train_member(0, folder, False, None)
     seconds = (time.perf_counter() - started) / run.settings.steps
     errors = trainer.errors([sample for sample in run.samples[1] if sample.name in aside])
     parameters = sum(p.numel() for p in trainer.encoder.parameters())

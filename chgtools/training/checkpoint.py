@@ -30,12 +30,18 @@ _FREE = (
 )  # fmt: skip
 
 
+# that came later, left out at their defaults: older checkpoints go on
+_LATER = {"batch_atoms": 0, "balance": 0.0}
+
+
 def digest(settings: TrainSettings, sources: Mapping[str, tuple[str, int]], start: str, streamed: bool = False) -> str:
     """Of all that a member's course follows from.
 
     start : digest of the weights it began with, or ""; streamed : whether waves are drawn anew
     """
-    values = {key: value for key, value in asdict(settings).items() if key not in _FREE}
+    values = {
+        key: value for key, value in asdict(settings).items() if key not in _FREE and (key, value) not in _LATER.items()
+    }
     if streamed:
         values["streamed"] = True
     text = json.dumps([values, sorted(sha for sha, _ in sources.values()), start], sort_keys=True)

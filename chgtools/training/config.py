@@ -51,7 +51,11 @@ class TrainSettings:
     fraction : share of the training structures that is used, for learning curves
     waves : most Fourier coefficients of one structure; of more, so many are drawn
     steps : of each member; 0 leaves weights that were begun with as they are, and fits the occupancies alone
-    batch, learning_rate, weight_decay, clip : of AdamW with a cosine schedule and gradients of at most ``clip``
+    batch : most structures of a step, of all processes together; batch_atoms : and most atoms, 0 for any number; a
+        structure of more stands alone
+    balance : 0 for each structure once in an epoch; up to 1, how much more often those are drawn that have an element
+        or are of a kind that few have: as the number of these few to the power of -balance
+    learning_rate, weight_decay, clip : of AdamW with a cosine schedule and gradients of at most ``clip``
     occupancies : whether readings of the augmentation occupancies are fitted, where the data have records and labels
     trained : parts of the network that are trained, such as [sphere, embedding] in a fine-tuning on few structures; the
         others stay as they begin; none means all
@@ -79,6 +83,8 @@ class TrainSettings:
     waves: int = 4000
     steps: int = 2000
     batch: int = 16
+    batch_atoms: int = 0
+    balance: float = 0.0
     learning_rate: float = 3e-3
     weight_decay: float = 1.0
     clip: float = 1.0
@@ -114,12 +120,13 @@ class TrainSettings:
             if not getattr(self, name) > 0:
                 raise SettingsError(f"found {name} = {getattr(self, name):g}; wanted a number above 0")
         _at_least("patience", self.patience, -1)
-        for name in ("steps", "weight_decay", "threads", "resident", "workers"):
+        for name in ("steps", "batch_atoms", "weight_decay", "threads", "resident", "workers"):
             _at_least(name, getattr(self, name), 0)
         for name, value in (
             ("fraction", self.fraction),
             ("validation.share", self.validation.share),
             ("ema", self.ema),
+            ("balance", self.balance),
             ("encoder.unknown", self.encoder.unknown),
         ):
             if not 0 <= value <= 1:

@@ -16,6 +16,7 @@ from chgtools.errors import ChgtoolsError, SettingsError
 from chgtools.models.descriptors import properties
 from chgtools.models.encoder_settings import NO_PRIOR, EncoderSettings
 from chgtools.models.prior import PriorScales
+from chgtools.training.batching import Batching
 from chgtools.training.checkpoint import digest, read_checkpoint, write_checkpoint
 from chgtools.training.config import FEW
 from chgtools.training.curves import write_curves
@@ -131,8 +132,9 @@ class Run:
         # without structures kept aside nothing tells when it is enough
         learned = len(self.data.train) if len(self.data.validation) else FEW + 1
         trainer = Trainer(
-            self.settings, self.encoder, self.basis, self.known, member, begin, self.atoms, self.scales, learned
-        )
+            self.settings, self.encoder, self.basis, self.known, member, begin, self.atoms, self.scales, learned,
+            Batching.of(self.settings, self.data.train.places),
+        )  # fmt: skip
         path = folder / f"member-{member}.safetensors"
         if path.exists() and not restart:
             self._go_on(trainer, path, member)

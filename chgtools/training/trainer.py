@@ -10,7 +10,7 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,6 +20,7 @@ from torch.nn import Parameter
 
 from chgtools.errors import SettingsError
 from chgtools.models.encoder_settings import EncoderSettings
+from chgtools.training.batching import Batching
 from chgtools.training.config import FEW
 from chgtools.training.losses import loss_of, magnetic_percent, neutral, residual, rms_percent
 from chgtools.training.padded import Padded, alike
@@ -37,7 +38,6 @@ if TYPE_CHECKING:
     from chgtools.models.prior import PriorScales
     from chgtools.training.config import TrainSettings
     from chgtools.training.samples import Sample
-    from chgtools.training.streaming import Draw
 
 WARM_UP = 50  # steps
 BETAS = (0.9, 0.99)
@@ -76,12 +76,14 @@ class Trainer:
         free_atoms: Tensor | None = None,
         prior: PriorScales | None = None,
         structures: int = FEW + 1,
+        batching: Batching | None = None,
     ) -> None:
         """structures : to learn from, of which ``patience`` follows where it is left open
         start : the network to begin with, in place of a random one; free_atoms : (n_elements, n_max) spheres
         prior : what the prior's features are counted by, where the weights to begin with do not say it
+        batching : what steps learn from; None for batches of structures of any size
         """
-        self.settings, self.seed = settings, settings.seed + member
+        self.settings, self.seed, self.batching = settings, settings.seed + member, batching
         self.patience = settings.patience_for(structures)
         self.device = device_of(settings.device)
         torch.manual_seed(self.seed)
@@ -121,8 +123,7 @@ class Trainer:
         """
         settings = self.settings
         every = max(1, settings.steps // settings.evaluations)
-        count = min(settings.batch, len(train))
-        for numbers, batch in self._batches(train):
+        for count, numbers, batch in self._batches(train):
             if self._is_enough():
                 break
             hidden = [self._with_some_hidden(*each) for each in zip(batch, numbers, strict=True)]
@@ -141,12 +142,17 @@ class Trainer:
                     self.without_better += 1
                 told(progress)
 
-    def _batches(self, train: Sequence[Sample]) -> Iterator[tuple[list[int], list[Sample]]]:
-        """Numbers and samples of this process's part of each step that is left."""
-        left = range(self.step, self.settings.steps)
-        plan = (self._batch(len(train), step) for step in left)  # which processes that read are ahead in
-        numbers = (self._batch(len(train), step)[0] for step in left)
-        return zip(numbers, batches(train, plan), strict=True)
+    def _batches(self, train: Sequence[Sample]) -> Iterator[tuple[int, list[int], list[Sample]]]:
+        """Of each step that is left: structures of the whole batch; numbers and samples of this process's part."""
+        batching = self.batching or Batching(np.ones(len(train), dtype=np.int64), self.settings.batch)
+
+        def plan() -> Iterator[tuple[int, list[int]]]:
+            return islice(batching.steps(self.seed, self.step), self.settings.steps - self.step)
+
+        # processes that read are ahead in a plan of their own
+        parts = ((numbers[rank() :: world()], (self.seed, epoch)) for epoch, numbers in plan())
+        for (_, numbers), samples in zip(plan(), batches(train, parts), strict=True):
+            yield len(numbers), numbers[rank() :: world()], samples
 
     def _step(self, batch: Sequence[Sample], count: int) -> tuple[float, float]:
         """One step of the optimiser; this process's part of the mean loss, and the norm of the gradients.
@@ -289,17 +295,6 @@ class Trainer:
                 for error in magnetic_percent(part, spins, self.even, self.charges).tolist():
                     yield "magnetisation", error
 
-    def _batch(self, count: int, step: int) -> tuple[list[int], Draw]:
-        """Of a step and this process, and what its waves are drawn by.
-
-        Every structure comes once in an epoch, in an order drawn for it.
-        """
-        size = min(self.settings.batch, count)
-        per_epoch = max(1, count // size)
-        epoch, place = divmod(step, per_epoch)
-        mine = _order(self.seed, epoch, count)[place * size : (place + 1) * size][rank() :: world()]
-        return [int(i) for i in mine], (self.seed, epoch)
-
     def _with_some_hidden(self, sample: Sample, number: int) -> Sample:
         """A structure as this step sees it: now and then one of its elements is hidden (``encoder.unknown``).
 
@@ -332,12 +327,6 @@ class Trainer:
 
     def _is_enough(self) -> bool:
         return 0 < self.patience <= self.without_better
-
-
-@lru_cache(maxsize=2)
-def _order(seed: int, epoch: int, count: int) -> NDArray[np.int64]:
-    """The order of all structures in an epoch."""
-    return np.random.default_rng([seed, epoch]).permutation(count)
 
 
 def _trained(named: Mapping[str, Parameter], wanted: Sequence[str]) -> list[Parameter]:
