@@ -247,6 +247,22 @@ def test_last_steps_keep_the_trust_and_name_the_table_and_fine_tuning_does_not(s
     assert tuned.card["validation_eps_mae_percent"] == {}
 
 
+def test_a_device_that_is_not_there_is_refused_before_anything_is_read(store, tmp_path, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    (tmp_path / "c.yaml").write_text(config(store, members=1, steps=2))
+    command = ["train", str(tmp_path / "c.yaml"), "-o", str(tmp_path / "out")]
+    result = CliRunner().invoke(main, [*command, "--device", "cuda"])
+    assert result.exit_code == 1
+    assert "found device = cuda, and torch" in result.output
+    assert "Traceback" not in result.output
+    assert not (tmp_path / "out").exists()
+    with pytest.raises(SettingsError, match="sees no GPU here; wanted cpu or auto"):
+        train(settings("nothing.h5", device="cuda"), tmp_path / "out")
+    (tmp_path / "c.yaml").write_text(config(store, members=1, steps=2, device="cuda"))
+    assert CliRunner().invoke(main, [*command, "--device", "cpu"]).exit_code == 0
+    assert CliRunner().invoke(main, [*command, "--device", "tpu"]).exit_code == 2
+
+
 def test_commands(store, tmp_path, monkeypatch):
     monkeypatch.setattr("chgtools.training.run.FEWEST", 2)
     monkeypatch.setattr("chgtools.training.calibration.FEWEST", 2)

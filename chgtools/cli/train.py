@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from chgtools.training.trainer import Progress
 
 SMOOTH = 20  # steps over which the loss on the terminal is averaged
+DEVICES = ("auto", "cpu", "cuda")
 SIGNALS = (signal.SIGTERM, signal.SIGUSR1)
 
 
@@ -36,6 +38,8 @@ def _show_defaults(ctx: click.Context, _: click.Parameter, value: bool) -> None:
 @click.option("-o", "--output", "folder", type=PATH, required=True, metavar="FOLDER",
               help="Folder for weights, checkpoints and curves.")  # fmt: skip
 @click.option("--from", "start", metavar="si|base|PATH", help="Weights to begin with, to fine-tune them.")
+@click.option("--device", type=click.Choice(DEVICES),
+              help="Where to train, in place of what CONFIG.yaml says; auto: a GPU where there is one.")  # fmt: skip
 @click.option("--member", type=click.IntRange(min=0), metavar="I",
               help="Train member I of the ensemble alone, from 0, as a task of a job array.")  # fmt: skip
 @click.option("--requeue", is_flag=True, help="When a signal ends the run, put its Slurm job into the queue again.")
@@ -47,6 +51,7 @@ def train(
     config: Path,
     folder: Path,
     start: str | None,
+    device: str | None,
     member: int | None,
     requeue: bool,
     restart: bool,
@@ -68,6 +73,8 @@ def train(
     from chgtools.training.run import train_member, weights_path
 
     settings = read_settings(config)
+    if device is not None:
+        settings = replace(settings, device=device)
     processes.join(settings.device)
     first = processes.is_first()
     signals: list[int] = []

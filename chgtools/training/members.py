@@ -24,7 +24,7 @@ from chgtools.training.data import Data, read_data
 from chgtools.training.free_atoms import fit_free_atoms
 from chgtools.training.functionals import functionals_of
 from chgtools.training.prior import RunFeatures
-from chgtools.training.processes import is_first
+from chgtools.training.processes import device_of, is_first
 from chgtools.training.streaming import Maker, Streamed
 from chgtools.training.trainer import Progress, Trainer
 
@@ -87,6 +87,7 @@ class Run:
         """Read the data and make ready what is learned from. Raises SettingsError, FormatError."""
         if settings.steps == 0 and start is None:
             raise SettingsError("found steps = 0 and no weights to begin with; wanted --from, or 1 step or more")
+        device_of(settings.device)  # before the data are read
         if settings.threads:
             torch.set_num_threads(settings.threads)
         data = read_data(settings)

@@ -10,12 +10,28 @@ from typing import Any
 
 import torch
 
+from chgtools.errors import SettingsError
+
+
+def device_of(name: str) -> torch.device:
+    """Where a training computes: "cpu", "cuda", or "auto", the GPU where there is one.
+
+    Raises SettingsError for "cuda" where torch sees no GPU.
+    """
+    there = torch.cuda.is_available()
+    if name == "cuda" and not there:
+        raise SettingsError(
+            f"found device = cuda, and torch {torch.__version__} sees no GPU here; wanted cpu or auto, a node that has "
+            "one, or a torch that was built for it"
+        )
+    return torch.device("cuda" if there and name != "cpu" else "cpu")
+
 
 def join(device: str) -> None:
     """Join the processes of torchrun, if it started this one. device : "auto", "cpu" or "cuda", of the settings"""
+    on_gpu = device_of(device).type == "cuda"
     if "RANK" not in os.environ or int(os.environ.get("WORLD_SIZE", "1")) == 1:
         return
-    on_gpu = device != "cpu" and torch.cuda.is_available()
     torch.distributed.init_process_group("nccl" if on_gpu else "gloo")
     if on_gpu:
         torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))

@@ -24,7 +24,7 @@ from chgtools.training.batching import Batching
 from chgtools.training.config import FEW
 from chgtools.training.losses import loss_of, magnetic_percent, neutral, residual, rms_percent
 from chgtools.training.padded import Padded, alike
-from chgtools.training.processes import gathered, rank, sum_gradients, total, world
+from chgtools.training.processes import device_of, gathered, rank, sum_gradients, total, world
 from chgtools.training.streaming import FIRST_DRAW, batches
 from chgtools.training.torch_network.conversion import encoder_of, network_of
 from chgtools.training.torch_network.encoder import Encoder
@@ -339,9 +339,3 @@ def _trained(named: Mapping[str, Parameter], wanted: Sequence[str]) -> list[Para
     for name, p in named.items():
         p.requires_grad_(not wanted or name.split(".")[0] in wanted)
     return [p for p in named.values() if p.requires_grad]
-
-
-def device_of(name: str) -> torch.device:
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
-    return torch.device(name)

@@ -139,8 +139,6 @@ MUTANTS = [
     Mutant("models/model.py", "spins.mean(axis=0)", "spins[0]", "magnetisation of the first member alone", "learning_guards golden_weights"),
     Mutant("models/moments.py", "np.linalg.norm(values, axis=1, keepdims=True)", "np.abs(values).max(axis=1, keepdims=True)",
            "directions of tilted moments are no unit vectors", "spin"),
-    Mutant("training/torch_grid.py", "(-1j) ** el", "(1j) ** el", "densities on a GPU: odd l upside down", "torch_grid"),
-    Mutant("training/torch_grid.py", "(t + 1) * t * (t - 1) / 6", "(t + 1) * t * (t - 1) / 3", "interpolation on a GPU", "torch_grid"),
     Mutant("models/label_reading.py", ".mean(axis=0)\n", "[0]\n", "learned occupancies of the first member", "formula_guards learned_occupancies"),
     Mutant("models/choice.py", "else -len(elements)", "else len(elements)", "silicon gets the wide weights", "shipped_weights prediction_model"),
     Mutant("models/descriptors.py", "6 - outer[1]", "8 - outer[1]", "properties of the elements in a training", "formula_guards model"),
