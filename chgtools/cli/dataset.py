@@ -185,6 +185,39 @@ def join(stores: tuple[Path, ...], output: Path, force: bool, as_json: bool) -> 
 
 
 @dataset.command()
+@click.argument("stores", type=PATH, nargs=-1, required=True, metavar="STORES...")
+@json_option
+def features(stores: tuple[Path, ...], as_json: bool) -> None:
+    """Compute what tight binding says of the structures of STORES, for a training with that prior.
+
+    STORE.h5.features beside each store keeps it, and `train` and `evaluate` find it there; without it they look into
+    the user's cache folder, and compute what is not there. A call that was stopped goes on. Of an index all its stores
+    are done. About a second for each structure on one core; job arrays take a store for each task.
+    """
+    from chgtools.training.kept_features import write_features
+
+    for store in stores:
+        shown = sys.stderr.isatty() and not as_json
+        with click.progressbar(length=1, file=sys.stderr) if shown else nullcontext() as bar:
+
+            def told(done: int, total: int, bar: Any = bar) -> None:
+                if bar is not None:
+                    bar.length = total
+                    bar.update(1)
+
+            written = write_features(store, told)
+        for each in written:
+            for sentence in each.failed:
+                click.echo(f"note: no features of {sentence}", err=True)
+            if as_json:
+                facts = {"new": each.new, "there": each.there, "failed": len(each.failed)}
+                click.echo(json.dumps({"file": str(each.path), **facts}))
+            else:
+                failed = f", {len(each.failed)} failed" if each.failed else ""
+                click.echo(f"{each.path}: {each.new + each.there} structures, {each.new} of them new{failed}")
+
+
+@dataset.command()
 @store_argument
 @click.option("--by", type=click.Choice(["structure", "formula"]), default="structure", show_default=True,
               help="What stays together: one structure, or all of one reduced formula.")  # fmt: skip

@@ -170,7 +170,7 @@ class _Screen:
             left = (self.total - progress.step) / rate
             self.since, self.done = now, 0
             aside = ", ".join(f"{kind} {value:.3f} %" for kind, value in progress.validation.items())
-            speed = f"{rate:.3g} steps/s, {_short(left)} left"
+            speed = f"{rate:.3g} steps/s, {_short(left)} left, gradient {progress.gradient:.3g}"
             click.echo(
                 f"member {member}, step {progress.step} of {self.total}, {speed}: training {progress.train:.3f} %"
                 + (f", kept aside {aside}" if aside else ""),

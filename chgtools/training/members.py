@@ -23,6 +23,7 @@ from chgtools.training.curves import write_curves
 from chgtools.training.data import Data, read_data
 from chgtools.training.free_atoms import fit_free_atoms
 from chgtools.training.functionals import functionals_of
+from chgtools.training.kept_features import stale_sentences
 from chgtools.training.prior import RunFeatures
 from chgtools.training.processes import device_of, is_first
 from chgtools.training.streaming import Maker, Streamed
@@ -204,6 +205,8 @@ def _prior(
     """
     if encoder.prior == NO_PRIOR:
         return None, None
+    for sentence in stale_sentences({id(each.store): each.store for each in data.train.places}.values()):
+        listener.says(sentence)
     features = RunFeatures()
     entries = [*data.train, *data.validation, *data.held_out] if data.train.kept else data.train.some(FITTED_ON)
     features.compute(entries, encoder, listener.says)

@@ -1,4 +1,6 @@
-"""The prior's features of the structures of a run: computed once, kept in the user's cache folder."""
+"""The prior's features of the structures of a run: those beside its stores, or computed once and kept in the user's
+cache folder.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +11,7 @@ from typing import TYPE_CHECKING
 from chgtools.errors import ChgtoolsError
 from chgtools.tightbinding.features import PRIOR, PriorFeatures
 from chgtools.tightbinding.features_cache import cached_features, structure_key
+from chgtools.training.kept_features import read_features
 from chgtools.training.spins import start_directions
 
 if TYPE_CHECKING:
@@ -25,11 +28,16 @@ SECONDS = 30.0  # between two sentences on how far it is
 
 
 def features_of_entry(entry: Entry, encoder: EncoderSettings) -> PriorFeatures:
-    """Those of an entry from the user's cache folder, computed where they are not there; 0 where that fails."""
+    """Those of an entry, beside its store or in the user's cache folder, or computed; 0 where that fails."""
     try:
-        return cached_features(entry.structure, _directions(entry, encoder), encoder.prior)
+        return _ready(entry.structure, _directions(entry, encoder), encoder.prior)
     except ChgtoolsError:
         return PriorFeatures.zeros(entry.structure.n_atoms)
+
+
+def _ready(structure: Structure, directions: Array | None, version: str) -> PriorFeatures:
+    found = read_features(structure, directions, version)
+    return cached_features(structure, directions, version) if found is None else found
 
 
 def _directions(entry: Entry, encoder: EncoderSettings) -> Array | None:
@@ -77,7 +85,7 @@ class RunFeatures:
 
     def _found(self, structure: Structure, directions: Array | None, version: str) -> PriorFeatures:
         try:
-            return cached_features(structure, directions, version)
+            return _ready(structure, directions, version)
         except ChgtoolsError as error:
             self.failed.append(str(error))
             return PriorFeatures.zeros(structure.n_atoms)
