@@ -100,6 +100,8 @@ def alike(samples: Sequence[Sample]) -> list[list[int]]:
 
 def _stacked(values: Sequence[Tensor]) -> Tensor:
     """With an axis in front, each axis as long as the longest and 0 behind the others."""
+    if len(values) == 1:
+        return values[0][None]
     longest = [max(sizes) for sizes in zip(*(value.shape for value in values), strict=True)]
     result = values[0].new_zeros(len(values), *longest)
     for own, value in zip(result, values, strict=True):
