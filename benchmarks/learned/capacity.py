@@ -19,6 +19,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from chgtools.training.checkpoint import digest
 from chgtools.training.config import TrainSettings, read_settings
 from chgtools.training.data import read_data
 from chgtools.training.members import Listener, Run
@@ -69,7 +70,8 @@ def main() -> None:
 def run_of(settings: TrainSettings, before: Run | None) -> Run:
     """A run, with the samples of the one before where they are the same for both networks."""
     if before is not None and settings.encoder.radial == before.encoder.radial:
-        return replace(before, settings=settings, encoder=settings.encoder)
+        own = digest(settings, before.data.sources, "", streamed=not before.data.train.kept)
+        return replace(before, settings=settings, encoder=settings.encoder, digest=own)
     return Run.of(settings, None, Listener(says=lambda text: print(text, file=sys.stderr, flush=True)))
 
 
