@@ -91,7 +91,7 @@ def draw_isosurface(
     eye = eye_of(field.structure.lattice, along)
     scene = scene_of(field, level, repeats)
     if level is None:
-        warnings.warn(AssumptionWarning(scene.said), stacklevel=2)
+        warnings.warn(AssumptionWarning(scene.said), stacklevel=3)
     reach = np.concatenate([eye.sees(scene.corners), *(eye.sees(body.surface.vertices) for body in scene.atoms)])[:, :2]
     low, spread = reach.min(axis=0), np.ptp(reach, axis=0)
     scale = min(WIDTH_INCHES / spread[0], DEPTH_INCHES / spread[1])

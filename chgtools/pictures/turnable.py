@@ -52,7 +52,7 @@ def draw_isosurface(
         raise SettingsError(f"{path}: a page's name ends in .html")
     scene = scene_of(field, level, repeats)
     if level is None:
-        warnings.warn(AssumptionWarning(scene.said), stacklevel=2)
+        warnings.warn(AssumptionWarning(scene.said), stacklevel=3)
     figure = figure_of([("", scene)], along)
     figure.update_layout(title={"text": title(field, field.name), "x": 0.02, "font": {"size": 15}})
     with replacing(path) as temporary:
