@@ -28,6 +28,7 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode
 
+import chgtools
 from chgtools.formats import chgcar
 from chgtools.formats.poscar import read as read_poscar
 from chgtools.libraries.library import DensityLibrary
@@ -36,7 +37,7 @@ from chgtools.models.encoder_settings import EncoderSettings
 from chgtools.models.prior import PriorScales
 from chgtools.start.superposition import superpose
 from chgtools.stores.build import BuildOptions, build
-from chgtools.stores.store import Store
+from chgtools.stores.store import Store, opened
 from chgtools.tightbinding.features import PRIOR, PriorFeatures, prior_features
 from chgtools.training.config import Loss, TrainSettings
 from chgtools.training.samples import Sample
@@ -45,7 +46,7 @@ from chgtools.training.trainer import Trainer
 from chgtools.volumetric import VolumetricData
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-from common import ROOT
+from common import CORPUS, ROOT
 
 POSCAR = ROOT / "examples" / "perovskite" / "POSCAR"
 POINTS = 120
@@ -87,12 +88,34 @@ def measure_build(folder: Path) -> dict[str, float]:
         sizes.append(path.stat().st_size)
     options = BuildOptions(truncation=TRUNCATION)
     seconds = [outcome.cpu_seconds for outcome in build(folder / "mp.h5", [(path, None) for path in files], options)]
+    texts = [folder / f"{number}.CHGCAR.gz" for number in range(FILES)]
+    data = chgtools.read(files[0])
+    for number, path in enumerate(texts):
+        chgcar.write(replace(data, structure=data.structure.with_changes(comment=str(number))), path)
+    as_text = [outcome.cpu_seconds for outcome in build(folder / "text.h5", [(path, None) for path in texts], options)]
+    print(f"a build from CHGCAR.gz takes {statistics.median(as_text[1:]):.2f} CPU seconds")
     # the first has the start of the process in it
     return {
         "download": statistics.mean(sizes),
         "build": statistics.median(seconds[1:]),
         "entry": (folder / "mp.h5").stat().st_size / FILES,
     }
+
+
+def print_real(folder: Path) -> None:
+    """What real CHGCARs take in a store, as far as nothing but their electrons is needed to take them in."""
+    files = sorted(CORPUS.glob("*/CHGCAR*"))
+    for _ in build(folder / "real.h5", [(path, None) for path in files]):
+        pass
+    rows = []
+    for name, facts in Store.open(folder / "real.h5").facts():
+        with opened(folder / "real.h5") as file:
+            group = file[name]
+            stored = sum(item.id.get_storage_size() for item in group.values())
+            points, volume = np.prod(group["shape"][()]), abs(np.linalg.det(group["lattice"][()]))
+        rows.append((stored / points, facts["n_waves"] / volume))
+    a_point, waves = np.median(rows, axis=0)
+    print(f"{len(rows)} real CHGCARs: {a_point:.2f} bytes a point of the grid, {waves:.0f} waves a cubic Å (medians)")
 
 
 def measure_training(folder: Path) -> dict[str, float]:
@@ -157,6 +180,8 @@ def main() -> None:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         found = measure_build(Path(name)) | measure_training(Path(name))
+        if CORPUS.is_dir():
+            print_real(Path(name))
     n, seen = options.structures, options.structures * options.epochs * options.members
     print("measured on one structure:")
     print("  download {download:.3g} bytes, entry {entry:.3g} bytes of {waves:.0f} waves".format(**found))
