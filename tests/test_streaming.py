@@ -77,10 +77,10 @@ def test_some_entries_are_the_same_ones_whatever_else_there_is(store):
     assert len(entries.some(99)) == 14
 
 
-@pytest.mark.parametrize(("batch", "processes"), [(3, 2), (1, 2), (4, 3)])
-def test_processes_that_share_a_batch_train_as_one_does(store, tmp_path, batch, processes):
+@pytest.mark.parametrize(("batch", "atoms", "processes"), [(3, 0, 2), (1, 0, 2), (4, 7, 3)])
+def test_processes_that_share_a_batch_train_as_one_does(store, tmp_path, batch, atoms, processes):
     """Also where the batch does not part evenly, and where some have nothing of it."""
-    changes = {"batch": batch, "members": 1, "resident": 4, "workers": 1, "waves": 300}
+    changes = {"batch": batch, "batch_atoms": atoms, "members": 1, "resident": 4, "workers": 1, "waves": 300}
     (tmp_path / "c.yaml").write_text(config(store, **changes))
     launch = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes)]
     for name, command in (("one", []), ("many", launch)):
