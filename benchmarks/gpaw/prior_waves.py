@@ -35,8 +35,8 @@ class Seen:
 
     filled, energies, superposed : (n, n) Σ_k w f |c⟩⟨c| of the filling f, of f (ε − E_F), and of superposed neutral
         atoms, whose tails do not interfere; hartree
-    levels : (size,) where the own orbitals lie, counted from E_F; charge, d_change : electrons of the atom and of its d
-        shell beyond the superposition's
+    levels : (size,) where the own orbitals lie, the same for all m, counted from E_F
+    charge, d_change : electrons of the atom and of its d shell beyond the superposition's
     """
 
     element: str
@@ -133,6 +133,8 @@ def seen(structure: Structure) -> list[Seen]:
         changed = np.diagonal(block - electrons.superposed[atom])
         d = np.repeat([shell.ell == 2 for shell in basis.shells], [2 * shell.ell + 1 for shell in basis.shells])
         levels = np.diagonal(made.energy[atom])[: basis.size] + shift[made.starts[atom] : made.starts[atom + 1]]
+        for place in _places(basis).values():
+            levels[place] = levels[place].mean()
         found.append(
             Seen(elements[atom], basis.size, *sums[atom], levels - electrons.fermi, float(electrons.charges[atom]),
                  float(changed[d].sum()))

@@ -1,0 +1,98 @@
+"""Tight binding's wave functions on a data set's projectors (benchmarks/gpaw), with GPAW's setups where they are."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy.spatial.transform import Rotation
+
+from chgtools.cell import Structure
+from chgtools.paw.records import record_from_matrix, rotate_record
+from chgtools.tightbinding.hamiltonian import _places, _Turned
+from chgtools.tightbinding.orbitals import element_basis
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "benchmarks" / "gpaw"))
+import prior_occupancies
+import prior_waves
+from gpaw_setups import FOLDER, setup
+
+pytestmark = pytest.mark.skipif(not FOLDER.is_dir(), reason=f"GPAW's setups (gpaw-data) are not in {FOLDER}")
+LATTICE = np.array([[0.1, 2.2, 2.0], [2.1, -0.1, 2.2], [2.0, 2.1, 0.1]])
+FRAC = np.array([[0.01, -0.02, 0.0], [0.48, 0.53, 0.51]])
+
+
+def features(lattice):
+    found = []
+    for atom in prior_waves.seen(Structure(lattice, ("Ti", "N"), (1, 1), FRAC)):
+        own = setup(atom.element)
+        held = np.diag(own.by_m(own.electrons / (2 * own.ell + 1)))
+        parts = prior_occupancies.features_of(atom, own.to_orthonormal @ held @ own.to_orthonormal.T)
+        channels = own.ell.tolist()
+        found.append((channels, {name: record_from_matrix(channels, part) for name, part in parts.items()}))
+    return found
+
+
+def test_what_an_atom_sees_turns_with_the_crystal():
+    turn = Rotation.from_euler("zyx", [20, -50, 110], degrees=True).as_matrix()
+    for (channels, here), (_, there) in zip(features(LATTICE), features(LATTICE @ turn.T), strict=True):
+        for name, record in here.items():
+            assert there[name] == pytest.approx(rotate_record(channels, record, turn), abs=1e-9), name
+        assert np.abs(here["own"] - there["own"]).max() > 1e-3
+
+
+def test_the_prior_is_no_more_than_the_atom_where_nobody_is_near():
+    atom = prior_waves.seen(Structure(30.0 * np.eye(3), ("N",), (1,), np.zeros((1, 3))))[0]
+    own = setup("N")
+    parts = prior_occupancies.features_of(atom, own.to_orthonormal @ np.zeros_like(own.to_orthonormal))
+    assert max(np.abs(parts[name]).max() for name in prior_occupancies.FIRST) < 2e-3
+
+
+@pytest.mark.parametrize("distance", [2.2, 4.0])
+def test_a_tail_on_a_projector_is_the_integral_in_space(distance):
+    own, other = setup("N"), element_basis("Ti")
+    channel = int(np.flatnonzero(own.ell == 1)[0])
+    rows = {i: slice(0, 3) if i == channel else slice(3, 3) for i in range(20)}
+    wanted = {key: table for key, table in prior_waves._tables("N", "Ti").items() if key[0] == channel}
+    turned = _Turned(np.array([distance]), np.array([[0.0, 0.0, 1.0]]))
+    block = turned.blocks(wanted, rows, _places(other), 9)[0]
+    cosines, weights = np.polynomial.legendre.leggauss(80)
+    r = own.r[own.r < own.largest + 1]
+    across = np.sqrt(r[:, None] ** 2 + distance**2 - 2 * r[:, None] * distance * cosines)
+    s = np.interp(across, other.r, other.radial[0])
+    inner = (s * cosines) @ weights * 2 * np.pi * np.sqrt(3) / (4 * np.pi)
+    direct = (own.projectors[channel][: len(r)] * inner * r**2 * own.dr[: len(r)]).sum()
+    # p_z, the second of y, z, x, with s
+    assert block[1, 0] == pytest.approx(direct, rel=2e-3)
+    assert abs(block[1, 0]) > 0.01
+    assert block[[0, 2], 0] == pytest.approx([0, 0], abs=1e-12)
+
+
+@pytest.mark.parametrize("element", ["Si", "Ti", "Ba", "Cu"])
+def test_waves_are_orthonormal_within_their_sphere_and_projectors_dual_to_the_smooth_ones(element):
+    own = setup(element)
+    for ell in set(own.ell.tolist()):
+        waves = own.orthonormal[own.ell == ell]
+        overlaps = [[own.integrate(a * b, own.radius(ell)) for b in waves] for a in waves]
+        assert overlaps == pytest.approx(np.eye(len(waves)), abs=1e-9)
+    assert "V" in own.kinds
+    assert own.kinds.count("V") == len(element_basis(element).shells)
+
+
+def test_a_density_matrix_keeps_the_charge_within_the_sphere():
+    own = setup("Cu")
+    rng = np.random.default_rng(3)
+    matrix = rng.normal(size=(own.starts[-1],) * 2)
+    matrix = matrix + matrix.T
+    channels = own.ell.tolist()
+    entries = list(prior_occupancies.record_entries(channels))
+    record = record_from_matrix(channels, own.to_orthonormal @ matrix @ own.to_orthonormal.T)
+    direct = 0.0
+    for i, a in enumerate(own.ell):
+        for j, b in enumerate(own.ell):
+            if a == b:
+                block = matrix[own.starts[i] : own.starts[i + 1], own.starts[j] : own.starts[j + 1]]
+                direct += np.trace(block) * own.integrate(own.waves[i] * own.waves[j], own.largest)
+    assert prior_waves.charge_row("Cu", entries) @ record == pytest.approx(direct, rel=1e-9)
