@@ -11,6 +11,7 @@ from small_entries import BASIS, entry_of
 from chgtools.cell import Structure
 from chgtools.fourier.basis import with_charge
 from chgtools.models.encoder_settings import EncoderSettings
+from chgtools.stores.store import writable, write_entry
 from chgtools.training.config import TrainSettings, Validation
 
 ENCODER = EncoderSettings(cutoff=4.0, radial=4, l_max=2, channels=3, hidden=8, state=4, readings=2)
@@ -28,6 +29,14 @@ def an_entry(index, kind="made"):
     c = with_charge(c, BASIS)
     facts = {"kind": kind, "formula": "NaCl"}
     return entry_of(structure, c, 12.0, name=f"{kind}{index}", facts=facts)
+
+
+def made_store(path):
+    """A store of 14 such entries, one of a kind of its own; its path."""
+    with writable(path) as file:
+        for index in range(14):
+            write_entry(file, an_entry(index, "odd" if index == 5 else "made"))
+    return path
 
 
 def settings(store, **changes):

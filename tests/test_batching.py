@@ -7,11 +7,10 @@ from itertools import islice, pairwise
 
 import numpy as np
 import pytest
-from made_entries import an_entry, settings
+from made_entries import made_store, settings
 from test_train import same
 
 from chgtools.errors import SettingsError
-from chgtools.stores.store import writable, write_entry
 from chgtools.training.batching import Batching
 from chgtools.training.checkpoint import digest
 from chgtools.training.data import Place, read_data
@@ -62,11 +61,7 @@ def test_a_run_that_goes_on_meets_the_batches_that_it_would_have_met(most):
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory):
-    path = tmp_path_factory.mktemp("data") / "made.h5"
-    with writable(path) as file:
-        for index in range(14):
-            write_entry(file, an_entry(index, "odd" if index == 5 else "made"))
-    return path
+    return made_store(tmp_path_factory.mktemp("data") / "made.h5")
 
 
 def test_rare_elements_and_kinds_are_drawn_more_often():

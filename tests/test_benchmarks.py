@@ -17,7 +17,9 @@ ROOT = run_docs.ROOT
 FOLDER = ROOT / "benchmarks"
 ROOMS = ("atoms", "files", "gpaw", "learned", "speed", "structures")
 SCRIPTS = sorted(FOLDER.glob("**/*.py"))
-TOOLS = frozenset("density fixed_density gpaw_fixed_density run_gpaw run_qe structures".split())  # programs of --tools, which a run is told of
+TOOLS = frozenset(
+    "density fixed_density gpaw_fixed_density run_gpaw run_qe structures".split()
+)  # programs of --tools, which a run is told of
 LEFT_TO_THE_USER = frozenset({"chgnet", "gpaw", "phonopy"})  # not among the dependencies; the scripts say so
 PAGES = [*run_docs.pages(), *(ROOT / name for name in ("benchmarks/README.md", "benchmarks/data/README.md")),
          ROOT / "CONTRIBUTING.md", ROOT / "potcar_densities" / "README.md"]  # fmt: skip

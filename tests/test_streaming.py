@@ -12,13 +12,12 @@ import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner
-from made_entries import BASIS, ENCODER, an_entry, config, settings
+from made_entries import BASIS, ENCODER, config, made_store, settings
 from test_train import same
 
 from chgtools.cli import main
 from chgtools.errors import SettingsError
 from chgtools.models.weights import load_model
-from chgtools.stores.store import writable, write_entry
 from chgtools.training.data import read_data
 from chgtools.training.members import Listener
 from chgtools.training.run import train
@@ -27,11 +26,7 @@ from chgtools.training.streaming import FIRST_DRAW, Maker, Streamed
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory):
-    path = tmp_path_factory.mktemp("data") / "made.h5"
-    with writable(path) as file:
-        for index in range(14):
-            write_entry(file, an_entry(index, "odd" if index == 5 else "made"))
-    return path
+    return made_store(tmp_path_factory.mktemp("data") / "made.h5")
 
 
 @pytest.mark.parametrize("workers", [0, 2])

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner
-from made_entries import BASIS, ENCODER, an_entry, config, settings
+from made_entries import BASIS, ENCODER, an_entry, config, made_store, settings
 
 from chgtools.cli import main
 from chgtools.errors import ChgtoolsError, FormatError, SettingsError
@@ -22,7 +22,7 @@ from chgtools.fourier.resampling import coefficients
 from chgtools.libraries.choice import Source, choose
 from chgtools.models.weights import load_model
 from chgtools.start.superposition import superpose
-from chgtools.stores.store import Store, writable, write_entry
+from chgtools.stores.store import Store
 from chgtools.training.config import Loss, TrainSettings, defaults_text, read_settings
 from chgtools.training.data import read_data, split_of
 from chgtools.training.evaluation import evaluate_entry, summary
@@ -36,11 +36,7 @@ from chgtools.training.trainer import Trainer
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory):
-    path = tmp_path_factory.mktemp("data") / "made.h5"
-    with writable(path) as file:
-        for index in range(14):
-            write_entry(file, an_entry(index, "odd" if index == 5 else "made"))
-    return path
+    return made_store(tmp_path_factory.mktemp("data") / "made.h5")
 
 
 def same(first, second):

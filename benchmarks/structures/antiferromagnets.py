@@ -16,10 +16,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from materials import Relaxer, distorted, pick, relaxed, scaled, settled, too_near
+from materials import Relaxer, at_hand, pick, relaxed, scaled
 from pymatgen.core import Lattice, Structure
 
-SYMMETRIC = 0.75
 PARALLEL = 0.15  # share of structures whose moments are alike
 FCC = [[0, 0, 0], [0.5, 0.5, 0.5]]  # of a tetragonal cell of √½ the edge
 
@@ -113,17 +112,9 @@ def antiferromagnets(seed: int, relax: Relaxer | None = relaxed) -> Iterator[tup
         magnet, other = (str(rng.choice(names.split())) if names else "" for names in (order.magnets, order.others))
         own = np.random.default_rng(rng.integers(1 << 62))  # what comes next does not depend on the relaxation
         start = scaled(order.cell(magnet, other))
-        try:
-            structure = settled(start, 40, True, relax)
-        except Exception:  # a cell that CHGNet or pymatgen cannot take is drawn again
+        if (found := at_hand(start, "antiferromagnet", own, relax)) is None:
             continue
-        kind = "antiferromagnet"
-        if own.random() < SYMMETRIC:
-            structure.scale_lattice(structure.volume * own.uniform(0.97, 1.04))
-        else:
-            structure, kind = distorted(structure, own), "antiferromagnet-distorted"
-        if too_near(structure):
-            continue
+        structure, kind = found
         count = sum(site.specie.symbol == magnet for site in start)
         signs = [-1.0 if i in order.down else 1.0 for i in range(count)]
         if own.random() < PARALLEL:

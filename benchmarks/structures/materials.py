@@ -44,7 +44,7 @@ NOBLE = {"He": 12.0, "Ne": 22.0, "Ar": 37.5, "Kr": 45.0, "Xe": 57.5, "Rn": 68.0}
 LIKE = {"O": ("N", "F", "S"), "F": ("O", "Cl"), "N": ("O", "C"), "C": ("N", "B")}  # what may take the place of these
 UNKNOWN = {"Po": ("Te", 1.10)}  # to CHGNet: what stands for it, and how much larger the volume is
 TARGETED = 0.6  # the share of draws that start from an element instead of a family
-SYMMETRIC = 0.6
+SYMMETRIC, MOSTLY_SYMMETRIC = 0.6, 0.75
 MOST_ATOMS, FEWER_BEYOND = 16, 14
 LARGEST = 260.0  # Å³
 
@@ -282,6 +282,22 @@ def boxed(noble: str, rng: np.random.Generator) -> Structure:
     places = places[: 1 + len(symbols)]
     box = np.ptp(places, axis=0) + rng.uniform(4.2, 5.0, size=3)
     return Structure(Lattice.orthorhombic(*box), [noble, *symbols], places + 2.2, coords_are_cartesian=True)
+
+
+def at_hand(
+    start: Structure, kind: str, rng: np.random.Generator, relax: Relaxer | None
+) -> tuple[Structure, str] | None:
+    """Relaxed, then strained alike in all directions or, one in four, distorted; and its kind. None where CHGNet or
+    pymatgen cannot take the cell, or atoms come too near."""
+    try:
+        structure = settled(start, 40, True, relax)
+    except Exception:
+        return None
+    if rng.random() < MOSTLY_SYMMETRIC:
+        structure.scale_lattice(structure.volume * rng.uniform(0.97, 1.04))
+    else:
+        structure, kind = distorted(structure, rng), f"{kind}-distorted"
+    return None if too_near(structure) else (structure, kind)
 
 
 def distorted(structure: Structure, rng: np.random.Generator) -> Structure:

@@ -18,7 +18,7 @@ from itertools import combinations
 from pathlib import Path
 
 import numpy as np
-from materials import LARGEST, MAGNETIC, Choice, Relaxer, available, distorted, pick, relaxed, scaled, settled, too_near
+from materials import LARGEST, MAGNETIC, Choice, Relaxer, at_hand, available, pick, relaxed, scaled
 from pymatgen.core import Structure
 
 from chgtools.stores.store import Store
@@ -34,7 +34,6 @@ POPULAR = {
 }  # fmt: skip
 MOST_ATOMS = 10  # corundum
 NO_IONS = 0.02  # the weight of two elements in a prototype where they have no opposite charges
-SYMMETRIC = 0.75
 
 
 def ordinary(
@@ -57,17 +56,9 @@ def ordinary(
             continue
         seen.add((formula, name))
         held.update(pairs_of(symbols))
-        try:
-            structure = settled(start, 40, True, relax)
-        except Exception:  # a cell that CHGNet or pymatgen cannot take is drawn again
+        if (found := at_hand(start, "ordinary", own, relax)) is None:
             continue
-        kind = "ordinary"
-        if own.random() < SYMMETRIC:
-            structure.scale_lattice(structure.volume * own.uniform(0.97, 1.04))
-        else:
-            structure, kind = distorted(structure, own), "ordinary-distorted"
-        if too_near(structure):
-            continue
+        structure, kind = found
         yield f"{formula}-{name}", kind, f"{choice.prototype.family} {name}", structure, 1 + bool(MAGNETIC & {*symbols})
 
 
