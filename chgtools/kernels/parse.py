@@ -37,7 +37,7 @@ NEED_MORE = 1  # the bytes ended before the numbers did
 BAD = 2  # the line at the returned position holds something that is no number, or not in its field
 
 
-@njit(cache=True, nogil=True, forceinline=True)
+@njit(nogil=True, forceinline=True)
 def _scaled(mantissa, exponent, powers):
     """mantissa · 10**exponent; correctly rounded for |exponent| <= 22 and mantissa < 2**53, within 1 ulp elsewhere."""
     if exponent < 0:
@@ -163,7 +163,7 @@ def _field(text, start, stop, width, decimals, powers):
     return value, point >= 0 and before <= 1 and behind == decimals
 
 
-@njit(cache=True, nogil=True, forceinline=True)
+@njit(nogil=True, forceinline=True)
 def _fast_e17(text, p):
     """The 18 bytes `` s.dddddddddddEsdd`` of 1X,E17.11 with s one of "0", "-": (signed digits, exponent, matched).
 

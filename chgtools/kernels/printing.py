@@ -106,7 +106,7 @@ def _digits(magnitude, decimal, digits, powers):
     return mantissa, decimal
 
 
-@njit(cache=True, nogil=True, forceinline=True)
+@njit(nogil=True, forceinline=True)
 def _put_digits(text, position, mantissa, digits):
     for k in range(digits - 1, -1, -1):
         tenth = mantissa // 10
@@ -114,7 +114,7 @@ def _put_digits(text, position, mantissa, digits):
         mantissa = tenth
 
 
-@njit(cache=True, nogil=True, forceinline=True)
+@njit(nogil=True, forceinline=True)
 def _put_exponent(text, position, decimal):
     """Four bytes: E+dd, or +ddd where the exponent has three digits."""
     size = abs(decimal)

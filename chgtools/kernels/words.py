@@ -68,13 +68,13 @@ ONES_2, ONES_4 = U(0x00FF00FF00FF00FF), U(0x0000FFFF0000FFFF)
 TIMES_1, TIMES_2, TIMES_3 = U(2561), U(6553601), U(42949672960001)
 
 
-@njit(cache=True, nogil=True, forceinline=True)
+@njit(nogil=True, forceinline=True)
 def not_digits(word):
     """Zero exactly when all eight bytes are ASCII digits."""
     return ((word & HIGH_NIBBLES) | (((word + SIXES) & HIGH_NIBBLES) >> U(4))) ^ THREES
 
 
-@njit(cache=True, nogil=True, forceinline=True)
+@njit(nogil=True, forceinline=True)
 def eight_digits(word):
     """Value of eight ASCII digits, the first one in the lowest byte (pairs, fours, eights: three multiplications)."""
     word = ((word & LOW_NIBBLES) * TIMES_1) >> U(8)
@@ -82,7 +82,7 @@ def eight_digits(word):
     return ((word & ONES_4) * TIMES_3) >> U(32)
 
 
-@njit(cache=True, nogil=True, forceinline=True)
+@njit(nogil=True, forceinline=True)
 def digits_of(value):
     """Eight ASCII digits of 0 <= value < 10**8 as a word, the first digit in the lowest byte."""
     value = U(value)
