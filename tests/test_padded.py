@@ -11,16 +11,8 @@ from small_entries import BASIS, ENCODER, EVEN, SALT, entry_of, random_coefficie
 from test_learning_guards import trainer
 
 from chgtools.cell import Structure
+from chgtools.training import losses
 from chgtools.training.config import Loss
-from chgtools.training.losses import (
-    coulomb_percent,
-    loss_of,
-    mae_percent,
-    magnetic_percent,
-    neutral,
-    residual,
-    rms_percent,
-)
 from chgtools.training.padded import MOST, Padded, alike
 from chgtools.training.samples import sample_of
 
@@ -55,39 +47,44 @@ def together(values, atoms):
     return result
 
 
-@pytest.mark.parametrize("term", [rms_percent, coulomb_percent, mae_percent])
+@pytest.mark.parametrize("term", [losses.rms_percent, losses.coulomb_percent, losses.mae_percent])
 def test_errors_of_several_are_those_of_each(term):
     samples = [made(SALT, 9.0, 1), made(LONELY, 8.0, 2), made(ROW, 10.0, 3), made(ROW, 10.0, 4, most=300)]
     own = guesses(samples)
     even = torch.as_tensor(EVEN)
     part = Padded.of(samples, CPU)
-    found = term(part, residual(part, together(own, 3), even))
-    wanted = [float(term(sample, residual(sample, c, even))) for sample, c in zip(samples, own, strict=True)]
+    found = term(part, losses.residual(part, together(own, 3), even))
+    wanted = [float(term(sample, losses.residual(sample, c, even))) for sample, c in zip(samples, own, strict=True)]
     assert found.tolist() == pytest.approx(wanted, rel=1e-5)
     assert len(set(wanted)) == 4
     weights = Loss(0.3, 0.5, 0.7)
-    each = [float(loss_of(sample, residual(sample, c, even), weights)) for sample, c in zip(samples, own, strict=True)]
-    assert loss_of(part, residual(part, together(own, 3), even), weights).tolist() == pytest.approx(each, rel=1e-5)
+    each = [
+        float(losses.loss_of(sample, losses.residual(sample, c, even), weights))
+        for sample, c in zip(samples, own, strict=True)
+    ]
+    assert losses.loss_of(part, losses.residual(part, together(own, 3), even), weights).tolist() == pytest.approx(
+        each, rel=1e-5
+    )
 
 
 def test_collinear_magnetisations_are_along_z_beside_tilted_ones():
     samples = [made(SALT, 9.0, 1, components=1), made(ROW, 8.0, 2, components=3)]
     own = guesses(samples, (1, 3))
     even, charges = torch.as_tensor(EVEN), torch.as_tensor(BASIS.charges).float()
-    wanted = [float(magnetic_percent(s, c, even, charges)) for s, c in zip(samples, own, strict=True)]
+    wanted = [float(losses.magnetic_percent(s, c, even, charges)) for s, c in zip(samples, own, strict=True)]
     nothing = torch.zeros(2, *own[0].shape[1:])
     given = torch.stack([together([a, b], 3) for a, b in zip(torch.cat([nothing, own[0]]), own[1], strict=True)])
     part = Padded.of(samples, CPU)
-    assert magnetic_percent(part, given, even, charges).tolist() == pytest.approx(wanted, rel=1e-5)
+    assert losses.magnetic_percent(part, given, even, charges).tolist() == pytest.approx(wanted, rel=1e-5)
 
 
 def test_each_structure_of_a_batch_gets_its_own_charge():
     charges = torch.as_tensor(BASIS.charges).float()
     c = torch.as_tensor(np.concatenate([random_coefficients(1, 2, total=0.3), random_coefficients(2, 3)])).float()
     totals, structure = torch.tensor([1.7, -0.4]), torch.tensor([0, 0, 1, 1, 1])
-    found = neutral(c, charges, totals, structure)
+    found = losses.neutral(c, charges, totals, structure)
     for k, (first, last) in enumerate([(0, 2), (2, 5)]):
-        alone = neutral(c[first:last], charges, totals[k : k + 1], torch.zeros(last - first, dtype=int))
+        alone = losses.neutral(c[first:last], charges, totals[k : k + 1], torch.zeros(last - first, dtype=int))
         torch.testing.assert_close(found[first:last], alone)
         assert float((found[first:last, 0] @ charges).sum()) == pytest.approx(float(totals[k]), abs=1e-5)
 
