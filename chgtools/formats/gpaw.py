@@ -27,7 +27,7 @@ def read(path: str | Path) -> NoReturn:
     """Raises FormatError, which says what to run in GPAW."""
     raise FormatError(
         "is a restart file of GPAW: it holds the pseudo density without its compensation charges, which take GPAW's "
-        "setups; write a cube of their sum by examples/gpaw_cube.py of chgtools' repository, which needs GPAW, and give "
-        "that",
+        "setups; write a cube of their sum by examples/gpaw_cube.py of chgtools' repository, which needs GPAW, and "
+        "give that",
         path,
     )
