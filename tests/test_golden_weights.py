@@ -65,7 +65,9 @@ def test_trust_is_that_of_the_weights(name):
     near(predicted(name).atom_spread, golden()[f"{name}.atom_spread"], rtol)
 
 
-@pytest.mark.parametrize("name", ["magnetic", "noncollinear", "first_prior_magnetic", "prior_magnetic"])
+@pytest.mark.parametrize(
+    "name", ["magnetic", "noncollinear", "first_prior_magnetic", "second_prior_magnetic", "prior_magnetic"]
+)
 def test_magnetisation_is_that_of_the_weights(name):
     wanted = golden()[f"{name}.magnetisation"]
     assert np.abs(wanted).max() > 0.1
@@ -74,7 +76,7 @@ def test_magnetisation_is_that_of_the_weights(name):
 
 def test_the_structures_without_moments_have_no_magnetisation():
     kept = {key.split(".")[0] for key in golden() if key.endswith(".magnetisation")}
-    assert kept == {"magnetic", "noncollinear", "first_prior_magnetic", "prior_magnetic"}
+    assert kept == {"magnetic", "noncollinear", "first_prior_magnetic", "second_prior_magnetic", "prior_magnetic"}
     assert predicted("oxide").magnetisation is None
 
 

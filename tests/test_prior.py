@@ -29,6 +29,7 @@ from chgtools.tightbinding.features import (
     N_SPINS,
     N_TENSORS,
     PRIOR,
+    SECOND,
     PriorFeatures,
     prior_features,
     work_orbitals,
@@ -124,7 +125,10 @@ def test_charges_sum_to_zero_and_traces_are_those_of_the_blocks():
     assert np.abs(found.invariants[:, 0]).max() > 0.02
     change = [np.trace(b - a) for b, a in zip(electrons.blocks(filling), electrons.superposed, strict=True)]
     np.testing.assert_allclose(found.invariants[:, 1:5].sum(1), change, atol=1e-9)
-    assert not found.invariants[2:, [3, 4]].any()  # oxygen has no d and no f shell
+    assert found.invariants[2:, 3].any()
+    assert not found.invariants[2:, 4].any()  # oxygen has d to be polarised by, and no f shell
+    minimal = prior_features(crystal(), version=SECOND)
+    assert not minimal.invariants[2:, [3, 4]].any()
 
 
 @pytest.mark.parametrize("element", ["Ar", "C"])
@@ -137,8 +141,9 @@ def test_nothing_has_happened_to_an_atom_far_from_all_others(element):
 
 def test_work_counts_orbitals_and_points():
     salt = Structure(np.eye(3) * 16.5, ("Na", "Cl"), (1, 1), [[0, 0, 0], [0.5, 0.5, 0.5]])
-    assert work_orbitals(salt) == pytest.approx(8)
-    assert work_orbitals(salt.with_changes(lattice=np.eye(3) * 8.2)) > 8
+    assert work_orbitals(salt) == pytest.approx(13)
+    assert work_orbitals(salt, version=SECOND) == pytest.approx(8)
+    assert work_orbitals(salt.with_changes(lattice=np.eye(3) * 8.2)) > 13
 
 
 # --- the cache --------------------------------------------------------------------------------------------------------
@@ -350,10 +355,10 @@ def test_a_prior_of_the_future_is_refused(tmp_path):
 
     with safe_open(tmp_path / "m.safetensors", framework="numpy") as file:
         facts = json.loads(file.metadata()["chgtools_model"])
-    facts["encoder"]["prior"] = "tight-binding-3"
+    facts["encoder"]["prior"] = "tight-binding-4"
     tensors = load_file(tmp_path / "m.safetensors")
     save_file(tensors, tmp_path / "m.safetensors", metadata={"chgtools_model": json.dumps(facts)})
-    says = "needs the prior 'tight-binding-3', which this chgtools does not know: upgrade it"
+    says = "needs the prior 'tight-binding-4', which this chgtools does not know: upgrade it"
     with pytest.raises(FormatError, match=says):
         load_model(tmp_path / "m.safetensors")
 

@@ -121,7 +121,7 @@ def test_fine_tuning_counts_as_the_weights_do(trained, tmp_path):
 
 def test_a_yaml_file_names_the_prior(store, tmp_path):
     path = tmp_path / "run.yaml"
-    path.write_text(f"data: [{store}]\nencoder: {{prior: tight-binding-2}}\n")
+    path.write_text(f"data: [{store}]\nencoder: {{prior: tight-binding-3}}\n")
     assert read_settings(path).encoder.prior == PRIOR
     path.write_text(f"data: [{store}]\n")
     assert read_settings(path).encoder.prior == "none"
@@ -237,7 +237,7 @@ def test_a_cell_that_is_too_large_goes_without(molecule, trained, monkeypatch):
     monkeypatch.setattr(choice, "LARGEST_ORBITALS", 5.0)
     made = chgtools.predict(molecule, model=trained / "model.safetensors", grid=GRID)
     assert made.model == "companion"
-    assert "has the work of 14 orbitals here, and is done up to 5" in sentences(made)[0]
+    assert "has the work of 27 orbitals here, and is done up to 5" in sentences(made)[0]
 
 
 def test_a_calculation_that_fails_goes_without(molecule, trained, monkeypatch):
@@ -272,7 +272,7 @@ def test_the_command_says_which_prior(run, trained):
                  "--ngf", "12", "12", "16", "--force"]  # fmt: skip
     result = CliRunner().invoke(main, arguments)
     assert result.exit_code == 0, result.output
-    assert "model           model with tight-binding-2 (asked for)\n" in result.stdout
+    assert "model           model with tight-binding-3 (asked for)\n" in result.stdout
     result = CliRunner().invoke(main, [*arguments, "--prior", "none", "--json"])
     facts = json.loads(result.stdout)
     assert (facts["model"], facts["prior"]) == ("companion", "none")

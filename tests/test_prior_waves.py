@@ -78,7 +78,7 @@ def test_waves_are_orthonormal_within_their_sphere_and_projectors_dual_to_the_sm
         overlaps = [[own.integrate(a * b, own.radius(ell)) for b in waves] for a in waves]
         assert overlaps == pytest.approx(np.eye(len(waves)), abs=1e-9)
     assert "V" in own.kinds
-    assert own.kinds.count("V") == len(element_basis(element).shells)
+    assert own.kinds.count("V") == len(element_basis(element, polarised=False).shells)
 
 
 def test_a_density_matrix_keeps_the_charge_within_the_sphere():

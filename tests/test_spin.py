@@ -21,7 +21,7 @@ from chgtools.models.weights import load_model, save_model
 from chgtools.start.magnetisation import start_magnetisation
 from chgtools.stores.entry import Entry
 from chgtools.stores.store import Store, writable, write_entry
-from chgtools.tightbinding.features import FIRST, PRIOR, no_spins, prior_features
+from chgtools.tightbinding.features import FIRST, PRIOR, SECOND, no_spins, prior_features
 from chgtools.training.config import TrainSettings, Validation
 from chgtools.training.losses import magnetic_percent
 from chgtools.training.run import train
@@ -37,7 +37,7 @@ UP = np.array([[1.0], [0.0], [-1.0], [0.0]])
 NO_SPINS = no_spins(4)
 
 
-with_and_without_prior = pytest.mark.parametrize("prior", ["none", FIRST, PRIOR])
+with_and_without_prior = pytest.mark.parametrize("prior", ["none", FIRST, SECOND, PRIOR])
 
 
 def magnetic(members=2, prior="none"):

@@ -2,7 +2,8 @@
 
 ψ at an atom is its own orbitals and the tails of all others. Tails are projected by two-centre integrals, as those of
 chgtools.tightbinding.two_centre, of the setup's projectors; beside that their value and slope at the sphere's end are
-kept. Own orbitals are not projected: smooth inside other radii, they count as the channel of their shell.
+kept. Own orbitals are not projected: smooth inside other radii, they count as the channel of their shell. The basis is
+that of the valence alone, without the shells that polarise it.
 """
 
 from __future__ import annotations
@@ -21,12 +22,18 @@ from chgtools.kernels.bloch import add_blocks
 from chgtools.tightbinding.electrons import _occupations, _orthogonal, filling, solve
 from chgtools.tightbinding.hamiltonian import _pairs, _places, _Turned, own_conjugates
 from chgtools.tightbinding.kmesh import k_mesh
-from chgtools.tightbinding.orbitals import element_basis
+from chgtools.tightbinding.orbitals import ElementBasis
+from chgtools.tightbinding.orbitals import element_basis as whole_basis
 from chgtools.tightbinding.two_centre import _integral
 from chgtools.units import BOHR_ANGSTROM
 
 ELLS = (0, 1, 2)  # of setups
 SHELLS = (0.8, 1.0, 1.2)  # radii at which a grid is looked at, in the largest radius of the setup
+
+
+def element_basis(element: str) -> ElementBasis:
+    """Of the valence."""
+    return whole_basis(element, polarised=False)
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,7 +87,7 @@ def _tables(first: str, second: str) -> dict[tuple[int, int, int], np.ndarray]:
 
 def seen(structure: Structure) -> list[Seen]:
     """What each atom sees. Raises ChgtoolsError where tight binding has no solution."""
-    electrons = solve(structure)
+    electrons = solve(structure, polarised=False)
     made, elements = electrons.made, structure.elements
     first, second, _, distance, direction = _pairs(structure)
     ends = {element: _ends(element) for element in set(elements)}

@@ -59,9 +59,10 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=1200, help="of each training (default: %(default)s)")
     parser.add_argument("--unknown", nargs="+", type=float, default=[0.1], metavar="U", help="default: 0.1")
     parser.add_argument("--most", type=int, default=40, help="structures evaluated (default: %(default)s)")
+    parser.add_argument("--prior-only", action="store_true", help="no network without the prior, half the time")
     parser.add_argument("-o", "--output", type=Path, default=Path("left_out_elements.json"))
     arguments = parser.parse_args()
-    networks = {"without": settings_of(arguments.steps)}
+    networks = {} if arguments.prior_only else {"without": settings_of(arguments.steps)}
     networks |= {named(u): settings_of(arguments.steps, u) for u in arguments.unknown}
     results = read(arguments.output, {"steps": arguments.steps, "most": arguments.most})
     for element in arguments.elements:
@@ -70,7 +71,8 @@ def main() -> None:
             if network not in rows:
                 rows[network] = run(element, arguments.stores, settings, arguments.most)
                 write_json(arguments.output, results)
-    columns = [SAED, LEFT_OUT, NO_ELEMENT, *(named(u) for u in arguments.unknown)]
+    without = [] if arguments.prior_only else [LEFT_OUT, NO_ELEMENT]
+    columns = [SAED, *without, *(named(u) for u in arguments.unknown)]
     show({element: results["elements"][element] for element in arguments.elements}, columns)
 
 

@@ -43,7 +43,7 @@ def main() -> None:
     arguments = parser.parse_args()
     encoder = EncoderSettings(channels=32, hidden=64, state=64, passes=1, cutoff=6.0)
     if arguments.prior:
-        encoder = EncoderSettings(**asdict(encoder) | {"prior": "tight-binding-2"})
+        encoder = EncoderSettings(**asdict(encoder) | {"prior": "tight-binding-3"})
     with tempfile.TemporaryDirectory() as folder:
         one = Path(folder) / "one.h5"
         join(one, arguments.stores)

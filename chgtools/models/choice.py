@@ -122,7 +122,7 @@ def _hindrance(structure: Structure, model: DensityModel, directions: NDArray[np
     """Why the prior cannot be had, "" where it can; its features are remembered for the prediction."""
     try:
         pointing = model.prior_pointing(structure, directions)
-        work = work_orbitals(structure, 0 if pointing is None else pointing.shape[1])
+        work = work_orbitals(structure, 0 if pointing is None else pointing.shape[1], model.prior)
         if work > LARGEST_ORBITALS:
             return f"tight binding has the work of {work:.0f} orbitals here, and is done up to {LARGEST_ORBITALS:.0f}"
         model.features(structure, directions)

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from chgtools.tightbinding.features import FIRST, PRIOR
+from chgtools.tightbinding.features import FIRST, PRIOR, SECOND
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 NO_PRIOR = "none"
-PRIORS = (NO_PRIOR, FIRST, PRIOR)
+PRIORS = (NO_PRIOR, FIRST, SECOND, PRIOR)
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from chgtools.cell import neighbours
 from chgtools.errors import ChgtoolsError
 from chgtools.models.descriptors import properties
 from chgtools.models.encoder_settings import NO_PRIOR
-from chgtools.tightbinding.features import N_SPINS, PRIOR
+from chgtools.tightbinding.features import N_SPINS, WITH_MOMENTS
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -104,7 +104,7 @@ def _prior_inputs(
         return np.zeros((n_atoms, 0)), np.zeros((n_atoms, 0, n_lm)), np.zeros((n_atoms, components, 0, n_lm))
     if prior is None:  # zeros would be taken for an answer
         raise ChgtoolsError(f"an encoder with the prior {settings.prior!r} needs the features of the atoms")
-    spins = np.zeros((n_atoms, components, N_SPINS if settings.prior == PRIOR else 0, n_lm))
+    spins = np.zeros((n_atoms, components, N_SPINS if settings.prior in WITH_MOMENTS else 0, n_lm))
     if spins.size and prior.spins.any():
         spins[:] = prior.spins[..., :n_lm]
     return prior.invariants, prior.tensors[:, :, :n_lm], spins

@@ -29,7 +29,7 @@ from chgtools.models.encoder_settings import NO_PRIOR
 from chgtools.models.graph import AtomGraph, graph
 from chgtools.models.network import Network
 from chgtools.models.prior import has_open_shell, has_prior
-from chgtools.tightbinding.features import PRIOR, PriorFeatures, prior_features
+from chgtools.tightbinding.features import WITH_MOMENTS, PriorFeatures, prior_features
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -215,7 +215,7 @@ class DensityModel:
 
         Also of elements with an open d or f shell that the training data did not have at all; None for a prior without.
         """
-        if self.prior != PRIOR or not self.spins:
+        if self.prior not in WITH_MOMENTS or not self.spins:
             return None
         magnetic = {
             symbol: symbol in self.spins or (symbol not in self.elements and has_open_shell(symbol))

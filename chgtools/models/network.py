@@ -31,7 +31,7 @@ from chgtools.models.pairs import equivariant_sums, scalar_sums
 from chgtools.models.perceptron import Perceptron
 from chgtools.models.prior import PriorScales
 from chgtools.models.spin import SpinReading, smooth_size
-from chgtools.tightbinding.features import PRIOR
+from chgtools.tightbinding.features import WITH_MOMENTS
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -98,7 +98,7 @@ class Network:
         if s.prior != NO_PRIOR:
             onsite, tensors, spins = self.prior.inputs(atoms)
             state = state + onsite @ t["onsite.weight"].T
-        if s.prior == PRIOR:
+        if s.prior in WITH_MOMENTS:
             state = state + smooth_size(spins[..., 0]) @ t["moments.weight"].T
         for number in range(s.passes):
             gathered = scalar_sums(self._part(f"messages.{number}"), state, atoms) / 4

@@ -7,7 +7,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from chgtools.models.encoder_settings import NO_PRIOR, EncoderSettings
-from chgtools.tightbinding.features import N_INVARIANTS, N_SPINS, N_TENSORS, PRIOR
+from chgtools.tightbinding.features import N_INVARIANTS, N_SPINS, N_TENSORS, WITH_MOMENTS
 
 if TYPE_CHECKING:
     import numpy as np
@@ -29,7 +29,7 @@ def shapes(settings: EncoderSettings, n_max: int, n_elements: int, n_properties:
     In the order of the state of chgtools.training.torch_network, which digests of weights follow.
     """
     s, n_l = settings, settings.l_max + 1
-    with_prior, with_moments = s.prior != NO_PRIOR, s.prior == PRIOR
+    with_prior, with_moments = s.prior != NO_PRIOR, s.prior in WITH_MOMENTS
     channels = s.channels + (N_TENSORS if with_prior else 0)
     features = 2 * channels if s.order == 2 else channels
     invariants = s.state + channels * (n_l + 1)

@@ -141,14 +141,17 @@ def filling(x: Array) -> Array:
     return np.asarray(1 / (1 + np.exp(np.clip(x / TEMPERATURE, -60, 60))))
 
 
-def solve(structure: Structure, directions: Array | None = None, *, by_shell: bool = True) -> Electrons:
+def solve(
+    structure: Structure, directions: Array | None = None, *, by_shell: bool = True, polarised: bool = True
+) -> Electrons:
     """The electrons of a neutral crystal.
 
     directions : (n_atoms, 1 or 3) of the atoms' moments, unit vectors or 0; None or all 0 for none
     by_shell : whether each shell's level follows each shell's charge; else those of an atom follow its charge alike
+    polarised : whether atoms have the shells that polarise theirs
     Raises ChgtoolsError where charges or moments do not settle.
     """
-    made, mesh = hamiltonian(structure), k_mesh(structure.lattice)
+    made, mesh = hamiltonian(structure, polarised), k_mesh(structure.lattice)
     real = own_conjugates(mesh.points)
     parts = [part for part in (real, ~real) if part.any()]
     orthogonal = []
@@ -181,8 +184,7 @@ def solve(structure: Structure, directions: Array | None = None, *, by_shell: bo
             if not moments.size:
                 return found
             bands = _bands(orthogonal, shift, stoner.fields(start))
-            polarised = replace(found, bands=bands, fermi=fermi_level(bands, electrons))
-            return replace(found, polarised=polarised)
+            return replace(found, polarised=replace(found, bands=bands, fermi=fermi_level(bands, electrons)))
         softened = _softened(residual, bands, fillings, starts, gamma)
         given = mixer.next(given, np.concatenate([softened, missed.ravel()]))
     raise ChgtoolsError(
@@ -201,8 +203,8 @@ def _groups(made: Hamiltonian, between_atoms: Array, by_shell: bool) -> tuple[ND
     atom = np.repeat(np.arange(len(counts)), counts)
     gamma = between_atoms[np.ix_(atom, atom)]
     for first, basis in zip(np.cumsum(counts) - counts, made.bases, strict=True):
-        element, own = element_of(basis.element), slice(first, first + len(basis.shells))
-        gamma[own, own] += element.hardnesses - element.hardness
+        own = slice(first, first + len(basis.shells))
+        gamma[own, own] += basis.hardnesses - element_of(basis.element).hardness
     return np.cumsum(widths) - widths, gamma
 
 
@@ -212,7 +214,7 @@ class Stoner:
     def __init__(self, made: Hamiltonian) -> None:
         self.widths = np.array([2 * shell.ell + 1 for basis in made.bases for shell in basis.shells])
         self.starts = np.cumsum(self.widths) - self.widths
-        self.exchange = [ENHANCEMENT * element_of(basis.element).exchange for basis in made.bases]
+        self.exchange = [ENHANCEMENT * basis.exchange for basis in made.bases]
 
     def fields(self, moments: Array) -> Array:
         """(n_orbitals, n_components) B in hartree of the moments (n_shells, n_components) of shells, μ_B."""

@@ -2,7 +2,8 @@
 
 An orbital is the ground state of its l in the pseudo-atom's potential and a soft wall (r/r0)²; the wall draws the
 tails in, as neighbours do. A pseudo-atom is a local potential, that of l = 1, and one projector for each other shell
-(L. Kleinman and D. M. Bylander, Phys. Rev. Lett. 48, 1425 (1982)):
+(L. Kleinman and D. M. Bylander, Phys. Rev. Lett. 48, 1425 (1982)) but that which polarises, whose potential is the
+local one and whose wall is narrower, so that it reaches about as far as the shell it polarises:
 
     V = V_loc + Σ_l |χ_l⟩ E_l ⟨χ_l|,   χ_l = (V_l − V_loc) R_l,   E_l = 1/⟨R_l|V_l − V_loc|R_l⟩.
 
@@ -33,7 +34,7 @@ from chgtools.radial_atom.configurations import Shell, atomic_number, ground_sta
 from chgtools.radial_atom.solver import KohnShamAtom, solve_atom
 from chgtools.radial_atom.xc import TINY, spin_kernel
 from chgtools.tightbinding.pseudo_atom import PseudoAtom, bound, pseudo_atom
-from chgtools.tightbinding.shells import HEAVIEST, valence_shells
+from chgtools.tightbinding.shells import HEAVIEST, basis_shells, polarising_shell, valence_shells
 from chgtools.units import BOHR_ANGSTROM
 
 if TYPE_CHECKING:
@@ -45,10 +46,13 @@ FILE = "tight_binding.h5"
 KIND = Kind("chgtools tight binding", 1, "table of tight-binding elements", "python -m chgtools.tightbinding.elements")
 
 WALL = 2.2  # r0 in covalent radii
+# of a shell that polarises: 0.7 and 1.4 serve as well, and at 2.2 it takes the electrons of neighbours
+WALL_POLARISING = 1.0
 WALL_MOST = 60.0  # hartree, beyond which the wall is flat: there is nothing of the orbital there
 END = 20.0  # bohr, where all orbitals and neutral atoms have ended
 STEP = 0.05  # bohr, of the tables
 CHARGE_STEP = 0.05  # electrons, for the hardness
+LOWERED = (0.0, 1.0, 2.0, 3.0, 4.0, 6.0)  # hartree, by which potentials of narrow walls are lowered to find the state
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,6 +79,7 @@ class Element:
 
 
 ARRAYS = ("orbitals", "local", "density", "projectors", "strengths")
+BY_SHELL = ("orbitals", "projectors", "strengths")  # those with a row for each
 MATRICES = ("hardnesses", "exchange")  # attributes of a group: small ones take less place there
 
 
@@ -84,13 +89,18 @@ def mesh() -> Array:
 
 
 @cache
-def element_of(element: str) -> Element:
-    """An element of the package's tables. Raises SettingsError beyond plutonium."""
-    shells = valence_shells(element)
+def element_of(element: str, polarised: bool = True) -> Element:
+    """An element of the package's tables. Raises SettingsError beyond plutonium.
+
+    polarised : with the shell that polarises, if it has one; else the valence shells alone
+    """
+    shells = basis_shells(element, polarised)
+    kept = slice(len(shells))
     with reading(table_path(), KIND) as file:
         group = file[element]
         arrays = {name: np.array(group[name], dtype=np.float64) for name in ARRAYS}
-        arrays |= {name: np.array(group.attrs[name], dtype=np.float64) for name in MATRICES}
+        arrays |= {name: arrays[name][kept] for name in BY_SHELL}
+        arrays |= {name: np.array(group.attrs[name], dtype=np.float64)[kept, kept] for name in MATRICES}
         return Element(element, shells, hardness=float(group.attrs["hardness"]), **arrays)
 
 
@@ -114,9 +124,13 @@ def made(element: str) -> Element:
         return np.asarray(atom.mesh.interpolate(function, mesh()) * (mesh() < END))
 
     orbitals = [confined_orbital(atom, index) for index in range(len(ells))]
+    if polarising_shell(element) is not None:
+        orbitals.append(polarising_orbital(atom, local))
+        projectors.append(np.zeros_like(local))
+        strengths.append(0.0)
     return Element(
         element,
-        valence_shells(element),
+        basis_shells(element),
         hardness=hardness_of(element),
         orbitals=np.array([uniform(orbital) for orbital in orbitals]),
         local=uniform(local),
@@ -130,12 +144,29 @@ def made(element: str) -> Element:
 
 def confined_orbital(atom: PseudoAtom, index: int) -> Array:
     """(n_r,) R(r), bohr^-3/2, positive at its maximum, of a shell of a pseudo-atom in the wall."""
-    wall = np.minimum((atom.mesh.r / (WALL * covalent_radius(atom.element))) ** 2, WALL_MOST)
     shell = atom.shells[index]
-    state = bound(atom.mesh, shell.potential + wall, 10.0, shell.shell.ell + 1, shell.shell.ell)
+    potential = shell.potential + _wall(atom, WALL)
+    state = bound(atom.mesh, potential, 10.0, shell.shell.ell + 1, shell.shell.ell)
     if state is None:
         raise ChgtoolsError(f"{atom.element} has no confined {shell.shell.name} state")
-    radial = state[1] / atom.mesh.r
+    return _positive(state[1] / atom.mesh.r)
+
+
+def polarising_orbital(atom: PseudoAtom, local: Array) -> Array:
+    """(n_r,) R(r), bohr^-3/2, positive, of the lowest d state in a potential (n_r,) and a narrow wall."""
+    potential = local + _wall(atom, WALL_POLARISING)
+    for lowered in LOWERED:
+        state = bound(atom.mesh, potential - lowered, 10.0 + lowered, 3, 2)
+        if state is not None:
+            return _positive(state[1] / atom.mesh.r)
+    raise ChgtoolsError(f"{atom.element} has no confined d state")
+
+
+def _wall(atom: PseudoAtom, width: float) -> Array:
+    return np.minimum((atom.mesh.r / (width * covalent_radius(atom.element))) ** 2, WALL_MOST)
+
+
+def _positive(radial: Array) -> Array:
     return np.asarray(radial * np.sign(radial[np.argmax(np.abs(radial))]))
 
 
@@ -156,7 +187,7 @@ def hardnesses_of(atom: PseudoAtom, orbitals: list[Array]) -> Array:
     To first order, ∫ R_i² ∂V/∂n_j r² dr with the relaxed potential of the neutral atom; where both shells are empty,
     U_iz U_jz / U_zz with z the highest occupied s or p shell. All are moved alike, to :func:`hardness_of` at zz.
     """
-    shells, r = valence_shells(atom.element), atom.mesh.r
+    shells, r = basis_shells(atom.element)[: len(orbitals)], atom.mesh.r
     found = np.full((len(shells), len(shells)), np.nan)
     for j, shell in enumerate(shells):
         if shell.electrons > 0:

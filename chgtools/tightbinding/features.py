@@ -24,7 +24,7 @@ from chgtools.paw.angular import gaunt
 from chgtools.tightbinding.electrons import filling, solve
 from chgtools.tightbinding.hamiltonian import HIGHEST
 from chgtools.tightbinding.kmesh import k_mesh
-from chgtools.tightbinding.shells import valence_shells
+from chgtools.tightbinding.shells import basis_shells
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -35,8 +35,9 @@ if TYPE_CHECKING:
     Array = NDArray[np.float64]
 
 # The versions of what follows: weights name the one that they were trained with. The first knows no moments, and all
-# levels of an atom move alike with its charge.
-FIRST, PRIOR = "tight-binding-1", "tight-binding-2"
+# levels of an atom move alike with its charge; the second has no shells that polarise.
+FIRST, SECOND, PRIOR = "tight-binding-1", "tight-binding-2", "tight-binding-3"
+WITH_MOMENTS = (SECOND, PRIOR)
 LARGEST_ORBITALS = 4000.0  # beyond, the calculation takes too long, see work_orbitals
 
 
@@ -102,15 +103,15 @@ def prior_features(structure: Structure, directions: Array | None = None, versio
     """The features of all atoms; those of the last few structures are remembered.
 
     directions : (n_atoms, 1 or 3) of the atoms' moments, unit vectors or 0; None for none
-    version : PRIOR, or FIRST, for which directions do not count
+    version : PRIOR, or an earlier one; for FIRST directions do not count
     Raises ChgtoolsError where there is no solution: elements beyond plutonium, charges or moments that do not settle.
     """
     pointing = None
-    if directions is not None and directions.any() and version == PRIOR:
+    if directions is not None and directions.any() and version in WITH_MOMENTS:
         pointing = np.asarray(directions, dtype=np.float64)
     return _remembered(
         structure.lattice.tobytes(), structure.species, structure.counts, structure.frac.tobytes(),
-        None if pointing is None else pointing.tobytes(), version == PRIOR,
+        None if pointing is None else pointing.tobytes(), version,
     )  # fmt: skip
 
 
@@ -121,14 +122,14 @@ def _remembered(
     counts: tuple[int, ...],
     frac: bytes,
     directions: bytes | None,
-    by_shell: bool,
+    version: str,
 ) -> PriorFeatures:
     from chgtools.cell import Structure
 
     structure = Structure(np.frombuffer(lattice).reshape(3, 3), species, counts, np.frombuffer(frac))
     pointing = None if directions is None else np.frombuffer(directions).reshape(structure.n_atoms, -1)
     try:
-        return features_of(solve(structure, pointing, by_shell=by_shell))
+        return features_of(solve(structure, pointing, by_shell=version != FIRST, polarised=version == PRIOR))
     except np.linalg.LinAlgError as error:
         raise ChgtoolsError(f"{structure.formula}: tight-binding matrices cannot be diagonalised ({error})") from error
 
@@ -185,12 +186,13 @@ def _couplings(channels: Channels) -> Array:
     return kept.reshape(_N_ORBITALS**2, -1)
 
 
-def work_orbitals(structure: Structure, components: int = 0) -> float:
+def work_orbitals(structure: Structure, components: int = 0, version: str = PRIOR) -> float:
     """How many orbitals a cell with one k-point has whose calculation takes as long: n n_k^⅓, to compare with
     LARGEST_ORBITALS. Raises SettingsError beyond plutonium.
 
     components : of the moments, 0, 1 (two sets of bands) or 3 (one of twice as many)
     """
-    own = {element: sum(2 * shell.ell + 1 for shell in valence_shells(element)) for element in set(structure.elements)}
+    shells = {element: basis_shells(element, version == PRIOR) for element in structure.species}
+    own = {element: sum(2 * shell.ell + 1 for shell in each) for element, each in shells.items()}
     orbitals = sum(own[element] for element in structure.elements)
     return float(orbitals * (len(k_mesh(structure.lattice).points) * {0: 1, 1: 2, 3: 8}[components]) ** (1 / 3))

@@ -1,4 +1,4 @@
-"""H(k) and S(k) of a crystal in the minimal basis, for superposed neutral atoms.
+"""H(k) and S(k) of a crystal in the basis of its atoms, for superposed neutral atoms.
 
 Between two atoms stand their own two-centre integrals. What all other atoms do there is taken from what they do at
 each of the two, through the overlap,
@@ -89,10 +89,13 @@ def _adjoint(matrices: Any) -> Any:
     return matrices.conj().transpose(0, 2, 1)
 
 
-def hamiltonian(structure: Structure) -> Hamiltonian:
-    """The blocks of a structure. Raises SettingsError beyond plutonium, MismatchError for atoms on one place."""
+def hamiltonian(structure: Structure, polarised: bool = True) -> Hamiltonian:
+    """The blocks of a structure. Raises SettingsError beyond plutonium, MismatchError for atoms on one place.
+
+    polarised : see chgtools.tightbinding.elements.element_of
+    """
     elements = structure.elements
-    bases = tuple(element_basis(element) for element in elements)
+    bases = tuple(element_basis(element, polarised) for element in elements)
     first, second, image, distance, direction = _pairs(structure)
     size = max(basis.size for basis in bases)
     shape = (len(first), size, size)
@@ -101,7 +104,8 @@ def hamiltonian(structure: Structure) -> Hamiltonian:
     for pair, (a, b) in enumerate(zip(first, second, strict=True)):
         kinds.setdefault((elements[a], elements[b]), []).append(pair)
     for (one, other), members in kinds.items():
-        tables, a, b = pair_tables(one, other), element_basis(one), element_basis(other)
+        tables = pair_tables(one, other, polarised)
+        a, b = element_basis(one, polarised), element_basis(other, polarised)
         turn = _Turned(distance[members], direction[members])
         overlap[members] = turn.blocks(tables.overlap, _places(a), _places(b), size)
         hopping[members] = turn.blocks(tables.hopping, _places(a), _places(b), size)

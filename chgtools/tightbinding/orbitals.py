@@ -1,4 +1,4 @@
-"""The minimal basis: what two-centre integrals need of confined orbitals and potentials, in Fourier space.
+"""The basis: what two-centre integrals need of confined orbitals and potentials, in Fourier space.
 
 Transforms are f_l(q) = ∫ r² j_l(qr) f(r) dr. Hartree atomic units.
 """
@@ -31,6 +31,7 @@ class ElementBasis:
     q : (n_q,) 1/bohr; orbitals, local_orbitals : (n_shells, n_q) of R and of V_loc R; local : (n_q,) of V_loc
     projectors : shell to (n_q,) of χ, strengths : shell to E, where l is not that of the local potential
     products : (shell, shell, L) to (n_q,) ∫ r² j_L(qr) R R' dr
+    hardnesses, exchange : (n_shells, n_shells) hartree, see :class:`Element`
     r : (n_r,) bohr; radial : (n_shells, n_r) R; density : (n_r,) of all electrons of the atom, electrons/bohr³
     """
 
@@ -43,6 +44,8 @@ class ElementBasis:
     projectors: dict[int, Array]
     strengths: dict[int, float]
     products: dict[tuple[int, int, int], Array]
+    hardnesses: Array
+    exchange: Array
     r: Array
     radial: Array
     density: Array
@@ -59,11 +62,11 @@ class ElementBasis:
 
 
 @cache
-def element_basis(element: str) -> ElementBasis:
-    """The minimal basis of an element. Raises SettingsError beyond plutonium."""
+def element_basis(element: str, polarised: bool = True) -> ElementBasis:
+    """The basis of an element, see :func:`element_of`. Raises SettingsError beyond plutonium."""
     from scipy.interpolate import CubicSpline
 
-    atom = element_of(element)
+    atom = element_of(element, polarised)
     ells = [shell.ell for shell in atom.shells]
     fine = np.asarray(R_STEP * np.arange(round(END / R_STEP) + 1), dtype=np.float64)
     projecting = np.flatnonzero(atom.strengths)
@@ -84,6 +87,8 @@ def element_basis(element: str) -> ElementBasis:
         projectors={int(i): _bessel(ells[i]) @ atom.projectors[i] for i in projecting},
         strengths={int(i): float(atom.strengths[i]) for i in projecting},
         products=products,
+        hardnesses=atom.hardnesses,
+        exchange=atom.exchange,
         r=fine,
         radial=CubicSpline(mesh(), atom.orbitals, axis=1)(fine),
         density=np.interp(fine, mesh(), atom.density),

@@ -1,4 +1,4 @@
-"""The valence shells of an element in the minimal basis: one for each l."""
+"""The shells of an element in the basis: one for each l, those of the valence and one that polarises them."""
 
 from __future__ import annotations
 
@@ -32,6 +32,22 @@ def valence_shells(element: str) -> tuple[Shell, ...]:
     if _has_f(number):
         names.append((n - 2, 3))
     return tuple(Shell(shell_n, ell, electrons.get((shell_n, ell), 0.0)) for shell_n, ell in names)
+
+
+def polarising_shell(element: str) -> Shell | None:
+    """An empty d shell beyond an occupied p shell, as in polarised basis sets; None for other elements.
+
+    The first d shell that is not the core's: 3d of boron to argon, 4d of gallium to krypton, and so on.
+    Raises SettingsError beyond plutonium.
+    """
+    valence = valence_shells(element)[-1]
+    return Shell(max(valence.n, 3), 2, 0.0) if valence.ell == 1 and valence.electrons > 0 else None
+
+
+def basis_shells(element: str, polarised: bool = True) -> tuple[Shell, ...]:
+    """The valence shells and, where wanted, what polarises them. Raises SettingsError beyond plutonium."""
+    more = polarising_shell(element) if polarised else None
+    return valence_shells(element) if more is None else (*valence_shells(element), more)
 
 
 def _has_f(number: int) -> bool:

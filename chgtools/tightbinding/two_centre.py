@@ -45,9 +45,12 @@ class PairTables:
 
 
 @lru_cache(maxsize=512)
-def pair_tables(first: str, second: str) -> PairTables:
-    """The tables of two elements; those of (B, A) are these with the places exchanged, L and signs included."""
-    a, b = element_basis(first), element_basis(second)
+def pair_tables(first: str, second: str, polarised: bool = True) -> PairTables:
+    """The tables of two elements; those of (B, A) are these with the places exchanged, L and signs included.
+
+    polarised : see chgtools.tightbinding.elements.element_of
+    """
+    a, b = element_basis(first, polarised), element_basis(second, polarised)
     overlap, hopping, projection = {}, {}, {}
     for (i, x), (j, y) in pairs_of(enumerate(a.shells), enumerate(b.shells)):
         for big_l in range(abs(x.ell - y.ell), x.ell + y.ell + 1, 2):

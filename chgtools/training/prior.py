@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from chgtools.errors import ChgtoolsError
-from chgtools.tightbinding.features import PRIOR, PriorFeatures
+from chgtools.tightbinding.features import PRIOR, WITH_MOMENTS, PriorFeatures
 from chgtools.tightbinding.features_cache import cached_features, structure_key
 from chgtools.training.kept_features import read_features
 from chgtools.training.spins import start_directions
@@ -42,7 +42,7 @@ def _ready(structure: Structure, directions: Array | None, version: str) -> Prio
 
 def _directions(entry: Entry, encoder: EncoderSettings) -> Array | None:
     """Start moments, where encoders with these settings know of moments."""
-    return start_directions(entry) if encoder.prior == PRIOR and encoder.spin_channels > 0 else None
+    return start_directions(entry) if encoder.prior in WITH_MOMENTS and encoder.spin_channels > 0 else None
 
 
 class RunFeatures:

@@ -38,7 +38,7 @@ def _rattled(frac: np.ndarray, seed: int) -> np.ndarray:
 
 @cache
 def first_weights(name: str) -> Path:
-    """The file of the first weights of a name, unpacked."""
+    """The file of earlier weights of a name, unpacked."""
     path = Path(UNPACKED.name) / f"{name}.safetensors"
     path.write_bytes(gzip.decompress((HERE / f"{name}.safetensors.gz").read_bytes()))
     return path
@@ -49,8 +49,8 @@ def cases() -> dict[str, tuple]:
 
     A metal, an oxide, a molecule, silicon with a vacancy and a pair of magnetic atoms in an oxide (one moment up, one
     down) for ``base``; the vacancy, a strained and a perfect crystal for ``si``, and silicon with an element that ``si``
-    never saw. Those called prior_ are of the shipped weights; the others of the first ones, and of the first with a
-    prior, which lie beside this file: old files go on to load, and to give their numbers.
+    never saw. Those called prior_ are of the shipped weights; the others of the first ones, and of earlier ones with
+    a prior, which lie beside this file: old files go on to load, and to give their numbers.
     """
     from chgtools.cell import Structure
 
@@ -88,6 +88,8 @@ def cases() -> dict[str, tuple]:
         "foreign": (si, foreign, None),
         "first_prior_oxide": (first_weights("base_tight_binding_1"), oxide, None),
         "first_prior_magnetic": (first_weights("base_tight_binding_1"), magnetic, up_down),
+        "second_prior_oxide": (first_weights("base_tight_binding_2"), oxide, None),
+        "second_prior_magnetic": (first_weights("base_tight_binding_2"), magnetic, up_down),
         "prior_oxide": ("base", oxide, None),
         "prior_molecule": ("base", water, None),
         "prior_magnetic": ("base", magnetic, up_down),

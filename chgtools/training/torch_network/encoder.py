@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from chgtools.models.encoder_settings import NO_PRIOR, EncoderSettings
 from chgtools.models.graph import FOREIGN
 from chgtools.paw.angular import gaunt
-from chgtools.tightbinding.features import N_INVARIANTS, N_SPINS, N_TENSORS, PRIOR
+from chgtools.tightbinding.features import N_INVARIANTS, N_SPINS, N_TENSORS, WITH_MOMENTS
 from chgtools.training.torch_network.graph import TensorGraph
 from chgtools.training.torch_network.perceptron import Perceptron
 from chgtools.training.torch_network.prior import PriorInputs
@@ -58,7 +58,7 @@ class Encoder(nn.Module):
         if s.prior != NO_PRIOR:
             self.prior = PriorInputs(s)
             self.onsite = nn.Linear(N_INVARIANTS, s.state, bias=False)
-            if s.prior == PRIOR:
+            if s.prior in WITH_MOMENTS:
                 self.moments = nn.Linear(N_SPINS, s.state, bias=False)
             channels += N_TENSORS
         self.channels = features = channels
@@ -109,7 +109,7 @@ class Encoder(nn.Module):
         if s.prior != NO_PRIOR:
             onsite, tensors, spins = self.prior(batch)
             state = state + self.onsite(onsite)
-        if s.prior == PRIOR:
+        if s.prior in WITH_MOMENTS:
             state = state + self.moments(smooth_size(spins[..., 0]))
         envelope = batch.envelope[:, None]
         n_atoms = len(state)

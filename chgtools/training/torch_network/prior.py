@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from chgtools.models.prior import INVARIANTS_SCALE, LARGEST, SMALLEST, SPINS_SCALE, TENSORS_SCALE, PriorScales
-from chgtools.tightbinding.features import N_INVARIANTS, N_SPINS, N_TENSORS, PRIOR
+from chgtools.tightbinding.features import N_INVARIANTS, N_SPINS, N_TENSORS, WITH_MOMENTS
 
 if TYPE_CHECKING:
     from chgtools.models.encoder_settings import EncoderSettings
@@ -25,7 +25,7 @@ class PriorInputs(nn.Module):
 
     def __init__(self, settings: EncoderSettings) -> None:
         super().__init__()
-        self.with_spin = settings.prior == PRIOR
+        self.with_spin = settings.prior in WITH_MOMENTS
         self.register_buffer("invariants_rms", torch.zeros(N_INVARIANTS))
         self.register_buffer("tensors_rms", torch.zeros(N_TENSORS, settings.l_max + 1))
         if self.with_spin:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from chgtools.models.spin import ROUNDED
-from chgtools.tightbinding.features import N_SPINS, PRIOR
+from chgtools.tightbinding.features import N_SPINS, WITH_MOMENTS
 from chgtools.training.torch_network.perceptron import Perceptron
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ class SpinReading(nn.Module):
         super().__init__()
         s = self.settings = settings
         self.register_buffer("degrees", torch.as_tensor(s.degrees), persistent=False)
-        own = s.spin_channels + (N_SPINS if s.prior == PRIOR else 0)
+        own = s.spin_channels + (N_SPINS if s.prior in WITH_MOMENTS else 0)
         known, every = invariants + 1 + 2 * own, features + own
         self.pair = Perceptron(s.radial + 2 * s.state, s.hidden, s.spin_channels * (s.l_max + 1))
         self.gates = Perceptron(known, s.hidden, every * (s.l_max + 1))
