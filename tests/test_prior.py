@@ -21,16 +21,22 @@ from chgtools.models.graph import graph
 from chgtools.models.model import DensityModel, Trust
 from chgtools.models.prior import INVARIANTS_SCALE, LARGEST, SPINS_SCALE, TENSORS_SCALE, PriorScales
 from chgtools.models.weights import load_model, read_facts, save_model
+from chgtools.paw.angular import gaunt
 from chgtools.tightbinding import features_cache
 from chgtools.tightbinding.electrons import filling, solve
 from chgtools.tightbinding.features import (
     FIRST,
+    FUNCTIONS,
     N_INVARIANTS,
     N_SPINS,
     N_TENSORS,
+    POLARISING_CHANNELS,
     PRIOR,
     SECOND,
+    VALENCE_INVARIANTS,
+    VALENCE_TENSORS,
     PriorFeatures,
+    counts,
     prior_features,
     work_orbitals,
 )
@@ -124,11 +130,40 @@ def test_charges_sum_to_zero_and_traces_are_those_of_the_blocks():
     assert found.invariants[:, 0].sum() == pytest.approx(0, abs=1e-6)
     assert np.abs(found.invariants[:, 0]).max() > 0.02
     change = [np.trace(b - a) for b, a in zip(electrons.blocks(filling), electrons.superposed, strict=True)]
-    np.testing.assert_allclose(found.invariants[:, 1:5].sum(1), change, atol=1e-9)
-    assert found.invariants[2:, 3].any()
-    assert not found.invariants[2:, 4].any()  # oxygen has d to be polarised by, and no f shell
+    polarising = found.invariants[:, VALENCE_INVARIANTS]
+    np.testing.assert_allclose(found.invariants[:, 1:5].sum(1) + polarising, change, atol=1e-9)
+    assert not found.invariants[2:, [3, 4]].any()  # oxygen has no d and no f shell in its valence
+    assert not polarising[:2].any()
+    assert (polarising[2:] > 1e-4).all()
+
+
+def test_channels_of_what_polarises_are_those_of_its_blocks():
+    """t_1M of p and d, t_2M of s and d, of each function; atoms without such a shell have none."""
+    found, electrons = prior_features(crystal()), solve(crystal())
+    table = gaunt(2, 2, 4)
+    for number, function in enumerate(FUNCTIONS):
+        blocks = electrons.blocks(function)
+        if number == 0:
+            blocks = [block - atom for block, atom in zip(blocks, electrons.superposed, strict=True)]
+        first = VALENCE_TENSORS + number * len(POLARISING_CHANNELS)
+        for atom in (2, 3):
+            dipole = np.einsum("pd,pdm->m", blocks[atom][1:4, 4:9], table[1:4, 4:9, 1:4])
+            quadrupole = np.einsum("d,dm->m", blocks[atom][0, 4:9], table[0, 4:9, 4:9])
+            own = np.einsum("dc,dcm->m", blocks[atom][4:9, 4:9], table[4:9, 4:9, 4:9])
+            np.testing.assert_allclose(found.tensors[atom, first, 1:4], dipole, atol=1e-10)
+            np.testing.assert_allclose(found.tensors[atom, first, 4:9], quadrupole, atol=1e-10)
+            np.testing.assert_allclose(found.tensors[atom, first + 1, 4:9], own, atol=1e-10)
+            assert np.abs(dipole).max() > 1e-4
+        assert not found.tensors[:2, first : first + 2].any()
+
+
+def test_the_second_version_has_the_valence_alone():
     minimal = prior_features(crystal(), version=SECOND)
-    assert not minimal.invariants[2:, [3, 4]].any()
+    assert counts(SECOND) == (VALENCE_INVARIANTS, VALENCE_TENSORS) == (17, 12)
+    assert counts(PRIOR) == (N_INVARIANTS, N_TENSORS) == (21, 20)
+    assert not minimal.invariants[:, VALENCE_INVARIANTS:].any()
+    assert not minimal.tensors[:, VALENCE_TENSORS:].any()
+    assert np.abs(minimal.invariants - prior_features(crystal()).invariants)[:, :VALENCE_INVARIANTS].max() > 1e-3
 
 
 @pytest.mark.parametrize("element", ["Ar", "C"])
@@ -322,7 +357,7 @@ def test_weights_with_the_first_prior_come_back_and_take_its_features(tmp_path):
     back = load_model(tmp_path / "m.safetensors")
     assert back.prior == FIRST
     first = prior_features(crystal(), version=FIRST)
-    np.testing.assert_allclose(back.atoms(crystal()).onsite, first.invariants)
+    np.testing.assert_allclose(back.atoms(crystal()).onsite, first.invariants[:, :VALENCE_INVARIANTS])
     assert np.abs(first.invariants - prior_features(crystal()).invariants).max() > 1e-2
     pointing = np.ones((4, 1))
     assert np.array_equal(prior_features(crystal(), pointing, FIRST).tensors, first.tensors)

@@ -12,7 +12,7 @@ from chgtools.cell import neighbours
 from chgtools.errors import ChgtoolsError
 from chgtools.models.descriptors import properties
 from chgtools.models.encoder_settings import NO_PRIOR
-from chgtools.tightbinding.features import N_SPINS, WITH_MOMENTS
+from chgtools.tightbinding.features import N_SPINS, WITH_MOMENTS, counts
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -107,7 +107,8 @@ def _prior_inputs(
     spins = np.zeros((n_atoms, components, N_SPINS if settings.prior in WITH_MOMENTS else 0, n_lm))
     if spins.size and prior.spins.any():
         spins[:] = prior.spins[..., :n_lm]
-    return prior.invariants, prior.tensors[:, :, :n_lm], spins
+    n_invariants, n_tensors = counts(settings.prior)
+    return prior.invariants[:, :n_invariants], prior.tensors[:, :n_tensors, :n_lm], spins
 
 
 def _properties(symbols: Sequence[str]) -> Array:

@@ -7,7 +7,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from chgtools.models.encoder_settings import NO_PRIOR, EncoderSettings
-from chgtools.tightbinding.features import N_INVARIANTS, N_SPINS, N_TENSORS, WITH_MOMENTS
+from chgtools.tightbinding.features import N_SPINS, WITH_MOMENTS, counts
 
 if TYPE_CHECKING:
     import numpy as np
@@ -30,7 +30,8 @@ def shapes(settings: EncoderSettings, n_max: int, n_elements: int, n_properties:
     """
     s, n_l = settings, settings.l_max + 1
     with_prior, with_moments = s.prior != NO_PRIOR, s.prior in WITH_MOMENTS
-    channels = s.channels + (N_TENSORS if with_prior else 0)
+    n_invariants, n_tensors = counts(s.prior) if with_prior else (0, 0)
+    channels = s.channels + n_tensors
     features = 2 * channels if s.order == 2 else channels
     invariants = s.state + channels * (n_l + 1)
     pair = s.radial + 2 * s.state
@@ -50,9 +51,9 @@ def shapes(settings: EncoderSettings, n_max: int, n_elements: int, n_properties:
         found |= _perceptron(f"updates.{number}", s.state + s.hidden, s.hidden, s.state)
     found |= _perceptron("pair", pair, s.hidden, s.hidden, s.channels * n_l)
     if with_prior:
-        found |= {"prior.invariants_rms": (N_INVARIANTS,), "prior.tensors_rms": (N_TENSORS, n_l)}
+        found |= {"prior.invariants_rms": (n_invariants,), "prior.tensors_rms": (n_tensors, n_l)}
         found |= {"prior.spins_rms": (N_SPINS, n_l)} if with_moments else {}
-        found["onsite.weight"] = (s.state, N_INVARIANTS)
+        found["onsite.weight"] = (s.state, n_invariants)
         found |= {"moments.weight": (s.state, N_SPINS)} if with_moments else {}
     found |= _perceptron("gates", invariants, s.hidden, features * n_l)
     found |= _perceptron("mixing", s.state, s.hidden, s.readings)

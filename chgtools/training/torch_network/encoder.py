@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from chgtools.models.encoder_settings import NO_PRIOR, EncoderSettings
 from chgtools.models.graph import FOREIGN
 from chgtools.paw.angular import gaunt
-from chgtools.tightbinding.features import N_INVARIANTS, N_SPINS, N_TENSORS, WITH_MOMENTS
+from chgtools.tightbinding.features import N_SPINS, WITH_MOMENTS, counts
 from chgtools.training.torch_network.graph import TensorGraph
 from chgtools.training.torch_network.perceptron import Perceptron
 from chgtools.training.torch_network.prior import PriorInputs
@@ -57,10 +57,11 @@ class Encoder(nn.Module):
         channels = s.channels
         if s.prior != NO_PRIOR:
             self.prior = PriorInputs(s)
-            self.onsite = nn.Linear(N_INVARIANTS, s.state, bias=False)
+            invariants, tensors = counts(s.prior)
+            self.onsite = nn.Linear(invariants, s.state, bias=False)
             if s.prior in WITH_MOMENTS:
                 self.moments = nn.Linear(N_SPINS, s.state, bias=False)
-            channels += N_TENSORS
+            channels += tensors
         self.channels = features = channels
         if s.order == 2:
             table = torch.as_tensor(gaunt(s.l_max, s.l_max, s.l_max), dtype=torch.float32)

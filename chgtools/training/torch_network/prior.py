@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from chgtools.models.prior import INVARIANTS_SCALE, LARGEST, SMALLEST, SPINS_SCALE, TENSORS_SCALE, PriorScales
-from chgtools.tightbinding.features import N_INVARIANTS, N_SPINS, N_TENSORS, WITH_MOMENTS
+from chgtools.tightbinding.features import N_SPINS, WITH_MOMENTS, counts
 
 if TYPE_CHECKING:
     from chgtools.models.encoder_settings import EncoderSettings
@@ -26,16 +26,18 @@ class PriorInputs(nn.Module):
     def __init__(self, settings: EncoderSettings) -> None:
         super().__init__()
         self.with_spin = settings.prior in WITH_MOMENTS
-        self.register_buffer("invariants_rms", torch.zeros(N_INVARIANTS))
-        self.register_buffer("tensors_rms", torch.zeros(N_TENSORS, settings.l_max + 1))
+        invariants, tensors = counts(settings.prior)
+        self.register_buffer("invariants_rms", torch.zeros(invariants))
+        self.register_buffer("tensors_rms", torch.zeros(tensors, settings.l_max + 1))
         if self.with_spin:
             self.register_buffer("spins_rms", torch.zeros(N_SPINS, settings.l_max + 1))
         self.register_buffer("degrees", torch.as_tensor(settings.degrees), persistent=False)
 
     def set_scales(self, scales: PriorScales) -> None:
         """Count features by those of a training set from now on."""
-        self.invariants_rms.copy_(torch.as_tensor(scales.invariants))
-        self.tensors_rms.copy_(torch.as_tensor(scales.tensors[:, : self.tensors_rms.shape[1]]))
+        self.invariants_rms.copy_(torch.as_tensor(scales.invariants[: len(self.invariants_rms)]))
+        n, n_l = self.tensors_rms.shape
+        self.tensors_rms.copy_(torch.as_tensor(scales.tensors[:n, :n_l]))
         if self.with_spin:
             self.spins_rms.copy_(torch.as_tensor(scales.spins[:, : self.spins_rms.shape[1]]))
 
