@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import torch
 
@@ -20,12 +22,15 @@ LATTICE = np.array([[4.9, 0.2, 0.0], [-0.7, 5.3, 0.4], [0.3, 0.6, 6.1]])
 FRAC = np.array([[0.02, 0.11, 0.9], [0.45, 0.52, 0.33], [0.71, 0.15, 0.4], [0.1, 0.75, 0.6]])
 
 
-def small(members=2, order=2, seed=3):
+def small(members=2, seed=3, **changes):
+    """changes : of the network's settings"""
     torch.manual_seed(seed)
-    settings = EncoderSettings(cutoff=4.5, radial=6, channels=6, hidden=16, state=8, order=order, readings=3)
+    few = EncoderSettings(cutoff=4.5, radial=6, channels=6, hidden=16, state=8, readings=3)
+    settings = replace(few, **changes)
     known = torch.as_tensor(properties(ELEMENTS), dtype=torch.float32)
     networks = [network_of(Encoder(settings, BASIS.n_max, known)) for _ in range(members)]
-    return DensityModel("test", ELEMENTS, np.array([9.0, 6.0, 4.0]), BASIS, "dcd", networks, Trust(0.1, 0.9, 0.5, 1.0))
+    basis = replace(BASIS, l_max=settings.l_max)
+    return DensityModel("test", ELEMENTS, np.array([9.0, 6.0, 4.0]), basis, "dcd", networks, Trust(0.1, 0.9, 0.5, 1.0))
 
 
 def cell(lattice=LATTICE, frac=FRAC):
@@ -37,9 +42,9 @@ def rotation(seed=0):
     return q if np.linalg.det(q) > 0 else -q
 
 
-def wigner(turn):
+def wigner(turn, l_max=4):
     """(n_lm, n_lm) D with Y(turn r) = D Y(r), by least squares over many directions."""
     points = np.random.default_rng(5).normal(size=(200, 3))
     points /= np.linalg.norm(points, axis=1)[:, None]
-    before, after = (harmonics(4, np.ascontiguousarray(p)) for p in (points, points @ turn.T))
+    before, after = (harmonics(l_max, np.ascontiguousarray(p)) for p in (points, points @ turn.T))
     return np.linalg.lstsq(before.T, after.T, rcond=None)[0].T

@@ -157,7 +157,8 @@ def trainer(**changes):
     values = {"data": ("-",), "encoder": ENCODER, "basis": BASIS, "steps": 400, "batch": 3, "members": 1, "threads": 1,
               "weight_decay": 0.0, "learning_rate": 2e-3, "device": "cpu"}  # fmt: skip
     torch.manual_seed(1)
-    return Trainer(TrainSettings(**(values | changes)), ENCODER, BASIS, torch.randn(2, 12), 0)
+    made = TrainSettings(**(values | changes))
+    return Trainer(made, made.encoder, BASIS, torch.randn(2, 12), 0)
 
 
 def samples(count, spins=False):

@@ -46,26 +46,48 @@ def test_two_atoms_on_one_place_are_refused():
         neighbours(cell(frac=frac), 4.0)
 
 
-@pytest.mark.parametrize("order", [1, 2])
+MESSAGES = {"message_l_max": 2}
+NETWORKS = {"plain": {}, "no products": {"order": 1}, "messages": MESSAGES, "l 6": {"l_max": 6, "message_l_max": 1}}
+with_and_without_messages = pytest.mark.parametrize("network", [{}, MESSAGES], ids=["plain", "messages"])
+
+
+@pytest.mark.parametrize("network", NETWORKS.values(), ids=NETWORKS)
 @pytest.mark.parametrize("mirror", [False, True])
-def test_coefficients_turn_with_the_atoms(order, mirror):
+def test_coefficients_turn_with_the_atoms(network, mirror):
     turn = rotation() * (-1 if mirror else 1)
-    model = small(order=order)
+    model = small(**network)
     before, after = (model.coefficients(s) for s in (cell(), cell(LATTICE @ turn.T)))
-    assert np.abs(before[:, :, 1:]).max() > 1e-4
-    assert np.abs(after - np.einsum("ij,kajn->kain", wigner(turn), before)).max() < 1e-6 * np.abs(before).max()
+    assert (np.abs(before).max(axis=(0, 1, 3)) > 1e-5).all()
+    matrix = wigner(turn, model.basis.l_max)
+    assert np.abs(after - np.einsum("ij,kajn->kain", matrix, before)).max() < 1e-6 * np.abs(before).max()
 
 
-def test_moving_all_atoms_and_their_order_change_nothing():
-    model = small()
+def test_equivariant_messages_carry_what_lies_beyond_the_cutoff():
+    """Of three atoms 3.3 Å from one to the next the first two are the same where the third has turned around the second,
+    beyond the cutoff of 4.5 Å: the second's features of l > 0 tell the first, and its distances do not."""
+
+    def row(far):
+        return Structure(33.0 * np.eye(3), ("Na", "O", "Si"), (1, 1, 1), [[0, 0, 0], [0.1, 0, 0], far])
+
+    straight, bent = row([0.2, 0, 0]), row([0.1, 0.1, 0])
+    first, second = (small(**MESSAGES).coefficients(made)[:, 0, 1:] for made in (straight, bent))
+    assert np.abs(first - second).max() > 1e-5 * np.abs(first).max()
+    first, second = (small(passes=2).coefficients(made)[:, 0, 1:] for made in (straight, bent))
+    np.testing.assert_allclose(first, second, atol=1e-9 * np.abs(first).max())
+
+
+@with_and_without_messages
+def test_moving_all_atoms_and_their_order_change_nothing(network):
+    model = small(**network)
     before = model.coefficients(cell())
     assert np.allclose(model.coefficients(cell(frac=FRAC + [0.3, -2.1, 0.77])), before, rtol=1e-9, atol=1e-12)
     swapped = model.coefficients(cell(frac=FRAC[[0, 1, 3, 2]]))
     assert np.allclose(swapped[:, [0, 1, 3, 2]], before, rtol=1e-9, atol=1e-12)
 
 
-def test_a_supercell_and_another_choice_of_cell_hold_the_same_coefficients():
-    model = small()
+@with_and_without_messages
+def test_a_supercell_and_another_choice_of_cell_hold_the_same_coefficients(network):
+    model = small(**network)
     one = model.predict(cell(), total=0.0)
     twice = Structure(LATTICE * [[2], [1], [1]], ("Na", "Si", "O"), (2, 2, 4),
                       np.concatenate([(FRAC[[i]] + [[0, 0, 0], [1, 0, 0]]) / [2, 1, 1] for i in range(4)]))  # fmt: skip
@@ -105,14 +127,17 @@ def test_what_the_members_do_not_agree_on_is_damped():
     assert np.allclose(unsure.coefficients * sure.damping, sure.coefficients * unsure.damping, rtol=1e-9, atol=1e-14)
 
 
-def test_weights_come_back_as_they_were(tmp_path):
-    model = small()
+@pytest.mark.parametrize("network", NETWORKS.values(), ids=NETWORKS)
+def test_weights_come_back_as_they_were(tmp_path, network):
+    model = small(**network)
     model.card = {"licence": "MIT"}
     save_model(model, tmp_path / "m.safetensors")
     back = load_model(tmp_path / "m.safetensors")
     assert back.elements == ELEMENTS
     assert back.card == {"licence": "MIT"}
     assert (back.basis, back.trust, back.target, back.name) == (model.basis, model.trust, "dcd", "test")
+    assert back.members[0].settings == model.members[0].settings
+    assert ("message_l_max" in read_facts(tmp_path / "m.safetensors")["encoder"]) == ("message_l_max" in network)
     first, second = (m.predict(cell()).coefficients for m in (model, back))
     assert np.abs(first - second).max() < 1e-6 * np.abs(first).max()
     assert [p.name for p in tmp_path.iterdir()] == ["m.safetensors"]
@@ -162,6 +187,11 @@ def damaged(path, change):
         (lambda f, t: t["0.reading"].__setitem__(0, np.nan), "not finite"),
         (lambda f, t: f["elements"].pop(), "different numbers"),
         (lambda f, t: f.update(basis=[]), r"contradicts itself \(basis is \[\], wanted an object\)"),
+        (
+            lambda f, t: f["encoder"].update(message_l_max=5),
+            "found encoder.message_l_max = 5; wanted 0 to encoder.l_max, 4",
+        ),
+        (lambda f, t: f["encoder"].update(message_l_max=1), "in member 0 equivariant.mixing is missing"),
         (lambda f, t: f["encoder"].update(cutoff="6"), r"contradicts itself \(encoder.cutoff is '6', wanted float"),
         (lambda f, t: f["encoder"].update(channels=6.0), "encoder.channels is 6.0, wanted int"),
         (lambda f, t: f["trust"].update(slope=math.inf), "trust.slope is inf, wanted float"),

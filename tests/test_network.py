@@ -17,13 +17,16 @@ from safetensors.numpy import load_file
 
 from chgtools.cell import Structure
 from chgtools.formats import poscar
+from chgtools.kernels.harmonics import harmonics
 from chgtools.models.descriptors import properties
 from chgtools.models.encoder_settings import EncoderSettings
 from chgtools.models.graph import FOREIGN, graph
-from chgtools.models.perceptron import silu
+from chgtools.models.messages import EquivariantMessages
+from chgtools.models.perceptron import Perceptron, silu
 from chgtools.models.prior import PriorScales
 from chgtools.models.tensor_shapes import is_trained, shapes
 from chgtools.models.weights import load_model, save_model
+from chgtools.paw.angular import sphere
 from chgtools.stores.store import writable, write_entry
 from chgtools.tightbinding.features import FIRST, N_INVARIANTS, N_SPINS, N_TENSORS, PRIOR, PriorFeatures
 from chgtools.training.members import _sha
@@ -50,6 +53,10 @@ SETTINGS = {
     "prior without products": {"prior": PRIOR, "spin_channels": 2, "order": 1, "l_max": 3},
     "prior, no moments": {"prior": PRIOR},
     "unknown": {"prior": PRIOR, "unknown": 0.1, "passes": 2},
+    "equivariant messages": {"message_l_max": 2, "l_max": 3, "spin_channels": 2},
+    "equivariant messages, no products": {"message_l_max": 1, "l_max": 1, "order": 1},
+    "equivariant messages with prior": {"message_l_max": 4, "prior": PRIOR, "spin_channels": 3, "unknown": 0.1},
+    "l 6": {"l_max": 6, "message_l_max": 1, "prior": PRIOR, "spin_channels": 2},
 }
 each_settings = pytest.mark.parametrize("name", SETTINGS)
 
@@ -111,18 +118,19 @@ def test_it_is_what_torch_computes(name, moments):
     assert magnetisation.any() == (moments != "none" and encoder.settings.spin_channels > 0)
 
 
-def test_no_part_of_the_settings_above_is_silent():
+@pytest.mark.parametrize("name", ["unknown", "equivariant messages with prior"])
+def test_no_part_of_the_settings_above_is_silent(name):
     """A part that adds little would hide a wrong sign or factor: each tensor changes coefficients by a thousandth."""
-    encoder = encoder_with(settings_of("unknown"))
+    encoder = encoder_with(replace(settings_of(name), spin_channels=0))
     network, atoms = network_of(encoder), atoms_of(encoder.settings, CRYSTAL, ALONG["collinear"])
     density = network.density(network.describe(atoms), atoms)
-    for name, values in network.tensors.items():
-        changed = replace(network, tensors={**network.tensors, name: 1.5 * values})
+    for key, values in network.tensors.items():
+        changed = replace(network, tensors={**network.tensors, key: 1.5 * values})
         other = changed.density(changed.describe(atoms), atoms)
-        assert np.abs(other - density).max() > 1e-3 * np.abs(density).max(), name
+        assert np.abs(other - density).max() > 1e-3 * np.abs(density).max(), key
 
 
-@pytest.mark.parametrize("name", ["spin", "prior"])
+@pytest.mark.parametrize("name", ["spin", "prior", "equivariant messages"])
 def test_atoms_without_neighbours(name):
     """One of three has none: its sums are 0, and those of the others are not taken for its own."""
     encoder = encoder_with(settings_of(name))
@@ -134,16 +142,37 @@ def test_atoms_without_neighbours(name):
     assert_equal(network.magnetisation(here, atoms), encoder.magnetisation(there, batch))
 
 
-def test_many_atoms_are_done_in_parts():
+@pytest.mark.parametrize("name", ["spin", "equivariant messages"])
+def test_many_atoms_are_done_in_parts(name):
     rng = np.random.default_rng(3)
     places = (np.stack(np.meshgrid(*[np.arange(4)] * 3), -1).reshape(-1, 3) + rng.uniform(0, 0.3, (64, 3))) / 4
     crowd = Structure(11.0 * np.eye(3), ("Fe", "O", "Si"), (20, 30, 14), places)
-    encoder = encoder_with(settings_of("spin"))
+    encoder = encoder_with(settings_of(name))
     atoms = atoms_of(encoder.settings, crowd, rng.normal(size=(64, 3)))
     network, batch = network_of(encoder), TensorGraph.of(atoms, torch.float64)
     here, there = network.describe(atoms), encoder.describe(batch)
     assert_equal(network.density(here, atoms), encoder.density(there, batch))
     assert_equal(network.magnetisation(here, atoms), encoder.magnetisation(there, batch))
+
+
+def test_equivariant_messages_are_products_of_functions_on_the_sphere():
+    """Σ_b of what U_b(u) w_b(u), functions of the direction u, have in common with Y_LM: ∫ du, by a quadrature."""
+    encoder = encoder_with(settings_of("equivariant messages"))
+    network, atoms = network_of(encoder), atoms_of(encoder.settings, CRYSTAL, None)
+    rng, t, l_max = np.random.default_rng(8), network.tensors, network.settings.l_max
+    state, features = rng.normal(size=(4, 7)), rng.normal(size=(16, 4, 4))
+    points, weights = sphere(3 * l_max)
+    y = harmonics(l_max, points)  # (n_lm, n_points)
+    ell = network.settings.degrees
+    wanted = np.zeros((16, 4, 4))
+    for pair, (a, b) in enumerate(zip(atoms.centre, atoms.other, strict=True)):
+        known = np.concatenate([atoms.radial[pair], state[a], state[b]])
+        w = Perceptron.of(t, "equivariant.pair")(known[None]).reshape(4, l_max + 1) * atoms.envelope[pair]
+        of_bond = (w[:, ell] * atoms.harmonics[pair]) @ y  # (channels, n_points)
+        carried = sum(np.outer(features[lm, b] @ t["equivariant.mixing"][ell[lm]], y[lm]) for lm in range(9))
+        wanted[:, a] += np.einsum("kp,cp,p->kc", y, of_bond * carried, weights)
+    found = EquivariantMessages.of(t, "equivariant")(state, features, atoms)
+    np.testing.assert_allclose(found, 4 * wanted, atol=1e-6 * np.abs(wanted).max())
 
 
 def test_silu_has_its_limits():

@@ -89,14 +89,16 @@ def test_each_structure_of_a_batch_gets_its_own_charge():
         assert float((found[first:last, 0] @ charges).sum()) == pytest.approx(float(totals[k]), abs=1e-5)
 
 
-def test_a_step_on_a_batch_is_the_mean_of_steps_on_each():
+@pytest.mark.parametrize("message_l_max", [0, 2])
+def test_a_step_on_a_batch_is_the_mean_of_steps_on_each(message_l_max):
     """Gradients of a batch of unlike structures, some of them magnetic, against those of one structure at a time."""
     samples = [
         made(SALT, 9.0, 1), made(LONELY, 6.0, 2), made(ROW, 10.0, 3, components=3),
         *(made(SALT, 4.0, seed, components=1) for seed in (4, 5, 6)),
     ]  # fmt: skip
     assert len(alike(samples)) == 3  # the collinear ones apart from the tilted one
-    settings = {"loss": Loss(1.0, 0.3, 0.2, 0.5), "clip": 1e9, "weight_decay": 0.0}
+    encoder = replace(ENCODER, message_l_max=message_l_max)
+    settings = {"loss": Loss(1.0, 0.3, 0.2, 0.5), "clip": 1e9, "weight_decay": 0.0, "encoder": encoder}
     whole = trainer(**settings)
     loss, _ = whole._step(samples, 6)
     wanted, losses = {}, 0.0

@@ -239,15 +239,14 @@ def test_keys_tell_structures_apart_and_sources_too(monkeypatch):
 # --- the network ------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("order", "l_max"), [(1, 4), (2, 4), (2, 2)])
+@pytest.mark.parametrize(("order", "l_max", "messages"), [(1, 4, 0), (2, 4, 0), (2, 2, 0), (2, 4, 4), (1, 6, 1)])
 @pytest.mark.parametrize("mirror", [False, True])
-def test_coefficients_turn_with_the_atoms(order, l_max, mirror):
+def test_coefficients_turn_with_the_atoms(order, l_max, messages, mirror):
     turn = rotation() * (-1 if mirror else 1)
-    model = learned(order=order, l_max=l_max)
-    n_lm = (l_max + 1) ** 2
+    model = learned(order=order, l_max=l_max, message_l_max=messages)
     moved = crystal(LATTICE @ turn.T, FRAC + [0.31, -0.47, 2.2])
     before, after = (model.coefficients(s) for s in (crystal(), moved))
-    wanted = np.einsum("ij,kajn->kain", wigner(turn)[:n_lm, :n_lm], before)
+    wanted = np.einsum("ij,kajn->kain", wigner(turn, l_max), before)
     np.testing.assert_allclose(after, wanted, atol=1e-5 * np.abs(before).max())
     nothing = replaced(model, PriorFeatures.zeros).coefficients(crystal())
     assert np.abs(nothing - before)[:, :, 1:].max() > 1e-3 * np.abs(before).max()

@@ -40,11 +40,12 @@ NO_SPINS = no_spins(4)
 with_and_without_prior = pytest.mark.parametrize("prior", ["none", FIRST, SECOND, PRIOR])
 
 
-def magnetic(members=2, prior="none"):
+def magnetic(members=2, prior="none", message_l_max=0):
     torch.manual_seed(4)
     settings = EncoderSettings(
-        cutoff=4.5, radial=6, channels=5, hidden=16, state=8, readings=3, spin_channels=4, prior=prior
-    )
+        cutoff=4.5, radial=6, channels=5, hidden=16, state=8, readings=3, spin_channels=4, prior=prior,
+        message_l_max=message_l_max,
+    )  # fmt: skip
     known = torch.as_tensor(properties(ELEMENTS), dtype=torch.float32)
     encoders = [Encoder(settings, BASIS.n_max, known) for _ in range(members)]
     for encoder in encoders if prior != "none" else ():
@@ -57,8 +58,8 @@ def cell(lattice=LATTICE, frac=FRAC, species=("Fe", "O", "Fe", "Si")):
     return Structure(lattice, species, (1, 1, 1, 1), frac)
 
 
-def learned(spin, structure=None, prior="none"):
-    found = magnetic(prior=prior).predict(structure or cell(), 0.0, spin).magnetisation
+def learned(spin, structure=None, prior="none", message_l_max=0):
+    found = magnetic(prior=prior, message_l_max=message_l_max).predict(structure or cell(), 0.0, spin).magnetisation
     assert found is not None
     return found
 
@@ -91,11 +92,11 @@ def test_moments_that_are_not_along_one_axis_turn_as_well(prior):
     assert np.allclose(after, np.einsum("ij,janm->ianm", turn, before), atol=3e-4 * np.abs(before).max())
 
 
-@with_and_without_prior
+@pytest.mark.parametrize(("prior", "message_l_max"), [("none", 0), (FIRST, 0), (PRIOR, 0), ("none", 2), (PRIOR, 2)])
 @pytest.mark.parametrize("mirror", [False, True])
-def test_it_turns_with_the_atoms(mirror, prior):
+def test_it_turns_with_the_atoms(mirror, prior, message_l_max):
     turn = rotation() * (-1 if mirror else 1)
-    before, after = learned(UP, prior=prior), learned(UP, cell(LATTICE @ turn.T), prior)
+    before, after = (learned(UP, made, prior, message_l_max) for made in (cell(), cell(LATTICE @ turn.T)))
     assert np.abs(after - np.einsum("ij,kajn->kain", wigner(turn), before)).max() < 1e-5 * np.abs(before).max()
 
 
@@ -129,9 +130,10 @@ def test_moments_of_the_prior_count():
     assert np.abs(first.coefficients - second.coefficients).max() > 1e-3 * np.abs(first.coefficients).max()
 
 
-def test_structures_are_merged_whatever_their_moments_are():
+@pytest.mark.parametrize("message_l_max", [0, 2])
+def test_structures_are_merged_whatever_their_moments_are(message_l_max):
     """A spiral, a collinear magnet and a crystal without moments in one batch, as each by itself."""
-    model = magnetic(members=1, prior=PRIOR)
+    model = magnetic(members=1, prior=PRIOR, message_l_max=message_l_max)
     spiral = np.array([[1.0, 0, 0], [0, 0, 0], [0, 0.6, 0.8], [0, 0, 0]])
     alone = [TensorGraph.of(model.atoms(cell(), spin), torch.float64) for spin in (spiral, UP, None)]
     encoder, together = encoder_of(model.members[0]).double(), merge(alone)

@@ -13,10 +13,11 @@ import pytest
 import torch
 from click.testing import CliRunner
 from made_entries import BASIS, ENCODER, an_entry, config, made_store, settings
+from made_models import rotation, wigner
 
 from chgtools.cli import main
 from chgtools.errors import ChgtoolsError, FormatError, SettingsError
-from chgtools.fourier.basis import expand, with_charge
+from chgtools.fourier.basis import expand, waves, with_charge
 from chgtools.fourier.half_sphere import take
 from chgtools.fourier.resampling import coefficients
 from chgtools.libraries.choice import Source, choose
@@ -86,6 +87,33 @@ def test_the_charge_is_imposed_as_in_prediction():
     charges = torch.as_tensor(BASIS.charges).float()
     found = neutral(torch.as_tensor(c).float(), charges, torch.tensor([0.7]), torch.zeros(2, dtype=int)).numpy()
     assert np.allclose(found, with_charge(c, BASIS, 0.7), atol=1e-5)
+
+
+def test_waves_of_a_sample_are_those_of_the_basis_up_to_l_6():
+    """The signs (-i)^l, and which functions are even, for l = 5 and 6 too."""
+    high, entry = replace(BASIS, n_max=2, l_max=6), an_entry(3)
+    sample = sample_of(entry, ("Cl", "Na"), replace(ENCODER, l_max=6), high, 10**6)
+    c = np.random.default_rng(4).normal(size=(2, 49, 2))
+    even = torch.as_tensor(np.repeat(np.arange(7) % 2 == 0, 2 * np.arange(7) + 1))
+    found = residual(sample, torch.as_tensor(c).float(), even).waves + sample.target
+    wanted = np.einsum("gakn,akn->g", waves(entry.structure, entry.miller, high), c)
+    assert np.allclose(found[:, 0] + 1j * found[:, 1], wanted, atol=1e-5 * np.abs(wanted).max())
+
+
+def test_l_6_and_equivariant_messages_are_trained_kept_and_predict(store, tmp_path):
+    """Coefficients of a turned cell are the turned ones, of every l; and they come onto a grid."""
+    run = settings(store, encoder=replace(ENCODER, l_max=6, message_l_max=2), basis=replace(BASIS, l_max=6))
+    made = train(run, tmp_path)
+    back, structure, turn = load_model(tmp_path / "model.safetensors"), an_entry(0).structure, rotation()
+    assert not same(made.members[0], train(replace(run, seed=1), tmp_path / "other").members[0])
+    found = back.coefficients(structure)
+    assert np.allclose(found, made.coefficients(structure), atol=1e-5 * np.abs(found).max())
+    assert all(np.abs(found[:, :, ell**2 : (ell + 1) ** 2]).max() > 1e-6 for ell in range(7))
+    turned = back.coefficients(structure.with_changes(lattice=structure.lattice @ turn.T))
+    wanted = np.einsum("ij,kajn->kain", wigner(turn, 6), found)
+    assert np.abs(turned - wanted).max() < 1e-6 * np.abs(found).max()
+    density = back.density(structure, (24, 24, 30), 0.5)
+    assert density.mean() * structure.volume == pytest.approx(0.5, abs=1e-8)
 
 
 def test_training_learns_and_repeats_itself(store, tmp_path):
@@ -339,6 +367,11 @@ def test_defaults_are_a_config(tmp_path):
         ("data: [a.h5]\ntarget: spin\n", "wanted one of dcd, tcd"),
         ("data: [a.h5]\nencoder: 4\n", "wanted names and values"),
         ("data: [a.h5]\nencoder: {l_max: 3}\n", "they must be equal"),
+        ("data: [a.h5]\nencoder: {l_max: 7}\nbasis: {l_max: 7}\n", "found basis.l_max = 7; wanted 6 at most"),
+        (
+            "data: [a.h5]\nencoder: {message_l_max: 5}\n",
+            "c.yaml: found encoder.message_l_max = 5; wanted 0 to encoder.l_max, 4",
+        ),
         ("data: [a.h5]\nloss: {rms: 0}\n", "one of them above 0"),
         ("steps: 5\n", "has no 'data'"),
         ("[1, 2", "is no YAML"),

@@ -3,10 +3,11 @@
     python benchmarks/learned/capacity.py benchmarks/training/base.yaml -o FOLDER [--fractions 0.16 0.55 1]
         [--networks shipped wide ...] [--steps 1000]
 
-The networks differ from that of the YAML file in the settings of ``NETWORKS`` alone; data, split, seed, loss and steps
-are the same. Errors are of the structures that the smallest fraction keeps aside, so that the lines are of the same
-ones: root mean square in percent of the electrons, scaled so that the SAED's is its ε_mae, by kind. A line that was
-printed before is not computed again, and a network that was stopped goes on: results are in FOLDER/capacity.json.
+The networks differ from that of the YAML file in the settings of ``NETWORKS`` alone, and the basis has their l_max;
+data, split, seed, loss and steps are the same. Errors are of the structures that the smallest fraction keeps aside, so
+that the lines are of the same ones: root mean square in percent of the electrons, scaled so that the SAED's is its
+ε_mae, by kind. A line that was printed before is not computed again, and a network that was stopped goes on: results
+are in FOLDER/capacity.json.
 """
 
 from __future__ import annotations
@@ -34,6 +35,8 @@ NETWORKS: dict[str, dict[str, Any]] = {
     "no products": {"order": 1},
     "two rounds": {"passes": 2},
     "finer distances": {"radial": 20},
+    "equivariant messages": {"message_l_max": 2},
+    "l_max 6": {"l_max": 6},
 }
 
 
@@ -60,7 +63,9 @@ def main() -> None:
         for name in arguments.networks:
             key = f"{name}, {fraction:g}, {arguments.steps} steps"
             if key not in rows:
-                settings = replace(base, fraction=fraction, encoder=replace(base.encoder, **NETWORKS[name]))
+                encoder = replace(base.encoder, **NETWORKS[name])
+                basis = replace(base.basis, l_max=encoder.l_max)
+                settings = replace(base, fraction=fraction, encoder=encoder, basis=basis)
                 run = run_of(settings, run)
                 rows[key] = measured(run, aside, arguments.output / f"{name}-{fraction:g}".replace(" ", "-"))
                 write_json(path, rows)
@@ -69,7 +74,8 @@ def main() -> None:
 
 def run_of(settings: TrainSettings, before: Run | None) -> Run:
     """A run, with the samples of the one before where they are the same for both networks."""
-    if before is not None and settings.encoder.radial == before.encoder.radial:
+    own = (settings.encoder.radial, settings.basis)
+    if before is not None and own == (before.encoder.radial, before.basis):
         own = digest(settings, before.data.sources, "", streamed=not before.data.train.kept)
         return replace(before, settings=settings, encoder=settings.encoder, digest=own)
     return Run.of(settings, None, Listener(says=lambda text: print(text, file=sys.stderr, flush=True)))

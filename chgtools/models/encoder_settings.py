@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from chgtools.errors import SettingsError
 from chgtools.tightbinding.features import FIRST, PRIOR, SECOND
 
 if TYPE_CHECKING:
@@ -29,6 +30,9 @@ class EncoderSettings:
     prior : one of PRIORS: whether atoms bring features of a tight-binding calculation, and of which definition
     unknown : how likely a structure is, in each step of the training, to have one element's learned vector replaced by
         that of "no particular element"; 0 makes that vector the mean of all elements'. Of networks with a prior alone
+    message_l_max : largest l of the neighbours' features that equivariant messages carry, up to l_max (max_L of MACE);
+        0 makes a network without them
+    Raises SettingsError for a message_l_max that is no l of the features.
     """
 
     cutoff: float = 6.0
@@ -44,6 +48,13 @@ class EncoderSettings:
     spin_channels: int = 0
     prior: str = NO_PRIOR
     unknown: float = 0.0
+    message_l_max: int = 0
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.message_l_max <= self.l_max:
+            raise SettingsError(
+                f"found encoder.message_l_max = {self.message_l_max}; wanted 0 to encoder.l_max, {self.l_max}"
+            )
 
     @property
     def degrees(self) -> NDArray[np.int64]:

@@ -31,12 +31,17 @@ def powers(features: Array) -> Array:
     return np.moveaxis(np.add.reduceat(features**2, first, axis=0), 0, 2)
 
 
+def coupling(l_first: int, l_second: int, l_out: int) -> Array:
+    """(n1 n2, n3) Gaunt coefficients, in single precision as the training has them."""
+    table = gaunt(l_first, l_second, l_out)
+    return table.reshape(-1, table.shape[2]).astype(np.float32).astype(np.float64)
+
+
 def products(left: Array, right: Array) -> Array:
     """Of the shape of both: Σ_mm' G_mm'M left_m right_m', each feature with its like, G the Gaunt coefficients."""
     n_lm = len(left)
     l_max = round(n_lm**0.5) - 1
-    # in single precision, as the training has them
-    table = gaunt(l_max, l_max, l_max).reshape(n_lm**2, n_lm).T.astype(np.float32).astype(np.float64)
+    table = coupling(l_max, l_max, l_max).T
     first, second = left.reshape(n_lm, -1), right.reshape(n_lm, -1)
     result = np.empty_like(first)
     for start in range(0, first.shape[1], _COLUMNS):

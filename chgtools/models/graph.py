@@ -98,7 +98,7 @@ def graph(
 def _prior_inputs(
     n_atoms: int, components: int, settings: EncoderSettings, prior: PriorFeatures | None
 ) -> tuple[Array, Array, Array]:
-    """``onsite``, ``tensors`` and ``spins`` of an AtomGraph."""
+    """``onsite``, ``tensors`` and ``spins`` of an AtomGraph; 0 beyond the l that the prior goes to."""
     n_lm = (settings.l_max + 1) ** 2
     if settings.prior == NO_PRIOR:
         return np.zeros((n_atoms, 0)), np.zeros((n_atoms, 0, n_lm)), np.zeros((n_atoms, components, 0, n_lm))
@@ -106,9 +106,11 @@ def _prior_inputs(
         raise ChgtoolsError(f"an encoder with the prior {settings.prior!r} needs the features of the atoms")
     spins = np.zeros((n_atoms, components, N_SPINS if settings.prior in WITH_MOMENTS else 0, n_lm))
     if spins.size and prior.spins.any():
-        spins[:] = prior.spins[..., :n_lm]
+        spins[..., : prior.spins.shape[-1]] = prior.spins[..., :n_lm]
     n_invariants, n_tensors = counts(settings.prior)
-    return prior.invariants[:, :n_invariants], prior.tensors[:, :n_tensors, :n_lm], spins
+    tensors = np.zeros((n_atoms, n_tensors, n_lm))
+    tensors[..., : prior.tensors.shape[-1]] = prior.tensors[:, :n_tensors, :n_lm]
+    return prior.invariants[:, :n_invariants], tensors, spins
 
 
 def _properties(symbols: Sequence[str]) -> Array:

@@ -5,7 +5,8 @@
 2. Invariant messages: each atom gathers scalars from its neighbours, so that it knows its coordination; all that
    follows depends on these states and not on the elements alone.
 3. Equivariant features: A_a,c,lm = Σ_b w_cl(h_a, h_b, r_ab) Y_lm(r_ab), the neighbours' density in C channels. Their
-   products through Gaunt coefficients, Y_lm Y_l'm' -> Y_LM, bring in three-body terms.
+   products through Gaunt coefficients, Y_lm Y_l'm' -> Y_LM, bring in three-body terms. With message_l_max, atoms first
+   gather the features of their neighbours as well: see chgtools.models.messages.
 4. Coefficients c_a,lm,n = Σ_c R_l,cn(h_a) A_a,c,lm, with a reading R that the state of the atom mixes from a few.
 
 With a prior, what a tight-binding calculation says of each atom comes in twice: scalars at the start of 2, beside the
@@ -27,6 +28,7 @@ import numpy as np
 from chgtools.models.encoder_settings import NO_PRIOR, EncoderSettings
 from chgtools.models.equivariant import gated, mixed, powers, products, read
 from chgtools.models.graph import FOREIGN, AtomGraph
+from chgtools.models.messages import EquivariantMessages
 from chgtools.models.pairs import equivariant_sums, scalar_sums
 from chgtools.models.perceptron import Perceptron
 from chgtools.models.prior import PriorScales
@@ -105,6 +107,8 @@ class Network:
             state = state + self._part(f"updates.{number}")(np.concatenate([state, gathered], axis=1))
         density = equivariant_sums(self._part("pair"), state, atoms, atoms.harmonics[:, None])[0] / 2
         density = np.concatenate([density, tensors.transpose(2, 0, 1)], axis=2)
+        if s.message_l_max:
+            density[:, :, : s.channels] += EquivariantMessages.of(t, "equivariant")(state, density, atoms)
         invariants = np.concatenate([state, density[0], powers(density).reshape(len(state), -1)], axis=1)
         features = density
         if s.order == 2:

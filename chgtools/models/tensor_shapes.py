@@ -55,6 +55,9 @@ def shapes(settings: EncoderSettings, n_max: int, n_elements: int, n_properties:
         found |= {"prior.spins_rms": (N_SPINS, n_l)} if with_moments else {}
         found["onsite.weight"] = (s.state, n_invariants)
         found |= {"moments.weight": (s.state, N_SPINS)} if with_moments else {}
+    if s.message_l_max:
+        found["equivariant.mixing"] = (s.message_l_max + 1, channels, s.channels)
+        found |= _perceptron("equivariant.pair", pair, s.hidden, s.channels * n_l)
     found |= _perceptron("gates", invariants, s.hidden, features * n_l)
     found |= _perceptron("mixing", s.state, s.hidden, s.readings)
     found |= _perceptron("sphere", invariants, s.hidden, n_max)

@@ -245,6 +245,8 @@ def _without_defaults(encoder: EncoderSettings) -> dict[str, Any]:
         del values["prior"]
     if not encoder.unknown:
         del values["unknown"]
+    if not encoder.message_l_max:
+        del values["message_l_max"]
     return values
 
 

@@ -31,7 +31,7 @@ _FREE = (
 
 
 # that came later, left out at their defaults: older checkpoints go on
-_LATER = {"batch_atoms": 0, "balance": 0.0}
+_LATER = {"batch_atoms": 0, "balance": 0.0, "message_l_max": 0}
 
 
 def digest(settings: TrainSettings, sources: Mapping[str, tuple[str, int]], start: str, streamed: bool = False) -> str:
@@ -39,13 +39,16 @@ def digest(settings: TrainSettings, sources: Mapping[str, tuple[str, int]], star
 
     start : digest of the weights it began with, or ""; streamed : whether waves are drawn anew
     """
-    values = {
-        key: value for key, value in asdict(settings).items() if key not in _FREE and (key, value) not in _LATER.items()
-    }
+    values = {key: value for key, value in _early(asdict(settings)).items() if key not in _FREE}
+    values["encoder"] = _early(values["encoder"])
     if streamed:
         values["streamed"] = True
     text = json.dumps([values, sorted(sha for sha, _ in sources.values()), start], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _early(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in values.items() if key not in _LATER or value != _LATER[key]}
 
 
 def write_checkpoint(path: Path, tensors: Mapping[str, Tensor], facts: Mapping[str, Any], run: str) -> None:

@@ -195,7 +195,7 @@ def _factors(
     """``radial`` and ``angular`` of a Sample, for waves g (n_G, 3) of length q (n_G,), 1/Å."""
     from chgtools.kernels.harmonics import harmonics
 
-    sign = np.array([1, -1, -1, 1, 1])[_degrees(l_max)]  # (-i)^l = 1, -i, -1, i, 1
+    sign = np.array([1, -1, -1, 1])[_degrees(l_max) % 4]  # (-i)^l = 1, -i, -1, i
     return basis.transforms(q), harmonics(l_max, g / q[:, None]) * sign[:, None]
 
 

@@ -10,12 +10,14 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import pad
 
 from chgtools.models.encoder_settings import NO_PRIOR, EncoderSettings
 from chgtools.models.graph import FOREIGN
 from chgtools.paw.angular import gaunt
 from chgtools.tightbinding.features import N_SPINS, WITH_MOMENTS, counts
 from chgtools.training.torch_network.graph import TensorGraph
+from chgtools.training.torch_network.messages import EquivariantMessages
 from chgtools.training.torch_network.perceptron import Perceptron
 from chgtools.training.torch_network.prior import PriorInputs
 from chgtools.training.torch_network.spin import SpinReading, smooth_size
@@ -63,6 +65,8 @@ class Encoder(nn.Module):
                 self.moments = nn.Linear(N_SPINS, s.state, bias=False)
             channels += tensors
         self.channels = features = channels
+        if s.message_l_max:
+            self.equivariant = EquivariantMessages(s, channels)
         if s.order == 2:
             table = torch.as_tensor(gaunt(s.l_max, s.l_max, s.l_max), dtype=torch.float32)
             self.register_buffer("gaunt", table, persistent=False)
@@ -123,6 +127,8 @@ class Encoder(nn.Module):
         density = weights.new_zeros(n_atoms, s.channels, len(self.degrees))
         density = density.index_add_(0, batch.centre, weights * batch.harmonics[:, None]) / 2
         density = torch.cat([density, tensors], 1)
+        if s.message_l_max:
+            density = density + pad(self.equivariant(state, density, batch), (0, 0, 0, tensors.shape[1]))
         power = weights.new_zeros(n_atoms, self.channels, s.l_max + 1)
         power = power.index_add_(2, self.degrees, density**2)
         invariants = torch.cat([state, density[:, :, 0], power.flatten(1)], 1)

@@ -11,6 +11,9 @@ from chgtools.models.prior import INVARIANTS_SCALE, LARGEST, SMALLEST, SPINS_SCA
 from chgtools.tightbinding.features import N_SPINS, WITH_MOMENTS, counts
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from chgtools.models.encoder_settings import EncoderSettings
     from chgtools.training.torch_network.graph import TensorGraph
 
@@ -36,10 +39,9 @@ class PriorInputs(nn.Module):
     def set_scales(self, scales: PriorScales) -> None:
         """Count features by those of a training set from now on."""
         self.invariants_rms.copy_(torch.as_tensor(scales.invariants[: len(self.invariants_rms)]))
-        n, n_l = self.tensors_rms.shape
-        self.tensors_rms.copy_(torch.as_tensor(scales.tensors[:n, :n_l]))
+        _put(self.tensors_rms, scales.tensors[: len(self.tensors_rms)])
         if self.with_spin:
-            self.spins_rms.copy_(torch.as_tensor(scales.spins[:, : self.spins_rms.shape[1]]))
+            _put(self.spins_rms, scales.spins)
 
     def forward(self, atoms: TensorGraph) -> tuple[Tensor, Tensor, Tensor]:
         """``onsite``, ``tensors`` and ``spins`` of atoms, as they were computed, made of like size."""
@@ -56,6 +58,11 @@ class PriorInputs(nn.Module):
         size = (squares / self.degrees.bincount()).sqrt()  # of one component
         factor = LARGEST / size.clamp(min=LARGEST)
         return relative * factor[:, None, :, self.degrees]
+
+
+def _put(rms: Tensor, values: NDArray[np.float64]) -> None:
+    """Those of the l that both have; the others stay 0, which leaves features out."""
+    rms[:, : values.shape[1]] = torch.as_tensor(values[:, : rms.shape[1]])
 
 
 def _inverse(rms: Tensor) -> Tensor:
