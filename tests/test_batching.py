@@ -7,12 +7,13 @@ from itertools import islice, pairwise
 
 import numpy as np
 import pytest
-from made_entries import made_store, settings
+from made_entries import ENCODER, made_store, settings
 from test_train import same
 
 from chgtools.errors import SettingsError
 from chgtools.training.batching import Batching
 from chgtools.training.checkpoint import digest
+from chgtools.training.config import TrainSettings
 from chgtools.training.data import Place, read_data
 from chgtools.training.members import Listener
 from chgtools.training.run import train
@@ -94,6 +95,12 @@ def test_a_training_takes_its_batches_so(store, tmp_path):
     assert losses == list(range(1, 10))
 
 
+def test_settings_that_came_later_leave_the_digests_of_older_runs():
+    """Checkpoints of trainings that are under way go on with a newer version."""
+    found = digest(TrainSettings(data=("x.h5",)), {"x.h5": ("b", 1)}, "")
+    assert found == "5c2eec7d08012f0ae13a76bc035793d09722930a8fcf7d0bf38ab190f152d703"
+
+
 def test_settings_of_batches_are_checked_and_belong_to_the_run(store):
     for name, value in (("batch_atoms", -1), ("balance", 1.5), ("balance", -0.1)):
         with pytest.raises(SettingsError, match=f"found {name} = "):
@@ -101,4 +108,5 @@ def test_settings_of_batches_are_checked_and_belong_to_the_run(store):
     plain = digest(settings(store), {}, "")
     assert plain != digest(settings(store, batch_atoms=5), {}, "")
     assert plain != digest(settings(store, balance=0.5), {}, "")
+    assert plain != digest(settings(store, encoder=replace(ENCODER, message_l_max=1)), {}, "")
     assert len(read_data(settings(store, batch_atoms=5)).train) == len(read_data(settings(store)).train)
