@@ -10,11 +10,13 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from chgtools.cell import Structure
+from chgtools.paw.angular import rotation_matrices
 from chgtools.paw.records import record_from_matrix, rotate_record
 from chgtools.tightbinding.hamiltonian import _places, _Turned
 from chgtools.tightbinding.orbitals import element_basis
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "benchmarks" / "gpaw"))
+import prior_encoder
 import prior_occupancies
 import prior_waves
 from gpaw_setups import FOLDER, setup
@@ -96,3 +98,39 @@ def test_a_density_matrix_keeps_the_charge_within_the_sphere():
                 block = matrix[own.starts[i] : own.starts[i + 1], own.starts[j] : own.starts[j + 1]]
                 direct += np.trace(block) * own.integrate(own.waves[i] * own.waves[j], own.largest)
     assert prior_waves.charge_row("Cu", entries) @ record == pytest.approx(direct, rel=1e-9)
+
+
+def test_what_the_encoder_says_turns_with_the_crystal(monkeypatch):
+    """Features of each L turn as records do; invariants do not; so kernels of turned atoms turn on both sides."""
+    turn = Rotation.from_euler("zyx", [20, -50, 110], degrees=True).as_matrix()
+    here, there = (
+        prior_encoder.encoded(Structure(lattice, ("Ti", "N"), (1, 1), FRAC)) for lattice in (LATTICE, LATTICE @ turn.T)
+    )
+    monkeypatch.setattr(prior_encoder, "DIRECTIONS", 1)  # two atoms differ in no more
+    near, matrices = prior_encoder.nearness(np.concatenate([here, there])), rotation_matrices(4, turn)
+    assert near == pytest.approx(np.tile(near[:2, :2], (2, 2)), abs=1e-6)
+    assert near[0, 1] < 0.99
+    rng = np.random.default_rng(5)
+    for big_l in (2, 3):
+        lm = slice(big_l**2, (big_l + 1) ** 2)
+        assert there[:, :, lm] == pytest.approx(np.einsum("mn,aknf->akmf", matrices[big_l], here[:, :, lm]), abs=1e-7)
+        parts = rng.normal(size=(2, 2 * big_l + 1, 4))
+        both = np.concatenate([parts, np.einsum("mn,anf->amf", matrices[big_l], parts)])
+        features = [np.concatenate([here[:, k, lm], there[:, k, lm]]) for k in range(here.shape[1])]
+        same = np.tile(np.eye(2), (2, 2))
+        whole = prior_encoder.kernel(both, features, same, near).reshape(4, 2 * big_l + 1, 4, 2 * big_l + 1)
+        # of an atom with itself turned, and with another
+        assert whole[2, :, 0] == pytest.approx(matrices[big_l] @ whole[0, :, 0], abs=1e-5)
+        assert whole[1, :, 2] == pytest.approx(whole[1, :, 0] @ matrices[big_l].T, abs=1e-5)
+        assert np.abs(whole[0, :, 0] - whole[2, :, 0]).max() > 1e-2
+
+
+def test_a_fit_without_a_part_is_the_fit_of_the_others():
+    rng = np.random.default_rng(7)
+    rows, wanted = rng.normal(size=(9, 4)), rng.normal(size=9)
+    matrix, elements = rows @ rows.T + 0.3 * np.eye(9), np.array(list("aaabbbccc"))
+    away = {e: elements == e for e in "abc"} | {"a": np.arange(9) < 4}  # a's structure holds one of b
+    found = prior_encoder._without(matrix, wanted, away, elements)
+    for element, out in away.items():
+        direct = matrix[np.ix_(out, ~out)] @ np.linalg.solve(matrix[np.ix_(~out, ~out)], wanted[~out])
+        assert found[elements == element] == pytest.approx(direct[elements[out] == element])

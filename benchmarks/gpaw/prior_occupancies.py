@@ -6,9 +6,10 @@ What GPAW's density matrices are beyond its atoms', in orthonormal waves of each
 median over atoms of |found − true| / |true|:
     prior      tight binding's wave functions on the setup's projectors (prior_waves.py), as they are
     corrected  and linear functions of them, the same for all setups, see ``Correction``
+    + encoder  and what the shipped network knows of the atom, which makes it depend on the atom (prior_encoder.py)
     + grid     and the charge within the sphere read from the predicted grid, see ``charges``
     mean       the element's mean over all other structures, its L = 0 part alone (what --occupancies mean does)
-No structure with the element judged is in any fit of the first three; of the mean, the structure judged is not. Then
+No structure with the element judged is in any fit of the first four; of the mean, the structure judged is not. Then
 the charge within the sphere: how far it is off, electrons. ``--matrices`` writes FOLDER/NAME/KEY.h5, one density matrix
 for each atom of a structure, which gpaw_fixed_density.py reads by --occupancies.
 Wants GPAW's setups (gpaw-data) in /usr/share, not GPAW.
@@ -26,6 +27,7 @@ from pathlib import Path
 import numpy as np
 from gpaw_paw import calculations, write_matrices
 from gpaw_setups import Setup, setup
+from prior_encoder import encoded, with_encoder
 from prior_waves import Around, Seen, around, charge_row, own_atom, seen, to_channels
 from transfer_gpaw import gpaw_pairs
 
@@ -52,7 +54,8 @@ SMALL = 0.05  # changes below count as large as this in a fit
 @dataclass(eq=False)
 class Atom:
     """features : name to a record; change, start : true records, of the change and of GPAW's atom; all in orthonormal
-    waves. grid, tails : what the predicted grid, and superposed free atoms, have around it beyond the bare atom
+    waves. grid, tails : what the predicted grid, and superposed free atoms, have around it beyond the bare atom;
+    encoder : (n_members, n_lm, n_features) of the shipped network
     """
 
     key: tuple[str, str]
@@ -64,6 +67,7 @@ class Atom:
     features: dict[str, np.ndarray]
     grid: Around
     tails: Around
+    encoder: np.ndarray
 
     @property
     def element(self) -> str:
@@ -214,6 +218,7 @@ def atoms_of(path: Path) -> list[Atom]:
         learned = waves[tuple((entry.miller % entry.shape).T)]
         predicted = around(structure, entry.miller, free + learned, electrons)
         superposed = around(structure, entry.miller, free, electrons)
+        known = encoded(structure)
         for place, sight in enumerate(sights):
             own = setup(sight.element)
             channels, turn = tuple(own.ell.tolist()), own.to_orthonormal
@@ -227,6 +232,7 @@ def atoms_of(path: Path) -> list[Atom]:
                 change=record_from_matrix(channels, true - atomic), atomic=calculation.atomic[place],
                 features={name: record_from_matrix(channels, part) for name, part in parts.items()},
                 grid=predicted[place] - bare, tails=superposed[place] - bare,
+                encoder=known[place],
             ))  # fmt: skip
     return found
 
@@ -414,9 +420,10 @@ def main() -> None:
     arguments = parser.parse_args()
     atoms = [atom for path in arguments.stores for atom in atoms_of(path)]
     changed = corrected(atoms)
+    wiser = with_encoder(atoms, changed, weights_of(atoms), SMALL)
     columns: dict[str, Sequence[np.ndarray | None]] = {
-        "prior": [atom.prior for atom in atoms], "corrected": changed, "+ grid": charges(atoms, changed),
-        "mean": means(atoms),
+        "prior": [atom.prior for atom in atoms], "corrected": changed, "+ encoder": wiser,
+        "+ grid": charges(atoms, wiser), "mean": means(atoms),
     }  # fmt: skip
     found = summary(atoms, columns)
     show(found, list(columns))
