@@ -55,11 +55,13 @@ def test_blocks_follow_the_moments():
     assert [a.lengths for a in blocks()] == [[33, 33, 33]]
     collinear = blocks(np.array([1.0, -1.0, 3.0]))
     assert len(collinear) == 2
-    np.testing.assert_allclose(collinear[1].real[1], -collinear[0].real[1] / 4)
-    np.testing.assert_allclose(collinear[1].real[2], collinear[0].real[2] / 2)
+    # s² p² and s³ p³ with closed and no closed s: in the open p shell alone, for each of its electrons
+    shell = np.concatenate([np.zeros(15), np.ones(18)])
+    np.testing.assert_allclose(collinear[1].real[1], -shell * collinear[0].real[1] / 2)
+    np.testing.assert_allclose(collinear[1].real[2], 3 * shell * collinear[0].real[2] / 3)
     vector = blocks(np.eye(3))
     assert len(vector) == 4
     assert all(block.imaginary is not None and not np.any(block.imaginary[0]) for block in vector)
-    np.testing.assert_allclose(vector[3].real[2], vector[0].real[2] / 6)
+    np.testing.assert_allclose(vector[3].real[2], shell * vector[0].real[2] / 3)
     with pytest.raises(SettingsError, match=r"no occupancies \(of the atoms\) are known for X"):
         blocks(densities=[densities[0], atom(6, None, None)])

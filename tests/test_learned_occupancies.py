@@ -14,7 +14,7 @@ from chgtools.models.graph import graph
 from chgtools.models.label_reading import LabelReading
 from chgtools.models.readings import features_of, predict_records
 from chgtools.models.weights import load_model, save_model
-from chgtools.paw.records import record_groups, record_length, rotate_record, spherical_record
+from chgtools.paw.records import polarised_record, record_groups, record_length, rotate_record, spherical_record
 from chgtools.start.occupancies import start_occupancies
 from chgtools.stores.entry import Entry
 from chgtools.stores.store import Store, writable, write_entry
@@ -275,4 +275,7 @@ def test_spin_blocks_are_scaled_by_the_moments():
     moments = np.array([3.0, -1.5, 0.0, 0.6])
     found = start_occupancies(cell(), densities(), moments=moments)
     assert len(found.blocks) == 2
-    assert np.allclose(found.blocks[1].real[1], -1.5 / 6 * found.blocks[0].real[1])
+    order = [density for density, count in zip(densities(), cell().counts, strict=True) for _ in range(count)]
+    one = polarised_record(order[1].channels, found.blocks[0].real[1], order[1].occupancies, 6.0)
+    assert one.any()
+    assert np.allclose(found.blocks[1].real[1], -1.5 * one)

@@ -15,6 +15,7 @@ from chgtools.paw.records import (
     matrix_from_record,
     matrix_size,
     occupancies_of_record,
+    polarised_record,
     record_entries,
     record_from_matrix,
     record_length,
@@ -213,3 +214,42 @@ def test_what_does_not_fit_is_refused(call, sentence):
 def test_what_is_no_rotation_is_refused(matrix):
     with pytest.raises(ChgtoolsError, match="no rotation; wanted an orthogonal"):
         rotate_record((0, 1), np.zeros(record_length((0, 1))), matrix)
+
+
+@pytest.mark.parametrize(
+    ("channels", "electrons", "open_ones"),
+    [
+        ("ppddss", [6, 0, 6, 0, 2, 0], "dd"),  # Fe_pv in d6 s2: neither 3p nor 4s
+        ("ddsspp", [7, 0, 1, 0, 0, 0], "dd"),  # Fe in d7 s1: of two open shells that of the higher l
+        ("ddsspp", [10, 0, 1, 0, 0, 0], "dd"),  # Cu: the moment of a cupric ion is a hole in d
+        ("ddsspp", [10, 0, 2, 0, 1, 0], "pp"),  # Ga_d: with an open p shell d10 has none
+        ("sspp", [2, 0, 4, 0], "pp"),
+        ("ssp", [2, 1, 0], "s"),  # Li_sv: of its l the open channel alone
+        ("ppss", [6, 0, 2, 0], "ppss"),  # Ca_pv: nothing is open, so all of it
+    ],
+)
+def test_a_moment_is_in_the_open_shell(channels, electrons, open_ones):
+    numbers = tuple("spdf".index(ell) for ell in channels)
+    occupancies = np.diag(np.array(electrons, float))
+    total = spherical_record(numbers, occupancies)
+    found = occupancies_of_record(numbers, polarised_record(numbers, total, occupancies, float(sum(electrons))))
+    assert np.trace(found) == pytest.approx(1)
+    inside = np.array([ell in open_ones and not (channels == "ssp" and a == 0) for a, ell in enumerate(channels)])
+    assert not found[~inside].any()
+    assert np.diag(found)[inside] == pytest.approx(np.diag(occupancies)[inside] / np.diag(occupancies)[inside].sum())
+    # half an atom of a virtual crystal: its occupancies are those of a whole one, so twice as much of them
+    half = polarised_record(numbers, total, occupancies, 0.5 * sum(electrons))
+    assert occupancies_of_record(numbers, half) == pytest.approx(2 * found)
+
+
+def test_a_moment_has_the_shape_of_the_shell():
+    """All L of the shell's own blocks are kept, so that a record with a moment turns as before."""
+    channels, occupancies, turn = (2, 2, 0, 0), np.diag([7.0, 0, 1, 0]), random_rotation(4)
+    matrix = symmetric(channels)
+    record = record_from_matrix(channels, matrix)
+    here = polarised_record(channels, record, occupancies, 8.0)
+    there = polarised_record(channels, rotate_record(channels, record, turn), occupancies, 8.0)
+    assert there == pytest.approx(rotate_record(channels, here, turn))
+    block = matrix_from_record(channels, here)
+    assert block[:5, :5] == pytest.approx(matrix[:5, :5] / 7)
+    assert not block[10:].any()

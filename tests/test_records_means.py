@@ -19,6 +19,7 @@ from chgtools.libraries.library import DensityLibrary
 from chgtools.paw.means import labels_in_library, references, with_mean_occupancies
 from chgtools.paw.records import (
     occupancies_of_record,
+    polarised_record,
     record_length,
     rotate_record,
     spherical_record,
@@ -167,8 +168,9 @@ def test_mean_occupancies_follow_the_moments(tmp_path, library):
     assert [len(r) for r in one[0].real] == [138, 33, 33]
     np.testing.assert_allclose(occupancies_of_record(IRON, one[0].real[0]), made["Fe_pv"].mean_occupancies)
     two = blocks(np.array([3.0, 0.0, -1.0]))
-    np.testing.assert_allclose(two[1].real[0], two[0].real[0] * 3 / 14)
-    np.testing.assert_allclose(two[1].real[2], -two[0].real[2] / 6)
+    iron, oxygen = (library[label].occupancies for label in ("Fe_pv", "O"))
+    np.testing.assert_allclose(two[1].real[0], 3 * polarised_record(IRON, two[0].real[0], iron, 14))
+    np.testing.assert_allclose(two[1].real[2], -polarised_record(OXYGEN, two[0].real[2], oxygen, 6))
     assert [block.imaginary is not None for block in blocks(np.eye(3))] == [True] * 4
     with pytest.raises(SettingsError, match=r"\(mean of reference CHGCARs\) are known for O"):
         blocks(densities=(made["Fe_pv"], library["O"]))

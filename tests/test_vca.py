@@ -86,11 +86,11 @@ def test_occupancies_are_those_of_whole_atoms_and_moments_are_magmoms(run):
     for mine, theirs in zip(made.data.augmentation[0].real, whole.data.augmentation[0].real, strict=True):
         np.testing.assert_array_equal(mine, theirs)
     assert made.data.integral(1) == pytest.approx(4, rel=1e-9)
-    # the moment's share of the whole atom's occupancies: m/(w Z), since their charge is weighted
+    # the moment's share of the open shell's occupancies: m/(w n), since their charge is weighted
     share = made.data.augmentation[1].real[2] / np.where(
         made.data.augmentation[0].real[2], made.data.augmentation[0].real[2], 1
     )
-    assert share.max() == pytest.approx(2 / (0.7 * 6))
+    assert share.max() == pytest.approx(2 / (0.7 * 3))
     for said in ("VCA: the occupancies are those of whole atoms", "VCA: MAGMOM is taken for the whole moment"):
         assert any(said in sentence for sentence in made.assumptions)
 

@@ -1,7 +1,7 @@
 """Occupancies and cores that no training saw, at fixed density in GPAW: one diagonalisation against self-consistency.
 
     python benchmarks/gpaw/prior_fixed_density.py GPAW.h5[:KEY,KEY] [...] --tools DFT/tools --matrices FOLDER
-        [--spacing 0.5] [--json FILE]
+        [--spacing 0.8] [--json FILE]
 
 ``--matrices``: of prior_occupancies.py (FOLDER/grid and FOLDER/mean). Rows, grid + occupancies:
     true + atoms, + mean, + prior      the SCF's grid
@@ -38,6 +38,7 @@ from chgtools.fourier.basis import expand
 from chgtools.kernels.harmonics import harmonics
 from chgtools.models.choice import choose_model
 from chgtools.paw.records import record_entries, record_from_matrix
+from chgtools.stores.store import Store
 from chgtools.units import BOHR_ANGSTROM
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
@@ -159,47 +160,51 @@ def main() -> None:
     parser.add_argument("stores", nargs="+", metavar="GPAW.h5[:KEY,KEY]")
     parser.add_argument("--tools", type=Path, required=True)
     parser.add_argument("--matrices", type=Path, required=True, metavar="FOLDER")
-    parser.add_argument("--spacing", type=float, default=0.5, help="of k-points, 1/Å (default: %(default)s)")
+    parser.add_argument("--spacing", type=float, default=0.8, help="of k-points, 1/Å (default: %(default)s)")
     parser.add_argument("--python", default="/usr/bin/python3", help="that has GPAW (default: %(default)s)")
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
     found: dict[str, dict[str, list[float]]] = {}
     if arguments.json and arguments.json.is_file():
         found = json.loads(arguments.json.read_text())["structures"]
-    for item in arguments.stores:
-        store, _, keys = item.partition(":")
-        pairs = {pair.entry.name: pair for pair in gpaw_pairs(store, "whole")}
-        for key in keys.split(",") if keys else list(pairs):
-            if key not in found:
-                found[key] = diagonalise(arguments, store, key, pairs[key])
-                show(key, found[key])
-                if arguments.json:
-                    write_json(arguments.json, {"structures": found})
+    with tempfile.TemporaryDirectory() as folder:
+        handed = []
+        for item in arguments.stores:
+            store, _, keys = item.partition(":")
+            wanted = [key for key in (keys.split(",") if keys else Store.open(store)) if key not in found]
+            pairs = gpaw_pairs(store, "whole", wanted) if wanted else []
+            for calculation, pair in zip(calculations(store, wanted) if wanted else (), pairs, strict=True):
+                path = Path(folder) / f"{calculation.entry.name}.h5"
+                rows = rows_of(calculation, pair, arguments.matrices)
+                hand_over(path, store, calculation, arguments.spacing, rows)
+                handed.append(str(path))
+        script = str(Path(__file__).with_name("fixed_rows.py"))
+        command = [arguments.python, script, str(arguments.tools), *handed]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+            for line in process.stdout or ():
+                if line.startswith("["):
+                    key, found_rows = json.loads(line)
+                    found[key] = found_rows
+                    show(key, found_rows)
+                    if arguments.json:
+                        write_json(arguments.json, {"structures": found})
+        if process.returncode:
+            sys.exit(f"{script} ended with {process.returncode}")
     summary(found)
 
 
-def diagonalise(arguments: argparse.Namespace, store: str, key: str, pair: Pair) -> dict[str, list[float]]:
-    """Row to errors. Ends the program where GPAW fails."""
-    (calculation,) = calculations(store, [key])
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "rows.h5"
-        with h5py.File(path, "w") as file:
-            for place, (name, (grid, matrices)) in enumerate(rows_of(calculation, pair, arguments.matrices).items()):
-                group = file.create_group(name)
-                group.attrs["place"] = place
-                for atom, matrix in enumerate(matrices or ()):
-                    group[str(atom)] = matrix
-                if grid is not None:
-                    group["grid"] = grid
-        script = str(Path(__file__).with_name("fixed_rows.py"))
-        lengths = np.linalg.norm(reciprocal(calculation.entry.structure.lattice), axis=1)
-        mesh = [str(max(1, int(np.ceil(length / arguments.spacing)))) for length in lengths]
-        command = [arguments.python, script, str(arguments.tools), store, key, str(path), *mesh]
-        done = subprocess.run(command, capture_output=True, text=True)
-    if done.returncode:
-        sys.exit(f"{key}: {script} ended with {done.returncode}: {done.stderr[-500:]}")
-    rows: dict[str, list[float]] = json.loads(done.stdout.strip().splitlines()[-1])
-    return rows
+def hand_over(path: Path, store: str, calculation: Calculation, spacing: float, rows: Rows) -> None:
+    """The file of a structure that fixed_rows.py reads."""
+    lengths = np.linalg.norm(reciprocal(calculation.entry.structure.lattice), axis=1)
+    with h5py.File(path, "w") as file:
+        file.attrs.update(store=store, key=calculation.entry.name, mesh=np.ceil(lengths / spacing).astype(int))
+        for place, (name, (grid, matrices)) in enumerate(rows.items()):
+            group = file.create_group(name)
+            group.attrs["place"] = place
+            for atom, matrix in enumerate(matrices or ()):
+                group[str(atom)] = matrix
+            if grid is not None:
+                group["grid"] = grid
 
 
 def show(name: str, rows: dict[str, list[float]]) -> None:

@@ -65,7 +65,8 @@ def gpaw_entries(path: str | Path, atoms: str = "whole") -> list[Entry]:
     return [pair.entry for pair in gpaw_pairs(path, atoms)]
 
 
-def gpaw_pairs(path: str | Path, atoms: str) -> list[Pair]:
+def gpaw_pairs(path: str | Path, atoms: str, keys: Sequence[str] | None = None) -> list[Pair]:
+    """All structures of a store, in its order, or those of ``keys`` in theirs."""
     from scipy.interpolate import CubicSpline
 
     store, tables, pairs = Store.open(path), {}, []
@@ -73,8 +74,9 @@ def gpaw_pairs(path: str | Path, atoms: str) -> list[Pair]:
         for element, group in file["setups"].items():
             form = group[FORMS[atoms]][()]
             tables[element] = CubicSpline(FORM_STEP_PER_BOHR * np.arange(len(form)) / BOHR_ANGSTROM, form)
-        started = {name: file[name]["saed"][()].astype(float) @ [1, 1j] for name in store}
-    for name, entry in store.items():
+        started = {name: file[name]["saed"][()].astype(float) @ [1, 1j] for name in keys or store}
+    for name in started:
+        entry = store[name]
         structure, electrons = entry.structure, float(entry.attributes["nelectrons"])
         q = np.linalg.norm(entry.miller @ reciprocal(structure.lattice), axis=1)
         superposed = np.zeros(len(q), complex)

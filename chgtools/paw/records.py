@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
 Y00 = 0.5 / np.sqrt(np.pi)
+SOME = 0.01  # share of a shell, within which it is empty or closed
 
 
 def record_entries(channels: Sequence[int]) -> Iterator[tuple[int, int, int]]:
@@ -146,12 +147,51 @@ def occupancies_of_record(channels: Sequence[int], record: ArrayLike) -> NDArray
     return occupancies
 
 
+def polarised_record(
+    channels: Sequence[int], record: ArrayLike, occupancies: NDArray[np.float64], zval: float
+) -> NDArray[np.float64]:
+    """Record (length,) of a moment of 1 μ_B on an atom: what its record holds in the open shell, for each electron.
+
+    record : (length,) of the total density; occupancies : (n, n) the free atom's; zval : its electrons
+    Closed shells have no moment, semicore ones least of all, so all of it goes to the open shell, that of the highest l
+    where there are several. A closed d shell counts as open in an atom without an open p shell (copper). Where no
+    shell is open the moment is spread over all. Raises MismatchError for another length.
+    """
+    channels = tuple(channels)
+    values = _checked(channels, record)
+    electrons = np.diag(occupancies)
+    kept = _open_shell(channels, electrons)
+    share = electrons[kept].sum() / electrons.sum() if kept else 0.0
+    if not share > 0:
+        return np.asarray(values / zval)
+    found, position = np.zeros_like(values), 0
+    for a, b, big_l in record_entries(channels):
+        if a in kept and b in kept:
+            found[position : position + 2 * big_l + 1] = values[position : position + 2 * big_l + 1]
+        position += 2 * big_l + 1
+    return np.asarray(found / (share * zval))
+
+
+def _open_shell(channels: Sequence[int], electrons: NDArray[np.float64]) -> list[int]:
+    """The channels that have an atom's moment, from the electrons of each; none where no shell is open."""
+    filled = [n / (4 * ell + 2) for ell, n in zip(channels, electrons, strict=True)]
+    closed = [share >= 1 - SOME for share in filled]
+    found = {ell for ell, share in zip(channels, filled, strict=True) if SOME < share < 1 - SOME}
+    if 1 not in found and 2 not in found and any(ell == 2 and full for ell, full in zip(channels, closed, strict=True)):
+        found.add(2)
+        closed = [full and ell != 2 for ell, full in zip(channels, closed, strict=True)]
+    own = max(found, default=None)
+    return [a for a, ell in enumerate(channels) if ell == own and not closed[a]]
+
+
 def augmentation_blocks(
-    records: Sequence[NDArray[np.float64]], zvals: Sequence[float], moments: NDArray[np.float64] | None = None
+    records: Sequence[NDArray[np.float64]],
+    polarised: Sequence[NDArray[np.float64]],
+    moments: NDArray[np.float64] | None = None,
 ) -> list[Augmentation]:
     """One Augmentation per block, from the records of the total density, one per ion.
 
-    zvals : electrons of each ion, which a magnetisation block is scaled by: moment/ZVAL times the record
+    polarised : records of 1 μ_B on each ion, which a magnetisation block is its moment times
     moments : None (one block), (n_atoms,) (two blocks) or (n_atoms, 3) (four blocks) μ_B; imaginary parts are written
         as zeros in a non-collinear file
     """
@@ -160,7 +200,7 @@ def augmentation_blocks(
     blocks = [Augmentation(list(records), zeros)]
     if moments is not None:
         for component in np.atleast_2d(moments.T):
-            scaled = [m / z * record for m, z, record in zip(component, zvals, records, strict=True)]
+            scaled = [m * record for m, record in zip(component, polarised, strict=True)]
             blocks.append(Augmentation(scaled, zeros))
     return blocks
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from chgtools.errors import SettingsError
-from chgtools.paw.records import augmentation_blocks, spherical_record, zero_above
+from chgtools.paw.records import augmentation_blocks, polarised_record, spherical_record, zero_above
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -90,8 +90,16 @@ def start_occupancies(
         )
     if missing:
         return StartOccupancies(None, "none", (_none_known(missing),))
-    zvals = [densities[group].zval for group in structure.group_of_atom]
-    blocks = augmentation_blocks([record for record in records if record is not None], zvals, moments)
+    whole, polarised = [record for record in records if record is not None], []
+    if moments is not None:
+        own = [densities[group] for group in structure.group_of_atom]
+        polarised = [
+            record / density.zval
+            if density.channels is None or density.occupancies is None
+            else polarised_record(density.channels, record, density.occupancies, density.zval)
+            for density, record in zip(own, whole, strict=True)
+        ]
+    blocks = augmentation_blocks(whole, polarised, moments)
     return StartOccupancies(blocks, _in_words(sources), _why(order, sources, model))
 
 
