@@ -7,7 +7,9 @@
     true + atoms, + mean, + prior      the SCF's grid
     predicted + atoms, + prior         what ``predict`` writes: free atoms and the shipped weights' density
     cores + prior                      the cores of that grid made from these occupancies, see ``with_cores``
-    true cores + true                  the same with the SCF's occupancies: the best that such cores can do
+    true cores + true                  the same with the SCF's occupancies
+    true, true cores                   the SCF's grid with cores made from its occupancies, and these: what
+                                       making cores from occupancies costs
 Mean absolute error of the occupied bands, meV, and of the energy (Harris functional), meV/atom, at k-points at most
 ``--spacing`` (1/Å) apart. With ``--json`` what
 is in the file already is kept, and only other structures are computed.
@@ -45,7 +47,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from common import write_json
 
 ROWS = ("true + atoms", "true + mean", "true + prior", "predicted + atoms", "predicted + prior", "cores + prior",
-        "true cores + true")  # fmt: skip
+        "true cores + true", "true, true cores")  # fmt: skip
 L_MAX, POINTS = 4, 40  # of densities in a sphere
 POWER = 6  # of r, with which what the channels lack goes inwards
 Rows = dict[str, tuple[np.ndarray | None, list[np.ndarray] | None]]
@@ -144,6 +146,11 @@ def rows_of(calculation: Calculation, pair: Pair, folder: Path) -> Rows:
         found["true + prior"], found["predicted + prior"] = (None, prior), (grid, prior)
         found["cores + prior"] = (with_cores(calculation, grid, waves, prior), prior)
     found["true cores + true"] = (with_cores(calculation, grid, waves, calculation.matrices), calculation.matrices)
+    own = calculation.grid()
+    found["true, true cores"] = (
+        with_cores(calculation, own, calculation.entry.dcd + calculation.start, calculation.matrices),
+        calculation.matrices,
+    )
     ordered = {name: found[name] for name in ROWS if name in found}
     return {k: (None if g is None else g * BOHR_ANGSTROM**3, m) for k, (g, m) in ordered.items()}
 
@@ -213,15 +220,13 @@ def show(name: str, rows: dict[str, list[float]]) -> None:
 
 
 def summary(found: dict[str, dict[str, list[float]]]) -> None:
-    """Medians and the worst, energies by size; of structures that have all rows."""
-    whole = {key: rows for key, rows in found.items() if set(ROWS) <= set(rows)}
-    if not whole:
-        return
-    values = np.array([[rows[row] for row in ROWS] for rows in whole.values()])
-    sizes = np.abs(values)
-    print("\n" + " " * 28 + "".join(f"{row:>17s}" for row in ROWS))
-    for name, number in ((f"median of {len(whole)}", np.median(sizes, 0)), ("the worst", sizes.max(0))):
-        print(f"{name:28s}" + "".join(f"{bands:9.1f},{energy:7.1f}" for bands, _, energy in number))
+    """Medians and the worst: bands, without one common shift, energies by size."""
+    print(f"\n{'':30s}{'median':>24s}{'the worst':>24s}")
+    for row in ROWS:
+        sizes = np.abs([rows[row] for rows in found.values() if row in rows]).reshape(-1, 3)
+        if len(sizes):
+            values = "".join(f"{value:8.1f}" for value in (*np.median(sizes, 0), *sizes.max(0)))
+            print(f"{f'{row}, {len(sizes)}':30s}{values}")
 
 
 if __name__ == "__main__":
