@@ -65,7 +65,7 @@ def show(path: str) -> None:
     for name, (elements, cell, starts, _, _) in CRYSTALS.items():
         places = np.array([[0.5 * i] * 3 for i in range(len(elements))])
         structure = Structure(cell, tuple(elements), (1,) * len(elements), places)
-        electrons = solve(structure, np.sign(np.array(starts))[:, None])
+        electrons = solve(structure, np.sign(np.array(starts))[:, None], polarised=False)
         with h5py.File(path) as file:
             moments = file[name]["moments"][()]
             pairs = [(file[name][f"D/{a}"][()], file[name][f"D_atoms/{a}"][()]) for a in range(len(elements))]
