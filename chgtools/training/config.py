@@ -13,7 +13,7 @@ from chgtools.models.encoder_settings import NO_PRIOR, PRIORS, EncoderSettings
 from chgtools.stores.splits import BY
 
 FEW, PATIENCE = 200, 5
-HIGHEST = 6  # l that networks and bases are tested up to
+HIGHEST_L = 6  # l that networks and bases are tested up to
 
 
 @dataclass(frozen=True)
@@ -150,8 +150,8 @@ class TrainSettings:
             raise SettingsError(
                 f"found encoder.l_max = {self.encoder.l_max} and basis.l_max = {self.basis.l_max}; they must be equal"
             )
-        if self.basis.l_max > HIGHEST:
-            raise SettingsError(f"found basis.l_max = {self.basis.l_max}; wanted {HIGHEST} at most")
+        if self.basis.l_max > HIGHEST_L:
+            raise SettingsError(f"found basis.l_max = {self.basis.l_max}; wanted {HIGHEST_L} at most")
 
 
 def one_of(name: str, value: str, allowed: tuple[str, ...]) -> None:
