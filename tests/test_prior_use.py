@@ -230,7 +230,7 @@ def test_the_packages_weights_have_companions(name):
     made = choice.choose_model(silicon, name, "none")
     assert (made.name, made.prior) == (f"{name}.without_prior", "none")
     assert made.sentences == (f"weights without the tight-binding prior, {made.name!r} for {name!r}: as asked for",)
-    assert choice.choose_model(silicon, name).prior == "tight-binding-2"
+    assert choice.choose_model(silicon, name).prior == "tight-binding-3"
 
 
 def test_a_cell_that_is_too_large_goes_without(molecule, trained, monkeypatch):
