@@ -1,6 +1,6 @@
 """One diagonalisation for each row that prior_fixed_density.py hands over; for the system's python, which has GPAW.
 
-    /usr/bin/python3 benchmarks/gpaw/fixed_rows.py TOOLS ROWS.h5 [ROWS.h5 ...]
+    python benchmarks/gpaw/fixed_rows.py TOOLS ROWS.h5 [ROWS.h5 ...]
 
 ROWS.h5 is of one structure, with attributes ``store``, ``key`` and ``mesh`` (k-points), and has a group for each row,
 with its ``place``: ``grid`` (nx, ny, nz) of nt + nhat, electrons/bohr³, or nothing for that of the SCF; matrices ``0``,
