@@ -157,6 +157,16 @@ def test_channels_of_what_polarises_are_those_of_its_blocks():
         assert not found.tensors[:2, first : first + 2].any()
 
 
+def test_f_shells_are_apart_from_what_polarises():
+    lattice = 5.3 / 2 * (np.ones((3, 3)) - np.eye(3))
+    found = prior_features(Structure(lattice, ("Ce", "N"), (1, 1), [[0, 0, 0], [0.5, 0.5, 0.5]]))
+    levels = found.invariants[:, 5:VALENCE_INVARIANTS].reshape(2, 3, 4)  # s, p, d, f of three functions
+    assert (levels[0, :2] > 0.1).all()
+    assert not levels[1, :, 2:].any()
+    assert not found.invariants[0, VALENCE_INVARIANTS:].any()
+    assert found.invariants[1, VALENCE_INVARIANTS:].all()
+
+
 def test_the_second_version_has_the_valence_alone():
     minimal = prior_features(crystal(), version=SECOND)
     assert counts(SECOND) == (VALENCE_INVARIANTS, VALENCE_TENSORS) == (17, 12)
