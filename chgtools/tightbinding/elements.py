@@ -46,7 +46,7 @@ FILE = "tight_binding.h5"
 KIND = Kind("chgtools tight binding", 1, "table of tight-binding elements", "python -m chgtools.tightbinding.elements")
 
 WALL = 2.2  # r0 in covalent radii
-# of a shell that polarises: 0.7 and 1.4 serve as well, and at 2.2 it takes the electrons of neighbours
+# of a shell that polarises: 0.7 and 1.4 serve as well; at 2.2 it overlaps so far that atoms' charges are lost
 WALL_POLARISING = 1.0
 WALL_MOST = 60.0  # hartree, beyond which the wall is flat: there is nothing of the orbital there
 END = 20.0  # bohr, where all orbitals and neutral atoms have ended
