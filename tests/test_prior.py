@@ -25,6 +25,7 @@ from chgtools.paw.angular import gaunt
 from chgtools.tightbinding import features_cache
 from chgtools.tightbinding.electrons import filling, solve
 from chgtools.tightbinding.features import (
+    CHANNELS,
     FIRST,
     FUNCTIONS,
     N_INVARIANTS,
@@ -151,6 +152,8 @@ def test_channels_of_what_polarises_are_those_of_its_blocks():
             quadrupole = np.einsum("d,dm->m", blocks[atom][0, 4:9], table[0, 4:9, 4:9])
             own = np.einsum("dc,dcm->m", blocks[atom][4:9, 4:9], table[4:9, 4:9, 4:9])
             np.testing.assert_allclose(found.tensors[atom, first, 1:4], dipole, atol=1e-10)
+            valence = np.einsum("p,pm->m", blocks[atom][0, 1:4], table[0, 1:4, 1:4])
+            np.testing.assert_allclose(found.tensors[atom, number * len(CHANNELS), 1:4], valence, atol=1e-10)
             np.testing.assert_allclose(found.tensors[atom, first, 4:9], quadrupole, atol=1e-10)
             np.testing.assert_allclose(found.tensors[atom, first + 1, 4:9], own, atol=1e-10)
             assert np.abs(dipole).max() > 1e-4
