@@ -6,6 +6,7 @@ import importlib.util
 import os
 import re
 import sys
+import tomllib
 from pathlib import Path
 
 import click
@@ -135,3 +136,10 @@ def test_examples_are_the_cells_they_say():
 def test_no_path_of_one_machine_is_in_the_documentation():
     for page in [*PAGES, *BESIDE, ROOT / "CHANGELOG.md", Path(ROOT / "constraints.txt")]:
         assert not re.search(r"(?<![\w.])/(?:home|root|work|opt|tmp)/", page.read_text()), page
+
+
+def test_the_page_on_installing_names_each_extra():
+    with open(ROOT / "pyproject.toml", "rb") as file:
+        extras = tomllib.load(file)["project"]["optional-dependencies"]
+    page = (ROOT / "docs/how-to/install.md").read_text()
+    assert sorted(re.findall(r"`'\.\[(\w+)\]'`", page)) == sorted(extras)

@@ -416,3 +416,31 @@ def test_set_icharg_changes_no_other_tag(lines):
     with tempfile.TemporaryDirectory() as folder:
         after = parse_incar(_set(text, Path(folder)))
     assert {**after} == {**parse_incar(text), "ICHARG": "11"}
+
+
+def test_submitit_builds_a_data_set_and_joins_it(tmp_path):
+    """The array of examples/dataset_submitit.py, as processes of this machine; what is there stays."""
+    from made_targets import target
+
+    from chgtools.stores.store import Store
+
+    names = [f"t{index}.dcd.h5" for index in range(3)]
+    for index, name in enumerate(names):
+        target(tmp_path / name, 0.2 * index)
+    (tmp_path / "list.txt").write_text("\n".join(names))
+    command = [sys.executable, str(ROOT / "examples/dataset_submitit.py"), "list.txt", "all.h5", "--here"]
+    command += ["--tasks", "2", "--cpus", "1"]
+    first = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert first.stdout.count("1 structures added") + first.stdout.count("2 structures added") == 2
+    assert len(Store.open(tmp_path / "all.h5")) == 3
+    again = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert again.stdout.count("0 structures added") == 2
+    assert (
+        "all.h5 is there; to join again: chgtools dataset join -o all.h5 all.1-of-2.h5 all.2-of-2.h5 --force"
+        in again.stdout
+    )
+    (tmp_path / "list.txt").write_text("\n".join([*names, "lost.dcd.h5"]))
+    failed = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert failed.returncode == 1
+    assert "1 of 2 tasks failed" in failed.stderr
+    assert len(Store.open(tmp_path / "all.h5")) == 3

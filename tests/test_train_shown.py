@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import os
 import pty
 import re
@@ -9,10 +10,15 @@ import subprocess
 import sys
 
 import pytest
+from click.testing import CliRunner
 from made_entries import an_entry, config
 from matplotlib.figure import Figure
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from chgtools.cli import main
+from chgtools.errors import ChgtoolsError
 from chgtools.stores.store import writable, write_entry
+from chgtools.training.boards import Board
 from chgtools.training.curves import draw_curves, ticks_between
 from chgtools.training.trainer import Progress
 
@@ -57,3 +63,44 @@ def test_a_bar_with_the_loss_is_on_a_terminal_alone(tmp_path):
     piped = subprocess.run([*command, str(tmp_path / "b")], capture_output=True, text=True, check=True)
     assert "[#" not in piped.stderr
     assert "member 0, step 6 of 6" in piped.stderr
+
+
+def scalars(folder):
+    """Tag to {step: value} of a folder of event files."""
+    found = EventAccumulator(str(folder), size_guidance={"scalars": 0}).Reload()
+    return {tag: {e.step: e.value for e in found.Scalars(tag)} for tag in found.Tags()["scalars"]}
+
+
+def test_tensorboard_has_the_loss_of_each_step_and_what_the_table_has(tmp_path):
+    with writable(tmp_path / "made.h5") as file:
+        for index in range(10):
+            write_entry(file, an_entry(index))
+    (tmp_path / "c.yaml").write_text(config(tmp_path / "made.h5", members=2, share=0.6))
+    done = CliRunner().invoke(main, ["train", str(tmp_path / "c.yaml"), "-o", str(tmp_path / "out"), "--tensorboard"])
+    assert done.exit_code == 0, done.output
+    with open(tmp_path / "out/curves.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    for member in (0, 1):
+        told = scalars(tmp_path / f"out/tensorboard/member-{member}")
+        assert sorted(told["loss"]) == [1, 2, 3, 4, 5, 6]
+        for row in [row for row in rows if row["member"] == str(member)]:
+            step = int(row["step"])
+            for tag, column in [("error/training", "train_percent"), ("error/all", "validation_all"),
+                                ("learning_rate", "learning_rate"), ("gradient", "gradient")]:  # fmt: skip
+                assert told[tag][step] == pytest.approx(float(row[column]), rel=1e-4)
+
+
+def test_a_member_that_goes_on_hides_what_was_written_beyond_its_checkpoint(tmp_path):
+    for steps, loss in [(range(1, 6), 2.0), (range(4, 8), 1.0)]:
+        board = Board(tmp_path)
+        for step in steps:
+            board.steps(0, step, loss)
+        board.close()
+    assert scalars(tmp_path / "tensorboard/member-0")["loss"] == {1: 2, 2: 2, 3: 2, 4: 1, 5: 1, 6: 1, 7: 1}
+
+
+def test_without_tensorboard_one_sentence_says_what_to_install(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
+    with pytest.raises(ChgtoolsError, match=r"pip install 'chgtools\[tensorboard\]'"):
+        Board(tmp_path)
+    assert not list(tmp_path.iterdir())

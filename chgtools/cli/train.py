@@ -18,6 +18,8 @@ from chgtools.cli.options import PATH, json_option
 
 if TYPE_CHECKING:
     from chgtools.models.model import DensityModel
+    from chgtools.training.boards import Board
+    from chgtools.training.members import Listener
     from chgtools.training.trainer import Progress
 
 SMOOTH = 20  # steps over which the loss on the terminal is averaged
@@ -42,6 +44,7 @@ def _show_defaults(ctx: click.Context, _: click.Parameter, value: bool) -> None:
               help="Where to train, in place of what CONFIG.yaml says; auto: a GPU where there is one.")  # fmt: skip
 @click.option("--member", type=click.IntRange(min=0), metavar="I",
               help="Train member I of the ensemble alone, from 0, as a task of a job array.")  # fmt: skip
+@click.option("--tensorboard", is_flag=True, help="Write FOLDER/tensorboard as well, for TensorBoard.")
 @click.option("--requeue", is_flag=True, help="When a signal ends the run, put its Slurm job into the queue again.")
 @click.option("--restart", is_flag=True, help="Begin anew; by default a run that was stopped goes on.")
 @click.option("--show-defaults", is_flag=True, is_eager=True, expose_value=False, callback=_show_defaults,
@@ -53,6 +56,7 @@ def train(
     start: str | None,
     device: str | None,
     member: int | None,
+    tensorboard: bool,
     requeue: bool,
     restart: bool,
     as_json: bool,
@@ -67,8 +71,9 @@ def train(
     """
     from chgtools.models.weights import load_model
     from chgtools.training import processes
+    from chgtools.training.boards import Board
     from chgtools.training.config import read_settings
-    from chgtools.training.members import Listener, StoppedError
+    from chgtools.training.members import StoppedError
     from chgtools.training.run import train as run
     from chgtools.training.run import train_member, weights_path
 
@@ -77,11 +82,10 @@ def train(
         settings = replace(settings, device=device)
     processes.join(settings.device)
     first = processes.is_first()
-    signals: list[int] = []
-    for number in SIGNALS:
-        signal.signal(number, lambda caught, _frame: signals.append(caught))
+    signals = _caught()
     screen = _Screen(settings.steps, first)
-    listener = Listener(screen.says, screen.steps, screen.evaluated, lambda: bool(signals))
+    board = Board(folder) if tensorboard and first else None
+    listener = _listener(screen, board, signals)
     beginning = None if start is None else load_model(start)
     model = None
     try:
@@ -95,6 +99,9 @@ def train(
         if requeue and first:
             _requeue()
         sys.exit(128 + signals[0])
+    finally:
+        if board:
+            board.close()
     screen.close()
     processes.leave()
     if not first:
@@ -103,6 +110,31 @@ def train(
         click.echo(f"{folder}: member {member} is trained; the same command without --member puts all together")
     else:
         _print(model, weights_path(folder, settings), as_json)
+
+
+def _caught() -> list[int]:
+    """Signals of ``SIGNALS`` from now on, as they come."""
+    signals: list[int] = []
+    for number in SIGNALS:
+        signal.signal(number, lambda caught, _frame: signals.append(caught))
+    return signals
+
+
+def _listener(screen: _Screen, board: Board | None, signals: list[int]) -> Listener:
+    """One who tells the screen, and TensorBoard where there is a board; a run ends when a signal has come."""
+    from chgtools.training.members import Listener
+
+    def steps(member: int, step: int, loss: float) -> None:
+        screen.steps(member, step, loss)
+        if board:
+            board.steps(member, step, loss)
+
+    def evaluated(member: int, progress: Progress) -> None:
+        screen.evaluated(member, progress)
+        if board:
+            board.evaluated(member, progress)
+
+    return Listener(screen.says, steps, evaluated, lambda: bool(signals))
 
 
 def _print(model: DensityModel, path: Path, as_json: bool) -> None:
