@@ -165,7 +165,7 @@ def test_weights_are_written_before_what_may_fail(store, tmp_path, monkeypatch):
     def fails(*_):
         raise MemoryError
 
-    monkeypatch.setattr("chgtools.training.run.observe", fails)
+    monkeypatch.setattr("chgtools.training.observations.observe", fails)
     with pytest.raises(MemoryError):
         train(settings(store), tmp_path)
     kept = load_model(tmp_path / "model.safetensors")

@@ -133,6 +133,7 @@ def test_training_learns_and_repeats_itself(store, tmp_path):
         "curves.png",
         "member-0.safetensors",
         "model.safetensors",
+        "observations.jsonl",
     }
 
 
@@ -255,7 +256,7 @@ def test_too_few_structures_aside_give_no_expected_error(store, tmp_path):
 
 
 def test_last_steps_keep_the_trust_and_name_the_table_and_fine_tuning_does_not(store, tmp_path, monkeypatch):
-    monkeypatch.setattr("chgtools.training.run.FEWEST", 2)
+    monkeypatch.setattr("chgtools.training.completion.FEWEST", 2)
     monkeypatch.setattr("chgtools.training.calibration.FEWEST", 2)
     first = train(settings(store, steps=2, members=2), tmp_path / "first")
     assert first.trust.structures >= 2
@@ -288,7 +289,7 @@ def test_a_device_that_is_not_there_is_refused_before_anything_is_read(store, tm
 
 
 def test_commands(store, tmp_path, monkeypatch):
-    monkeypatch.setattr("chgtools.training.run.FEWEST", 2)
+    monkeypatch.setattr("chgtools.training.completion.FEWEST", 2)
     monkeypatch.setattr("chgtools.training.calibration.FEWEST", 2)
     (tmp_path / "c.yaml").write_text(config(store, share=0.6))
     result = CliRunner().invoke(main, ["train", str(tmp_path / "c.yaml"), "-o", str(tmp_path / "out"), "--json"])

@@ -8,7 +8,10 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -44,6 +47,10 @@ def _show_defaults(ctx: click.Context, _: click.Parameter, value: bool) -> None:
               help="Where to train, in place of what CONFIG.yaml says; auto: a GPU where there is one.")  # fmt: skip
 @click.option("--member", type=click.IntRange(min=0), metavar="I",
               help="Train member I of the ensemble alone, from 0, as a task of a job array.")  # fmt: skip
+@click.option("--occupancies", is_flag=True,
+              help="Train nothing: fit the augmentation occupancies of the weights in FOLDER.")  # fmt: skip
+@click.option("--calibrate", is_flag=True,
+              help="Train nothing: find how far the weights in FOLDER are to be trusted.")  # fmt: skip
 @click.option("--tensorboard", is_flag=True, help="Write FOLDER/tensorboard as well, for TensorBoard.")
 @click.option("--requeue", is_flag=True, help="When a signal ends the run, put its Slurm job into the queue again.")
 @click.option("--restart", is_flag=True, help="Begin anew; by default a run that was stopped goes on.")
@@ -56,6 +63,8 @@ def train(
     start: str | None,
     device: str | None,
     member: int | None,
+    occupancies: bool,
+    calibrate: bool,
     tensorboard: bool,
     requeue: bool,
     restart: bool,
@@ -68,15 +77,20 @@ def train(
 
     SIGTERM and SIGUSR1 end a run with its state kept, exit code 143 and 138; the same command goes on with it. A call
     without --member puts together the members that tasks of their own have trained.
+
+    A training ends with the occupancies and the calibration. With --occupancies, --calibrate or both the same command
+    does that alone, for weights that are trained, and goes on where it was stopped.
     """
     from chgtools.models.weights import load_model
     from chgtools.training import processes
     from chgtools.training.boards import Board
+    from chgtools.training.completion import weights_path
     from chgtools.training.config import read_settings
-    from chgtools.training.members import StoppedError
-    from chgtools.training.run import train as run
-    from chgtools.training.run import train_member, weights_path
 
+    if (occupancies or calibrate) and (member is not None or restart or tensorboard):
+        raise click.UsageError(
+            "--occupancies and --calibrate train nothing; leave out --member, --restart, --tensorboard"
+        )
     settings = read_settings(config)
     if device is not None:
         settings = replace(settings, device=device)
@@ -84,25 +98,12 @@ def train(
     first = processes.is_first()
     signals = _caught()
     screen = _Screen(settings.steps, first)
-    board = Board(folder) if tensorboard and first else None
-    listener = _listener(screen, board, signals)
     beginning = None if start is None else load_model(start)
-    model = None
-    try:
-        if member is None:
-            model = run(settings, folder, start=beginning, restart=restart, listener=listener)
-        else:
-            train_member(settings, folder, member, start=beginning, restart=restart, listener=listener)
-    except StoppedError as stopped:
-        screen.close()
-        screen.says(f"{signal.Signals(signals[0]).name}: {stopped}")
-        if requeue and first:
-            _requeue()
-        sys.exit(128 + signals[0])
-    finally:
-        if board:
-            board.close()
-    screen.close()
+    work = _work(member, occupancies, calibrate, restart)
+    with ExitStack() as stack:
+        board = stack.enter_context(closing(Board(folder))) if tensorboard and first else None
+        stack.enter_context(_ending(screen, signals, requeue))
+        model = work(settings, folder, start=beginning, listener=_listener(screen, board, signals))
     processes.leave()
     if not first:
         return
@@ -110,6 +111,34 @@ def train(
         click.echo(f"{folder}: member {member} is trained; the same command without --member puts all together")
     else:
         _print(model, weights_path(folder, settings), as_json)
+
+
+@contextmanager
+def _ending(screen: _Screen, signals: list[int], requeue: bool) -> Iterator[None]:
+    """The screen is closed; a run that a signal has stopped says so, and ends with the signal's exit code."""
+    from chgtools.training.members import StoppedError
+
+    try:
+        yield
+    except StoppedError as stopped:
+        screen.close()
+        screen.says(f"{signal.Signals(signals[0]).name}: {stopped}")
+        if requeue and screen.first:
+            _requeue()
+        sys.exit(128 + signals[0])
+    screen.close()
+
+
+def _work(member: int | None, occupancies: bool, calibrate: bool, restart: bool) -> Callable[..., DensityModel | None]:
+    """What is to be done with settings, folder, start and listener; a member alone makes no weights."""
+    from chgtools.training.completion import complete
+    from chgtools.training.run import train, train_member
+
+    if occupancies or calibrate:
+        return partial(complete, occupancies=occupancies, calibration=calibrate)
+    if member is None:
+        return partial(train, restart=restart)
+    return partial(train_member, member=member, restart=restart)
 
 
 def _caught() -> list[int]:

@@ -111,7 +111,9 @@ class Run:
         if encoder.free_atoms and start is None:
             some = samples[0] if data.train.kept else _samples(data.train.some(FITTED_ON), maker, settings, features)
             atoms = fit_free_atoms(some, len(elements), basis.n_max)
-        run = digest(settings, data.sources, "" if start is None else _sha(start), streamed=not data.train.kept)
+        run = digest(
+            settings, data.sources, "" if start is None else weights_digest(start), streamed=not data.train.kept
+        )
         return cls(
             settings, start, listener, data, elements, encoder, basis, features, scales, samples, known, atoms, run
         )
@@ -222,7 +224,8 @@ def _samples(entries: Entries, maker: Maker, settings: TrainSettings, features: 
     return [maker.sample(entry, None if features is None else features.of(entry, maker.encoder)) for entry in entries]
 
 
-def _sha(model: DensityModel) -> str:
+def weights_digest(model: DensityModel) -> str:
+    """Of all numbers of the networks."""
     sha = hashlib.sha256()
     for member in model.members:
         for value in member.tensors.values():

@@ -1,14 +1,14 @@
 """A whole training run: data, samples, the members one after the other, weights, occupancies, calibration.
 
 Everything goes to one folder: member-0.safetensors, ... (checkpoints), curves.csv, curves.png, NAME.safetensors. The
-weights are written as soon as the members are there, and again with occupancies and with what they may be trusted: what
-comes last may take long, and fail. A run that was stopped goes on with what is missing when it is called again.
+weights are written as soon as the members are there, and again with occupancies and with what they may be trusted
+(chgtools.training.completion): what comes last may take long, and fail. A run that was stopped goes on with what is
+missing when it is called again.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,19 +19,18 @@ from chgtools.errors import SettingsError
 from chgtools.files import package_version
 from chgtools.models.model import DensityModel, Trust
 from chgtools.models.weights import element_zvals, save_model
-from chgtools.training.calibration import FEWEST, Observation, calibrate, observe, rank_correlation
+from chgtools.training.completion import Known, finish, weights_path
 from chgtools.training.curves import write_curves
 from chgtools.training.functionals import functionals_of
-from chgtools.training.members import FITTED_ON, Listener, Run
+from chgtools.training.members import Listener, Run
 from chgtools.training.processes import is_first
-from chgtools.training.readings import fit_occupancies, has_records
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from chgtools.models.network import Network
     from chgtools.training.config import TrainSettings
-    from chgtools.training.data import Data, Entries
+    from chgtools.training.data import Data
     from chgtools.training.trainer import Progress
 
 
@@ -64,7 +63,7 @@ def train(
     if is_first():
         write_curves(folder, curves)
         save_model(model, path)
-    _complete(model, run, path)
+    finish(model, Known.of(run), path, listener)
     return model
 
 
@@ -82,11 +81,6 @@ def train_member(
     if not 0 <= member < run.members:
         raise SettingsError(f"found the member {member}; this run has the members 0 to {run.members - 1}")
     run.train_member(member, Path(folder), restart, None)
-
-
-def weights_path(folder: str | Path, settings: TrainSettings) -> Path:
-    """Where a run writes its weights."""
-    return Path(folder) / f"{settings.name}.safetensors"
 
 
 def _model(run: Run, members: list[Network]) -> DensityModel:
@@ -117,67 +111,6 @@ def _model(run: Run, members: list[Network]) -> DensityModel:
     return model
 
 
-def _complete(model: DensityModel, run: Run, path: Path) -> None:
-    """Give weights that are written their occupancies, trust and errors, and write them again after each."""
-    settings, data, start, features, listener = run.settings, run.data, run.start, run.features, run.listener
-    # the same model, which knows the features of the run's structures
-    known = model if features is None else replace(model, features_of=features)
-    learned = data.train.some(FITTED_ON)
-    if settings.occupancies and any(has_records(entry) for entry in learned):
-        model.occupancies = fit_occupancies(known, learned)
-        listener.says(f"occupancies of {len(model.occupancies)} labels: {', '.join(model.occupancies)}")
-        if is_first():
-            save_model(model, path)
-    aside = (data.validation + data.held_out).some(FITTED_ON)
-    observations = observe(known, aside) if settings.target == "dcd" else []
-    model.trust = _trust(model, observations, data, start, listener)
-    errors = _errors(model, aside, observations) if observations else {}
-    before = start if start is not None and not aside and _goes_on(data, start) else None
-    if before is not None:
-        errors = dict(before.card.get("validation_eps_mae_percent", {}))
-    model.card = {**model.card, "validation_eps_mae_percent": errors}
-    if before is not None:
-        # nothing is aside now; what the weights were before these last steps is not what they are, and is named so
-        model.card = {**model.card, "validation_of": f"the weights {before.name!r} that these steps began with"}
-    if is_first():
-        save_model(model, path)
-
-
-def _trust(
-    model: DensityModel,
-    observations: Sequence[Observation],
-    data: Data,
-    start: DensityModel | None,
-    listener: Listener,
-) -> Trust:
-    """How far the model is to be trusted: found on what was kept aside, or kept from the weights that it goes on from.
-
-    Of weights trained on other data, and of too few structures, nothing is known.
-    """
-    old = Trust() if start is None else start.trust
-    if len(model.members) > 1 and len(observations) >= FEWEST:
-        # structures kept aside hold no unseen elements: what is known of these is from elsewhere
-        listener.says(
-            f"spread and error of {len(observations)} structures: rank correlation "
-            f"{rank_correlation([o.spread for o in observations], [o.errors[-1] for o in observations]):.2f}"
-        )
-        return replace(calibrate(observations), unseen=old.unseen)
-    if start is not None and _goes_on(data, start):
-        return old
-    if len(model.members) > 1:
-        listener.says(
-            f"{len(observations)} structures were kept aside, fewer than {FEWEST}: predictions will not say how large "
-            f"an error is expected"
-        )
-    return replace(old, structures=0)
-
-
-def _goes_on(data: Data, start: DensityModel) -> bool:
-    """Whether all that the weights were trained on is among the data: they learn on, and nothing else."""
-    before = {row["sha256"] for row in start.card.get("data", {}).values()}
-    return bool(before) and before <= {sha for sha, _ in data.sources.values()}
-
-
 def _zvals(data: Data, elements: tuple[str, ...], start: DensityModel | None) -> NDArray[np.float64]:
     """(n_elements,) valence electrons, those of the data before those of the weights that were begun with."""
     facts = [each.facts for each in data.train.places]
@@ -204,16 +137,3 @@ def _spins(member: Network, data: Data, start: DensityModel | None) -> tuple[str
     for each in data.train.places if member.settings.spin_channels else ():
         symbols |= set(each.facts["moments_on"])
     return tuple(sorted(symbols))
-
-
-def _errors(model: DensityModel, entries: Entries, observations: list[Observation]) -> dict[str, dict[str, float]]:
-    """By kind: number, mean ε_mae of SAED and of the damped prediction."""
-    rows: dict[str, list[tuple[float, float]]] = {}
-    for entry, o in zip(entries, observations, strict=True):
-        factor = model.trust.factor(o.spread, o.norm) if len(model.members) > 1 else 1.0
-        for kind in (str(entry.attributes.get("kind", "unknown")), "all"):
-            rows.setdefault(kind, []).append((o.saed_error, o.error(factor)))
-    return {
-        kind: {"structures": len(values), "saed": float(np.mean(values, 0)[0]), "model": float(np.mean(values, 0)[1])}
-        for kind, values in sorted(rows.items())
-    }
