@@ -50,15 +50,15 @@ def test_long_and_deep_functions_say_why():
     assert unexplained == []
 
 
-def test_torch_is_imported_by_training_alone():
+def test_torch_is_imported_by_training_and_for_a_gpu_alone():
     importing = {
-        module.room
+        module.room if module.room == "training" else module.name
         for module in KNOWN.values()
         for node in ast.walk(module.tree)
         if (isinstance(node, ast.Import) and any(a.name.split(".")[0] == "torch" for a in node.names))
         or (isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "torch")
     }
-    assert importing == {"training"}
+    assert importing == {"training", "kernels.dense"}
 
 
 def test_hdf5_is_opened_in_one_module():

@@ -21,6 +21,7 @@ from chgtools.batch.files import Item, read_list
 from chgtools.errors import ChgtoolsError, MismatchError, sentence_of
 from chgtools.jobs.manifest import FAILED, Manifest
 from chgtools.jobs.shard import Shard
+from chgtools.kernels.dense import computing_on
 from chgtools.start.writing import StartOptions, write_under
 
 DONE, PRESENT, FAILED_BEFORE = "done", "present", "failed before"
@@ -82,6 +83,8 @@ class Batch:
         self._refuse_other_weights()
         if isinstance(self.options.model, (str, Path)) and str(self.options.model) not in (AUTO, NONE):
             read_facts(self.options.model)  # weights that are none stop the batch, not each structure of it
+        with computing_on(self.options.device):
+            pass  # and so does a GPU that is not there
 
     def _refuse_other_weights(self) -> None:
         """CHGCARs of two models in one batch would be mixed without a word."""

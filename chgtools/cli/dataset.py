@@ -15,6 +15,7 @@ import click
 from chgtools.cli.options import (
     PATH,
     density_options,
+    device_option,
     failed_sentence,
     force_option,
     json_option,
@@ -186,8 +187,9 @@ def join(stores: tuple[Path, ...], output: Path, force: bool, as_json: bool) -> 
 
 @dataset.command()
 @click.argument("stores", type=PATH, nargs=-1, required=True, metavar="STORES...")
+@device_option
 @json_option
-def features(stores: tuple[Path, ...], as_json: bool) -> None:
+def features(stores: tuple[Path, ...], device: str, as_json: bool) -> None:
     """Compute what tight binding says of the structures of STORES, for a training with that prior.
 
     STORE.h5.features beside each store keeps it, and `train` and `evaluate` find it there; without it they look into
@@ -205,7 +207,7 @@ def features(stores: tuple[Path, ...], as_json: bool) -> None:
                     bar.length = total
                     bar.update(1)
 
-            written = write_features(store, told)
+            written = write_features(store, told, device=device)
         for each in written:
             for sentence in each.failed:
                 click.echo(f"note: no features of {sentence}", err=True)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from chgtools.cli.options import PATH, json_option
+from chgtools.cli.options import PATH, device_option, json_option
 
 if TYPE_CHECKING:
     from chgtools.training.evaluation import Row
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 @click.option("--aside", is_flag=True, help="Only entries that the training of these weights kept aside.")
 @click.option("--pictures", type=PATH, metavar="DIR", help="Draw histogram, parity and trust as PNG files.")
 @click.option("--summary", "short", is_flag=True, help="Leave out the line of each structure.")
+@device_option
 @json_option
 def evaluate(
     model: str,
@@ -34,6 +35,7 @@ def evaluate(
     aside: bool,
     pictures: Path | None,
     short: bool,
+    device: str,
     as_json: bool,
 ) -> None:
     """Print the errors of weights on stores: of each structure, by kind, by element.
@@ -62,7 +64,8 @@ def evaluate(
             elif bar is not None:
                 bar.update(1)
 
-        evaluation = evaluate_stores(weights, stores, Selection(split, kinds, aside), begins=begins, told=told)
+        chosen = Selection(split, kinds, aside)
+        evaluation = evaluate_stores(weights, stores, chosen, device=device, begins=begins, told=told)
     if pictures is not None:
         from chgtools.training.evaluation_pictures import draw
 

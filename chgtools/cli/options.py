@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 Command = TypeVar("Command", bound=Callable[..., Any])
 PATH = click.Path(path_type=Path)  # a missing file is bad input (exit code 1), so the reader words it, not click
 
+DEVICES = ("cpu", "cuda", "auto")
+
 
 def _labels(ctx: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:
     """{"Fe": "Fe_pv"} of ("Fe=Fe_pv",)."""
@@ -111,6 +113,13 @@ data_grid_option = click.option(
     type=click.Choice(["general", "periodic"]),
     help="Of an XSF file: whether it repeats the far faces of the cell (general) or not (periodic), where it does not "
     "tell.",
+)
+device_option = click.option(
+    "--device",
+    type=click.Choice(DEVICES),
+    default="cpu",
+    show_default=True,
+    help="Where tight binding of many atoms is computed; auto: a GPU where there is one.",
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON on stdout.")
 float32_option = click.option("--float32", is_flag=True, help="Single precision: a file half as large.")

@@ -14,6 +14,7 @@ import click
 from chgtools.cli.options import (
     PATH,
     density_options,
+    device_option,
     failed_sentence,
     force_option,
     grid_options,
@@ -54,6 +55,7 @@ USELESS = 3  # exit code of a batch that wrote files which VASP refuses or drops
 @click.option("--nelect", type=click.FloatRange(min=0, min_open=True), metavar="N", help="Electrons of a charged cell.")
 @grid_options
 @density_options
+@device_option
 @force_option
 @json_option
 @click.pass_context
@@ -122,7 +124,7 @@ def _start_options(options: dict[str, Any]) -> dict[str, Any]:
     """The fields of chgtools.start.writing.StartOptions."""
     from chgtools.cli.run_options import grid_of, source_of
 
-    names = ("incar", "nelect", "model", "prior", "occupancies")
+    names = ("incar", "nelect", "model", "prior", "occupancies", "device")
     return {"source": source_of(options), "grid": grid_of(options), **{name: options[name] for name in names}}
 
 

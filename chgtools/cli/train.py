@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from chgtools.cli.options import PATH, json_option
+from chgtools.cli.options import DEVICES, PATH, json_option
 
 if TYPE_CHECKING:
     from chgtools.models.model import DensityModel
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from chgtools.training.trainer import Progress
 
 SMOOTH = 20  # steps over which the loss on the terminal is averaged
-DEVICES = ("auto", "cpu", "cuda")
 SIGNALS = (signal.SIGTERM, signal.SIGUSR1)
 
 

@@ -35,6 +35,7 @@ class PredictOptions(TypedDict, total=False):
     model: str | Path | DensityModel
     prior: str
     occupancies: str
+    device: str
 
 
 def predict_many(

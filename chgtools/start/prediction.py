@@ -18,6 +18,7 @@ from chgtools.errors import SettingsError
 from chgtools.formats import chgcar
 from chgtools.formats.structures import as_structure
 from chgtools.fourier.basis import expand
+from chgtools.kernels.dense import computing_on
 from chgtools.libraries.choice import Source
 from chgtools.run.folder import RunFolder
 from chgtools.run.grid import GridOptions, grid_settings
@@ -127,6 +128,7 @@ def predict(
     model: str | Path | DensityModel = "auto",
     prior: str = "auto",
     occupancies: str = "auto",
+    device: str = "cpu",
 ) -> Prediction:
     """The start density of a VASP run, ready to be written as its CHGCAR.
 
@@ -141,10 +143,17 @@ def predict(
         file, or a DensityModel
     prior : "auto" (that of the weights, where it can be had) or "none" (weights without); see chgtools.models.choice
     occupancies : "auto" (those of the grid), "learned", "mean", "atoms" or "none"; see chgtools.start.occupancies
+    device : "cpu", "cuda", or "auto", the GPU where there is one: where tight binding of many atoms is computed
     Raises ChgtoolsError (see chgtools.libraries.choice and chgtools.run) when the input contradicts itself.
     """
     source, grid = _with_potcar(source, potcar), _with_encut(grid, encut)
     settings = settings_for(structure, source=source, incar=incar, grid=grid, nelect=nelect)
+    with computing_on(device):
+        return _prediction(settings, model, prior, occupancies)
+
+
+def _prediction(settings: RunSettings, model: str | Path | DensityModel, prior: str, occupancies: str) -> Prediction:
+    """The start density of settings; the other arguments are those of :func:`predict`."""
     atoms, densities, magmom = settings.structure, settings.choice.densities, settings.moments.values
     chosen = _chosen_model(settings, model, prior)
     total, estimate, error, sentences = _total_density(settings, chosen)

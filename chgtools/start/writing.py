@@ -59,6 +59,7 @@ class StartOptions:
     model: str | Path | DensityModel = "auto"
     prior: str = "auto"
     occupancies: str = "auto"
+    device: str = "cpu"
 
 
 @dataclass(frozen=True)
@@ -124,6 +125,7 @@ def write_under(structure: Any, path: Path, name: Path, options: StartOptions | 
             model=options.model,
             prior=options.prior,
             occupancies=options.occupancies,
+            device=options.device,
         )
     chgcar.write(prediction.data, path, kind="CHGCAR")
     report, kept, started, inputs = _findings(path, prediction, options)

@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from chgtools.errors import ChgtoolsError
+from chgtools.kernels.dense import eigh, product
 from chgtools.radial_atom.mixing import Anderson
 from chgtools.tightbinding.charges import interaction
 from chgtools.tightbinding.elements import element_of
@@ -253,11 +254,11 @@ def _bands(orthogonal: Sequence[tuple[Array, Matrices]], shift: Array, fields: A
     made = []
     for weights, matrices in orthogonal:
         if fields.shape[1] == 3:
-            made.append(Bands(weights, *np.linalg.eigh(_spinor(matrices + np.diag(shift), fields)), SPINOR))
+            made.append(Bands(weights, *eigh(_spinor(matrices + np.diag(shift), fields)), SPINOR))
             continue
         for spin in (1, -1) if fields.shape[1] else (0,):
             own = shift - spin * fields[:, 0] if spin else shift
-            made.append(Bands(weights, *np.linalg.eigh(matrices + np.diag(own)), spin))
+            made.append(Bands(weights, *eigh(matrices + np.diag(own)), spin))
     return tuple(made)
 
 
@@ -287,10 +288,10 @@ def _held(bands: tuple[Bands, ...], fillings: Sequence[Array]) -> tuple[Array, A
 
 def _orthogonal(energy: Matrices, overlap: Matrices) -> tuple[Matrices, Matrices]:
     """S^-½ H S^-½ and S^½, (n_k, n, n)."""
-    values, vectors = np.linalg.eigh(overlap)
+    values, vectors = eigh(overlap)
     roots, adjoint = np.sqrt(np.maximum(values, SMALLEST_OVERLAP))[:, None], vectors.conj().transpose(0, 2, 1)
-    inverse = (vectors / roots) @ adjoint
-    return np.asarray(inverse @ energy @ inverse), np.asarray((vectors * roots) @ adjoint)
+    inverse = product(vectors / roots, adjoint)
+    return product(product(inverse, energy), inverse), product(vectors * roots, adjoint)
 
 
 def _add_superposed(blocks: list[Array], roots: Matrices, weights: Array, made: Hamiltonian) -> None:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from chgtools.errors import SettingsError
+from chgtools.kernels.dense import computing_on
 from chgtools.models.encoder_settings import NO_PRIOR
 from chgtools.models.model import Trust
 from chgtools.models.weights import load_model, save_model
@@ -139,7 +140,8 @@ def _check_is_of(
 
 
 def _give_occupancies(model: DensityModel, known: Known, path: Path, listener: Listener) -> None:
-    model.occupancies = fit_occupancies(known.knowing(model), known.learned)
+    with computing_on(known.settings.device):
+        model.occupancies = fit_occupancies(known.knowing(model), known.learned)
     listener.says(f"occupancies of {len(model.occupancies)} labels: {', '.join(model.occupancies)}")
     if is_first():
         save_model(model, path)
@@ -149,7 +151,8 @@ def _calibrate(model: DensityModel, known: Known, path: Path, listener: Listener
     data, start, aside = known.data, known.start, known.aside
     observations: list[Observation] = []
     if known.settings.target == "dcd":
-        observations = observe_kept(known.knowing(model), aside, path.parent / OBSERVATIONS, listener)
+        with computing_on(known.settings.device):
+            observations = observe_kept(known.knowing(model), aside, path.parent / OBSERVATIONS, listener)
     model.trust = _trust(model, observations, data, start, listener)
     errors = _errors(model, aside, observations) if observations else {}
     before = start if start is not None and not aside and _goes_on(data, start) else None

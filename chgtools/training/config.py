@@ -9,6 +9,7 @@ from typing import Any, get_type_hints
 
 from chgtools.errors import FormatError, SettingsError
 from chgtools.fourier.basis import RadialBasis
+from chgtools.kernels.dense import DEVICES
 from chgtools.models.encoder_settings import NO_PRIOR, PRIORS, EncoderSettings
 from chgtools.stores.splits import BY
 
@@ -112,7 +113,7 @@ class TrainSettings:
     def __post_init__(self) -> None:
         one_of("target", self.target, ("dcd", "tcd"))
         one_of("validation.by", self.validation.by, BY)
-        one_of("device", self.device, ("auto", "cpu", "cuda"))
+        one_of("device", self.device, DEVICES)
         one_of("encoder.prior", self.encoder.prior, PRIORS)
         one_of("precision", self.precision, ("float32", "bf16"))
         for name in ("waves", "batch", "members", "evaluations"):

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from chgtools.errors import AssumptionWarning, SettingsError
+from chgtools.kernels.dense import computing_on
 from chgtools.models.encoder_settings import NO_PRIOR
 from chgtools.stores.store import Store
 from chgtools.training.calibration import rank_correlation
@@ -89,11 +90,13 @@ def evaluate_stores(
     stores: Sequence[str | Path],
     selection: Selection | None = None,
     *,
+    device: str = "cpu",
     begins: Callable[[int], None] = lambda _: None,
     told: Callable[[Row], None] = lambda _: None,
 ) -> Evaluation:
     """The errors of weights on the entries of stores.
 
+    device : "cpu", "cuda" or "auto", where tight binding of many atoms is computed
     begins : is called with the number of entries before the first is computed; told : with each Row as it is done
     Raises FormatError for a file that is no store, SettingsError when no entry is left, or for weights that do not say
     what was kept aside, ChgtoolsError for a split of a store that has none. Emits an AssumptionWarning where the prior
@@ -107,9 +110,10 @@ def evaluate_stores(
     if model.prior != NO_PRIOR:
         model = replace(model, features_of=features)
     rows = []
-    for row in evaluate(model, (from_ground_state(store[name]) for store, name in chosen)):
-        rows.append(row)
-        told(row)
+    with computing_on(device):
+        for row in evaluate(model, (from_ground_state(store[name]) for store, name in chosen)):
+            rows.append(row)
+            told(row)
     if features.failed:
         warnings.warn(features.sentence, AssumptionWarning, stacklevel=2)
     return Evaluation.of(model.name, rows)

@@ -21,6 +21,7 @@ import numpy as np
 
 from chgtools.errors import ChgtoolsError
 from chgtools.formats import hdf5
+from chgtools.kernels.dense import computing_on
 from chgtools.stores.store import Store, new_group
 from chgtools.tightbinding.features import PRIOR, PriorFeatures
 from chgtools.tightbinding.features_cache import cached_features, sources_digest, structure_key
@@ -73,16 +74,19 @@ def read_features(structure: Structure, directions: Array | None, version: str) 
     return found if len(found.invariants) == structure.n_atoms else None
 
 
-def write_features(store: str | Path, told: Callable[[int, int], None] = lambda _done, _all: None) -> list[Written]:
+def write_features(
+    store: str | Path, told: Callable[[int, int], None] = lambda _done, _all: None, *, device: str = "cpu"
+) -> list[Written]:
     """Compute the features of all structures of a store, or of the stores of an index, and keep them beside it.
 
     Start moments are those of the entries. What is there is not computed again, unless it is of another version of
-    tight binding. told : structures done and in all, after each
+    tight binding. told : structures done and in all, after each; device : "cpu", "cuda" or "auto", for many atoms
     Raises FormatError for a file that is no store.
     """
     parts = [Store.open(path) for path in Store.open(store).parts()]
     total, numbers = sum(map(len, parts)), count(1)
-    return [_write(part, lambda: told(next(numbers), total)) for part in parts]
+    with computing_on(device):
+        return [_write(part, lambda: told(next(numbers), total)) for part in parts]
 
 
 def _write(store: Store, stepped: Callable[[], None]) -> Written:

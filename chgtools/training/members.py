@@ -13,6 +13,7 @@ import numpy as np
 import torch
 
 from chgtools.errors import ChgtoolsError, SettingsError
+from chgtools.kernels.dense import computing_on, device_of
 from chgtools.models.descriptors import properties
 from chgtools.models.encoder_settings import NO_PRIOR, EncoderSettings
 from chgtools.models.prior import PriorScales
@@ -25,7 +26,7 @@ from chgtools.training.free_atoms import fit_free_atoms
 from chgtools.training.functionals import functionals_of
 from chgtools.training.kept_features import stale_sentences
 from chgtools.training.prior import RunFeatures
-from chgtools.training.processes import device_of, is_first
+from chgtools.training.processes import is_first
 from chgtools.training.streaming import Maker, Streamed
 from chgtools.training.trainer import Progress, Trainer
 
@@ -101,7 +102,7 @@ class Run:
         if len(several := functionals_of(data.train)["functionals"]) > 1:
             told = ", ".join(f"{name} {count}" for name, count in several.items())
             listener.says(f"they are densities of several functionals ({told}), which the network cannot tell apart")
-        features, scales = _prior(encoder, data, start, listener)
+        features, scales = _prior(encoder, data, start, settings.device, listener)
         maker = Maker(elements, encoder, basis, settings.waves, settings.target == "tcd")
         samples = (
             _samples(data.train, maker, settings, features),
@@ -198,7 +199,7 @@ def _network(
 
 
 def _prior(
-    encoder: EncoderSettings, data: Data, start: DensityModel | None, listener: Listener
+    encoder: EncoderSettings, data: Data, start: DensityModel | None, device: str, listener: Listener
 ) -> tuple[RunFeatures | None, PriorScales | None]:
     """The prior's features of the structures, and what they are counted by; None where there is nothing to say.
 
@@ -211,7 +212,8 @@ def _prior(
         listener.says(sentence)
     features = RunFeatures()
     entries = [*data.train, *data.validation, *data.held_out] if data.train.kept else data.train.some(FITTED_ON)
-    features.compute(entries, encoder, listener.says)
+    with computing_on(device):
+        features.compute(entries, encoder, listener.says)
     if start is not None:
         return features, None
     return features, PriorScales.of([features.of(entry, encoder) for entry in data.train.some(FITTED_ON)])

@@ -10,21 +10,7 @@ from typing import Any
 
 import torch
 
-from chgtools.errors import SettingsError
-
-
-def device_of(name: str) -> torch.device:
-    """Where a training computes: "cpu", "cuda", or "auto", the GPU where there is one.
-
-    Raises SettingsError for "cuda" where torch sees no GPU.
-    """
-    there = torch.cuda.is_available()
-    if name == "cuda" and not there:
-        raise SettingsError(
-            f"found device = cuda, and torch {torch.__version__} sees no GPU here; wanted cpu or auto, a node that has "
-            "one, or a torch that was built for it"
-        )
-    return torch.device("cuda" if there and name != "cpu" else "cpu")
+from chgtools.kernels.dense import device_of
 
 
 def join(device: str) -> None:

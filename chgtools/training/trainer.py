@@ -19,12 +19,13 @@ from torch import Tensor
 from torch.nn import Parameter
 
 from chgtools.errors import SettingsError
+from chgtools.kernels.dense import device_of
 from chgtools.models.encoder_settings import EncoderSettings
 from chgtools.training.batching import Batching
 from chgtools.training.config import FEW
 from chgtools.training.losses import loss_of, magnetic_percent, neutral, residual, rms_percent
 from chgtools.training.padded import Padded, alike
-from chgtools.training.processes import device_of, gathered, rank, sum_gradients, total, world
+from chgtools.training.processes import gathered, rank, sum_gradients, total, world
 from chgtools.training.streaming import FIRST_DRAW, batches
 from chgtools.training.torch_network.conversion import encoder_of, network_of
 from chgtools.training.torch_network.encoder import Encoder
