@@ -98,7 +98,7 @@ def test_potentials_that_nobody_knows_have_none(tmp_path):
 def test_with_the_built_in_atoms_the_cores_are_said_to_be_left_out(tmp_path):
     """It is not a figure of the whole file: the cores of VASP are those of the POTCAR."""
     made = chgtools.predict(cell(), grid=GRID, model=small())
-    assert any("in the whole cell 30 CHGCARs of VASP were 0.7 to 15 % off" in text for text in made.assumptions)
+    assert any("in the whole cell 30 CHGCARs of VASP were 0.6 to 15 % off" in text for text in made.assumptions)
     assert not any("whole cell" in text for text in chgtools.predict(cell(), grid=GRID, model="none").assumptions)
     poscar.write(cell(), tmp_path / "POSCAR")
     write_synthetic_potcar(tmp_path / "POTCAR", [(name, 4, (0, 0, 1, 1)) for name in cell().species])

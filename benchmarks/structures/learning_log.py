@@ -106,9 +106,9 @@ def draw(found: Mapping[str, list[Facts]], path: Path) -> None:
                 axes.plot(x, values, ".", color=COLOURS[name], alpha=0.45, markersize=4, markeredgewidth=0,
                           label="" if name in labelled else name)  # fmt: skip
                 labelled.add(name)
-                median = np.median(values)
                 if len(values) < FEWEST:
                     continue
+                median = np.median(values)
                 axes.plot([centre - 0.45 * width, centre + 0.45 * width], [median, median], color=COLOURS[name])
                 axes.annotate(f"{median:.2f}", (centre, median), (0, 3), textcoords="offset points", ha="center",
                               fontsize=7, color=COLOURS[name],

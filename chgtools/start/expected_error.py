@@ -45,8 +45,8 @@ def _of_the_cores(settings: RunSettings) -> tuple[str, ...]:
     if not any(density.source.startswith("built-in") for density in settings.choice.densities):
         return ()
     return (
-        "the expected error is that of the difference density; in the whole cell 30 CHGCARs of VASP were 0.7 to 15 % "
-        "off with the built-in atoms (median 5.2 %), most of it in the cores",
+        "the expected error is that of the difference density; in the whole cell 30 CHGCARs of VASP were 0.6 to 15 % "
+        "off with the built-in atoms (median 5.1 %), most of it in the cores",
     )
 
 
