@@ -401,4 +401,15 @@ MUTANTS = [
            "moments along x are lost", "carried"),
     Mutant("run/memory.py", "(blocks - 1) * BYTES", "(1 - blocks) * BYTES", "spin needs less memory", "run_memory"),
     Mutant("run/folder.py", "if name != POSCAR and self.band", "if self.band", "an image takes the POSCAR of its band", "run_folder"),
+    # what comes last in a training, and large matrices on a GPU
+    Mutant("training/observations.py", 'if values["weights"] == weights:', "if True:", "observations of other weights are taken for these", "completion"),
+    Mutant("training/observations.py", "entry.miller, entry.dcd, entry.shape", "entry.miller, entry.shape", "another density of the same atoms is not observed", "completion"),
+    Mutant("training/completion.py", " or not same_rule", "", "weights are calibrated on what they learned from", "completion"),
+    Mutant("training/completion.py", "    if before != given:", "    if False:", "weights lose the trust of those that they began with", "completion"),
+    Mutant("kernels/dense.py", "torch.matmul(a, b)", "torch.matmul(b, a)", "matrices on a GPU are multiplied the other way round", "device"),
+    Mutant("kernels/dense.py", "matrices.shape[-1] >= SMALLEST", "matrices.shape[-1] > SMALLEST", "the smallest matrices that are worth it stay on the processor", "device"),
+    Mutant("kernels/dense.py", "        _DEVICE.reset(before)", "        pass", "what follows a block stays on the GPU", "device"),
+    Mutant("tightbinding/electrons.py", "product(product(inverse, energy), inverse)", "product(product(energy, inverse), inverse)",
+           "S^-½ H S^-½ is no longer Hermitian", "tightbinding"),
+    Mutant("start/prediction.py", "with computing_on(device):", 'with computing_on("cpu"):', "--device is not heard", "device"),
 ]  # fmt: skip
