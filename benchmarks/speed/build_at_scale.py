@@ -121,13 +121,19 @@ class Array:
                 raise SystemExit("a process outlived the task that started it")
             time.sleep(0.05)
 
-    def again(self) -> tuple[float, str]:
-        """Seconds and last line of a call for all files, when all is done."""
-        started = time.perf_counter()
+    def again(self) -> tuple[float, float, str]:
+        """Seconds, those of CPU, and last line of a call for all files, when all is done."""
+        started, before = time.perf_counter(), children_cpu()
         done = subprocess.run(
             self.command(), cwd=self.folder, env=self.environment, capture_output=True, text=True, check=True
         )
-        return time.perf_counter() - started, done.stdout.strip()
+        return time.perf_counter() - started, children_cpu() - before, done.stdout.strip()
+
+
+def children_cpu() -> float:
+    """CPU seconds of processes that were waited for."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def lines(path: Path) -> int:
@@ -213,10 +219,9 @@ def main() -> None:
         (folder / "list").write_text("".join(f"{path.relative_to(folder)}\n" for path in files))
         print(f"{len(files)} CHGCARs, {size / 1e6:.0f} MB")
         array = Array(folder, options.tasks)
-        started, before = time.perf_counter(), resource.getrusage(resource.RUSAGE_CHILDREN)
+        started, before = time.perf_counter(), children_cpu()
         array.run(options.at_once, len(files))
-        wall, after = time.perf_counter() - started, resource.getrusage(resource.RUSAGE_CHILDREN)
-        cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+        wall, cpu = time.perf_counter() - started, children_cpu() - before
         print(f"{options.tasks} tasks, {options.at_once} at once, {array.killed} killed and started again: "
               f"{wall:.0f} s, {len(files) / wall:.1f} files/s, {cpu / len(files):.3f} CPU seconds a file")  # fmt: skip
         stores = [f"all.{task}-of-{options.tasks}.h5" for task in range(1, options.tasks + 1)]
@@ -227,7 +232,7 @@ def main() -> None:
         )  # fmt: skip
         print(f"joined in {time.perf_counter() - started:.1f} s")
         check(array, files)
-        print("a finished build, called again: {:.1f} s; {}".format(*array.again()))
+        print("a finished build, called again: {:.1f} s, {:.1f} of CPU; {}".format(*array.again()))
         measure_index(folder, 100_000)
 
 

@@ -109,10 +109,11 @@ def densities_in(path: str | Path) -> list[Path]:
     if pattern and not several:
         return []
     try:
-        if archives.kind_of(file) == "parquet":
+        kind = archives.kind_of(file)
+        if kind == "parquet":
             rows = parquet.rows(file) if pattern in ("", "*") else []
             return [Path(f"{file}:{row}") for row in rows] if pattern or len(rows) > 1 else []
-        if not archives.kind_of(file) or archives.holds(path):
+        if not kind or archives.holds(path):
             return []
         members = [name for name in archives.names(file) if not pattern or fnmatchcase(name, pattern)]
     except FormatError:
