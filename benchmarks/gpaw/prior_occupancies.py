@@ -12,16 +12,18 @@ median over atoms of |found − true| / |true|:
 No structure with the element judged is in any fit of the first four; of the mean, the structure judged is not. Then
 the charge within the sphere: how far it is off, electrons. ``--matrices`` writes FOLDER/NAME/KEY.h5, one density matrix
 for each atom of a structure, which gpaw_fixed_density.py reads by --occupancies.
-Wants GPAW's setups (gpaw-data) in /usr/share, not GPAW.
+``--cost`` times it. Wants GPAW's setups (gpaw-data) in /usr/share, not GPAW.
 """
 
 from __future__ import annotations
 
 import argparse
 import sys
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -36,6 +38,7 @@ from chgtools.fourier.basis import expand
 from chgtools.models.choice import choose_model
 from chgtools.paw.angular import gaunt
 from chgtools.paw.records import matrix_from_record, record_entries, record_from_matrix
+from chgtools.tightbinding.electrons import solve
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from common import write_json
@@ -411,13 +414,43 @@ def show(found: dict[str, dict[str, list[float] | int]], names: Sequence[str]) -
               + "   " + " ".join(f"{value:.3f}" for value in charge))  # fmt: skip
 
 
+def cost(paths: Sequence[Path], most: int = 25) -> str:
+    """CPU milliseconds an atom of what sees the projectors and makes the parts, beside tight binding itself.
+
+    Of the second time of each structure: tables of its elements and pairs are there.
+    """
+    times, atoms = np.zeros(3), 0
+    for calculation in islice((each for path in paths for each in calculations(path)), most):
+        structure = calculation.entry.structure
+        try:
+            for _ in range(2):
+                begun = [time.process_time()]
+                solve(structure, polarised=False)
+                begun.append(time.process_time())
+                sights = seen(structure)  # with another calculation of the same
+                begun.append(time.process_time())
+                for sight, matrix in zip(sights, calculation.atomic, strict=True):
+                    turn = setup(sight.element).to_orthonormal
+                    features_of(sight, turn @ matrix @ turn.T)
+                begun.append(time.process_time())
+        except ChgtoolsError:
+            continue
+        times, atoms = times + np.diff(begun), atoms + structure.n_atoms
+    solved, whole, parts = 1000 * times / atoms
+    return f"{atoms} atoms, ms an atom: tight binding {solved:.1f}, projectors {whole - solved:.1f}, parts {parts:.1f}"
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("stores", nargs="+", type=Path, metavar="GPAW.h5")
     parser.add_argument("--matrices", type=Path, metavar="FOLDER")
     parser.add_argument("--of", nargs="+", metavar="KEY", help="structures that matrices are written of (default: all)")
     parser.add_argument("--json", type=Path)
+    parser.add_argument("--cost", action="store_true", help="print what an atom costs, and nothing else")
     arguments = parser.parse_args()
+    if arguments.cost:
+        print(cost(arguments.stores))
+        return
     atoms = [atom for path in arguments.stores for atom in atoms_of(path)]
     changed = corrected(atoms)
     wiser = with_encoder(atoms, changed, weights_of(atoms), SMALL)
