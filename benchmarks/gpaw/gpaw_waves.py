@@ -1,6 +1,6 @@
 """Wave functions of crystals as plane waves, for projected_waves.py: runs in GPAW's Python.
 
-    python3 benchmarks/gpaw/gpaw_waves.py NAME OUT.npz
+    python benchmarks/gpaw/gpaw_waves.py NAME OUT.npz
 
 NAME is one of CRYSTALS. OUT holds, for each k-point, (n_G, 3) wave vectors in 1/bohr, (n_bands, n_G) amplitudes of
 ψ(r) = Σ c exp(i q·r), (n_bands,) occupations with the point's weight and both spins; positions in bohr, and the density
