@@ -29,7 +29,7 @@ from chgtools.models.weights import load_model, save_model
 from chgtools.paw.angular import sphere
 from chgtools.stores.store import writable, write_entry
 from chgtools.tightbinding.features import FIRST, N_INVARIANTS, N_SPINS, N_TENSORS, PRIOR, PriorFeatures
-from chgtools.training.members import _sha
+from chgtools.training.members import weights_digest
 from chgtools.training.torch_network.conversion import encoder_of, network_of
 from chgtools.training.torch_network.encoder import Encoder
 from chgtools.training.torch_network.graph import TensorGraph
@@ -213,7 +213,7 @@ def test_the_digest_of_weights_is_that_of_the_torch_modules():
     for member in model.members:
         for value in encoder_of(member).state_dict().values():
             sha.update(value.numpy().tobytes())
-    assert _sha(model) == sha.hexdigest()
+    assert weights_digest(model) == sha.hexdigest()
 
 
 @pytest.mark.parametrize("name", ["si", "base", "base_tight_binding_1"])
