@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from made_models import BASIS, ELEMENTS, FRAC, LATTICE, cell, rotation, small, wigner
 
+from chgtools.atoms.angular import gaunt
 from chgtools.cell import Structure, neighbours
 from chgtools.errors import ChgtoolsError, FormatError, MismatchError
 from chgtools.fourier.basis import total_charge
@@ -16,7 +17,6 @@ from chgtools.models.graph import graph
 from chgtools.models.model import Trust
 from chgtools.models.tensor_shapes import is_trained
 from chgtools.models.weights import element_zvals, load_model, read_facts, save_model
-from chgtools.paw.angular import gaunt
 
 
 def test_gaunt_couples_products_of_harmonics():

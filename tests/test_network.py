@@ -15,6 +15,7 @@ from made_entries import an_entry
 from made_models import FRAC, LATTICE, small
 from safetensors.numpy import load_file
 
+from chgtools.atoms.angular import sphere
 from chgtools.cell import Structure
 from chgtools.formats import poscar
 from chgtools.kernels.harmonics import harmonics
@@ -26,7 +27,6 @@ from chgtools.models.perceptron import Perceptron, silu
 from chgtools.models.prior import PriorScales
 from chgtools.models.tensor_shapes import is_trained, shapes
 from chgtools.models.weights import load_model, save_model
-from chgtools.paw.angular import sphere
 from chgtools.stores.store import writable, write_entry
 from chgtools.tightbinding.features import FIRST, N_INVARIANTS, N_SPINS, N_TENSORS, PRIOR, PriorFeatures
 from chgtools.training.members import weights_digest

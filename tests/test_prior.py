@@ -12,6 +12,7 @@ import torch
 from made_models import rotation, wigner
 
 import chgtools
+from chgtools.atoms.angular import gaunt
 from chgtools.cell import Structure
 from chgtools.errors import ChgtoolsError, FormatError, SettingsError
 from chgtools.fourier.basis import RadialBasis
@@ -21,7 +22,6 @@ from chgtools.models.graph import graph
 from chgtools.models.model import DensityModel, Trust
 from chgtools.models.prior import INVARIANTS_SCALE, LARGEST, SPINS_SCALE, TENSORS_SCALE, PriorScales
 from chgtools.models.weights import load_model, read_facts, save_model
-from chgtools.paw.angular import gaunt
 from chgtools.tightbinding import features_cache
 from chgtools.tightbinding.electrons import filling, solve
 from chgtools.tightbinding.features import (

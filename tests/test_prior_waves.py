@@ -10,8 +10,8 @@ import pytest
 from conftest import shared_path
 from scipy.spatial.transform import Rotation
 
+from chgtools.atoms.angular import rotation_matrices
 from chgtools.cell import Structure
-from chgtools.paw.angular import rotation_matrices
 from chgtools.paw.records import record_from_matrix, rotate_record
 from chgtools.tightbinding.hamiltonian import _places, _Turned
 from chgtools.tightbinding.orbitals import element_basis

@@ -7,9 +7,9 @@ import time
 import numpy as np
 import pytest
 
+from chgtools.atoms.angular import gaunt, rotation_matrices
 from chgtools.errors import ChgtoolsError, MismatchError
 from chgtools.kernels.harmonics import harmonics
-from chgtools.paw.angular import gaunt, rotation_matrices
 from chgtools.paw.records import (
     Y00,
     matrix_from_record,
@@ -60,7 +60,7 @@ def icosahedral_rotations():
 
 @pytest.mark.parametrize("channels", CHANNELS)
 def test_a_record_is_gaunt_coefficients_times_the_matrix(channels):
-    """Term by term, with the weights 1 (a = b) and 2 (a < b), against the table of chgtools.paw.angular."""
+    """Term by term, with the weights 1 (a = b) and 2 (a < b), against the table of chgtools.atoms.angular."""
     rho = symmetric(channels)
     starts = np.concatenate([[0], np.cumsum([2 * ell + 1 for ell in channels])])
     wanted = []

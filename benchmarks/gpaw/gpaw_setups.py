@@ -7,14 +7,14 @@ unbound wave, and the channels of different setups are alike.
 
 from __future__ import annotations
 
-import gzip
-from dataclasses import dataclass
+from dataclasses import fields
 from functools import cache, cached_property
 from pathlib import Path
-from xml.etree import ElementTree
 
 import numpy as np
 
+from chgtools.atoms.paw_dataset import PawDataset
+from chgtools.formats.gpaw_setups import read_setup
 from chgtools.tightbinding.shells import valence_shells
 
 FOLDER = Path("/usr/share/gpaw-setups")
@@ -22,24 +22,8 @@ SEMICORE, VALENCE, UNBOUND = "C", "V", "U"
 ORDER = SEMICORE + VALENCE + UNBOUND
 
 
-@dataclass(frozen=True, eq=False)
-class Setup:
-    """One data set; rows by channel.
-
-    r, dr : (n_r,) mesh and its weights; ell, n : (n_j,), n = 0 where unbound; energy, rcut, electrons : (n_j,)
-    waves, projectors : (n_j, n_r) radial parts of all-electron partial waves and of projectors, bohr^-3/2
-    """
-
-    element: str
-    r: np.ndarray
-    dr: np.ndarray
-    ell: np.ndarray
-    n: np.ndarray
-    electrons: np.ndarray
-    energy: np.ndarray
-    rcut: np.ndarray
-    waves: np.ndarray
-    projectors: np.ndarray
+class Setup(PawDataset):
+    """A data set with its waves made alike."""
 
     def integrate(self, values: np.ndarray, end: float = np.inf) -> float:
         """∫_0^end r² values dr"""
@@ -125,23 +109,5 @@ class Setup:
 @cache
 def setup(element: str) -> Setup:
     """The PBE setup of an element as GPAW takes it by default."""
-    root = ElementTree.fromstring(gzip.decompress((FOLDER / f"{element}.PBE.gz").read_bytes()))
-    grid = root.find("radial_grid")
-    states = [state.attrib for state in root.findall("valence_states/state")]
-    if grid is None or grid.attrib["eq"] != "r=a*i/(n-i)":
-        raise ValueError(f"{element}.PBE.gz has another radial mesh than r = a i/(n - i)")
-    a, n = float(grid.attrib["a"]), int(grid.attrib["n"])
-    i = np.arange(int(grid.attrib["istart"]), int(grid.attrib["iend"]) + 1)
-
-    def functions(name: str) -> np.ndarray:
-        texts = {found.attrib["state"]: found.text or "" for found in root.findall(name)}
-        return np.array([np.array(texts[state["id"]].split(), float) for state in states])
-
-    def numbers(name: str) -> np.ndarray:
-        return np.array([float(state.get(name, 0)) for state in states])
-
-    return Setup(
-        element=element, r=a * i / (n - i), dr=a * n / (n - i) ** 2, ell=numbers("l").astype(int),
-        n=numbers("n").astype(int), electrons=numbers("f"), energy=numbers("e"), rcut=numbers("rc"),
-        waves=functions("ae_partial_wave"), projectors=functions("projector_function"),
-    )  # fmt: skip
+    own = read_setup(FOLDER / f"{element}.PBE.gz")
+    return Setup(**{each.name: getattr(own, each.name) for each in fields(own)})

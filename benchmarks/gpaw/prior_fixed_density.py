@@ -18,20 +18,17 @@ is in the file already is kept, and only other structures are computed.
 from __future__ import annotations
 
 import argparse
-import gzip
 import json
 import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
-from functools import cache
 from pathlib import Path
-from xml.etree import ElementTree
 
 import h5py
 import numpy as np
 from gpaw_paw import Calculation, calculations
-from gpaw_setups import FOLDER, setup
+from gpaw_setups import setup
 from scipy.special import spherical_jn
 from transfer_gpaw import Pair, gpaw_pairs
 
@@ -53,34 +50,20 @@ POWER = 6  # of r, with which what the channels lack goes inwards
 Rows = dict[str, tuple[np.ndarray | None, list[np.ndarray] | None]]
 
 
-@cache
-def _smooth(element: str) -> tuple[np.ndarray, float]:
-    """(n_j, n_r) pseudo partial waves of a setup, and the radius of its Gaussian compensation charge, bohr."""
-    root = ElementTree.fromstring(gzip.decompress((FOLDER / f"{element}.PBE.gz").read_bytes()))
-    texts = {wave.attrib["state"]: wave.text or "" for wave in root.findall("pseudo_partial_wave")}
-    shape = root.find("shape_function")
-    assert shape is not None
-    waves = [np.array(texts[state.attrib["id"]].split(), float) for state in root.findall("valence_states/state")]
-    return np.array(waves), float(shape.attrib["rc"])
-
-
 def own_density(element: str, matrix: np.ndarray, r: np.ndarray) -> np.ndarray:
     """(n_lm, n_r) smooth density and compensation charge of a density matrix of the channels, electrons/bohr³."""
-    own, (smooth, rc) = setup(element), _smooth(element)
+    own = setup(element)
     channels = tuple(own.ell.tolist())
-    record, found, moments = record_from_matrix(channels, matrix), np.zeros(((L_MAX + 1) ** 2, len(r))), np.zeros(9)
-    waves, position = np.array([np.interp(r, own.r, wave) for wave in smooth]), 0
+    record, moments = record_from_matrix(channels, matrix), own.moments(matrix)
+    found = np.zeros(((L_MAX + 1) ** 2, len(r)))
+    waves, position = np.array([np.interp(r, own.r, wave) for wave in own.smooth_waves]), 0
     for a, b, big_l in record_entries(channels):
         values, lm = record[position : position + 2 * big_l + 1], slice(big_l**2, (big_l + 1) ** 2)
         found[lm] += values[:, None] * (waves[a] * waves[b])
-        if big_l <= 2:
-            lost = own.waves[a] * own.waves[b] - smooth[a] * smooth[b]
-            moments[lm] += values * own.integrate(lost * own.r**big_l, own.largest)
         position += 2 * big_l + 1
     for big_l in range(3):
-        norm = own.integrate(own.r ** (2 * big_l) * np.exp(-((own.r / rc) ** 2)))
         lm = slice(big_l**2, (big_l + 1) ** 2)
-        found[lm] += moments[lm, None] * r**big_l * np.exp(-((r / rc) ** 2)) / norm
+        found[lm] += moments[lm, None] * own.compensation(big_l, r)
     return found
 
 

@@ -33,10 +33,10 @@ from prior_encoder import encoded, with_encoder
 from prior_waves import Around, Seen, around, charge_row, own_atom, seen, to_channels
 from transfer_gpaw import gpaw_pairs
 
+from chgtools.atoms.angular import gaunt
 from chgtools.errors import ChgtoolsError
 from chgtools.fourier.basis import expand
 from chgtools.models.choice import choose_model
-from chgtools.paw.angular import gaunt
 from chgtools.paw.records import matrix_from_record, record_entries, record_from_matrix
 from chgtools.tightbinding.electrons import solve
 

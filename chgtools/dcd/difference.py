@@ -123,6 +123,8 @@ def _settle_structure(data: VolumetricData, structure: StructureLike | None) -> 
         except ChgtoolsError:
             continue
         return _with_labels(atoms, data.structure), (f"positions of {run.found(name)}",)
+    if data.layout is None:  # other programs write positions as they have them
+        return data.structure, ("no POSCAR: positions are those of the file",)
     return data.structure, ("no POSCAR: positions are those of the header, with 6 decimals",)
 
 

@@ -143,14 +143,14 @@ def _without_copies(members: list[str]) -> list[str]:
 
 
 def _named_as_density(member: str) -> bool:
-    from chgtools.formats import chgcar, quantum_espresso, siesta, siesta_grid
+    from chgtools.formats import chgcar, gpaw, quantum_espresso, siesta, siesta_grid
     from chgtools.formats.streams import stem
 
     name = stem(member)
     other = Path(name).suffix.lower() in (".h5", ".hdf5", ".png", ".pdf", ".svg")
     return (
         name in ("vaspwave.h5", siesta_grid.NAME, *quantum_espresso.NAMES)
-        or name.endswith(siesta.SUFFIX)
+        or name.endswith((siesta.SUFFIX, gpaw.SUFFIX))
         or _module(member) is not None
         or (chgcar.kind_of(member) is not None and not other)
     )

@@ -20,8 +20,9 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from chgtools.cell import Structure, plane_spacings, reciprocal
+from chgtools.cell import Structure, reciprocal
 from chgtools.errors import MismatchError, SettingsError
+from chgtools.fourier.atom_sums import add_atoms, cubics_of
 from chgtools.fourier.grids import Shape, check_shape, fft_friendly
 from chgtools.fourier.phases import phases
 from chgtools.fourier.resampling import resample
@@ -34,8 +35,6 @@ DQ_PER_ANGSTROM = 0.05  # the transform of a function that ends at r_c turns by 
 Y00 = 0.5 / np.sqrt(np.pi)
 _ATOMS_AT_ONCE = 8  # tables of so many atoms are held at a time, about 2 MB
 _WAVES_AT_ONCE = 1024  # rows of the least-squares matrix in memory
-# Cubic through t = 0, 1/3, 2/3, 1: values to coefficients of 1, t, t², t³
-_CUBIC = np.linalg.inv(np.vander(np.arange(4) / 3, increasing=True))
 
 
 @dataclass(frozen=True)
@@ -134,7 +133,7 @@ def _tables(basis: RadialBasis) -> RadialTables:
         # The integrands are even in r and end smoothly: the trapezoid rule has no end error
         functions = _orthonormal(low * end, r, basis)
         transforms[ell] = (functions * r**2) @ bessel.T * (4 * np.pi * r[1])
-        cubics[ell] = np.stack([functions[:, i : i + 3 * n_r - 2 : 3] for i in range(4)], axis=-1) @ _CUBIC.T
+        cubics[ell] = cubics_of(functions)
     beyond = (transforms * q)[:, :, q > basis.q_max]
     spill = np.sqrt((beyond**2).sum(axis=2) * DQ_PER_ANGSTROM / (8 * np.pi**3))
     return RadialTables(cubics, basis.cutoff / n_r, q, transforms, spill)
@@ -242,23 +241,14 @@ def sum_on_grid(
     structure: Structure, coefficients: NDArray[np.float64], basis: RadialBasis, shape: Shape
 ) -> NDArray[np.float64]:
     """The plain sum of the atoms' functions at the points of a grid: what it cannot hold is folded back."""
-    from chgtools.kernels.expansion import add_expansions
-    from chgtools.kernels.geometry import Cubics, PointGrid
-    from chgtools.kernels.harmonics import recurrence
-
-    sizes = np.asarray(shape, dtype=float)
-    vectors, centres = structure.lattice / sizes[:, None], structure.frac % 1.0 * sizes
-    reach = basis.cutoff / (plane_spacings(structure.lattice) / sizes)
-    grid = PointGrid(vectors, vectors @ vectors.T, reach)
-    cubics, dr = basis.tables.cubics, basis.tables.dr
+    cubics = basis.tables.cubics
     # n first: then a point costs one cubic for each lm. lm last: the kernel takes several of them at once
-    r_max = basis.cutoff * (1 - 1e-12)  # the interval of r_max is the last one
-    result, factors = np.zeros(shape, order="F"), recurrence(basis.l_max)
+    result = np.zeros(shape, order="F")
     for start in range(0, structure.n_atoms, _ATOMS_AT_ONCE):
         part = slice(start, start + _ATOMS_AT_ONCE)
         by_l = [np.tensordot(coefficients[part, el**2 : (el + 1) ** 2], cubics[el], 1) for el in range(len(cubics))]
-        tables = np.ascontiguousarray(np.concatenate(by_l, axis=1).transpose(0, 2, 3, 1))
-        add_expansions(result.T, grid, centres[part], Cubics(tables, dr, r_max), factors)
+        tables = np.concatenate(by_l, axis=1).transpose(0, 2, 3, 1)
+        add_atoms(result, structure.lattice, structure.frac[part], tables, basis.tables.dr, basis.cutoff)
     return result
 
 

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from chgtools.paw.angular import gaunt
+from chgtools.atoms.angular import gaunt
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from chgtools.atoms.angular import gaunt, rotation_matrices
 from chgtools.errors import MismatchError
-from chgtools.paw.angular import gaunt, rotation_matrices
 from chgtools.volumetric import Augmentation
 
 if TYPE_CHECKING:

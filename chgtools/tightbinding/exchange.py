@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from chgtools.paw.angular import gaunt
+from chgtools.atoms.angular import gaunt
 from chgtools.radial_atom.xc import TINY, perdew_wang, slater_exchange
 
 if TYPE_CHECKING:

@@ -21,8 +21,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from chgtools.atoms.angular import gaunt
 from chgtools.errors import ChgtoolsError
-from chgtools.paw.angular import gaunt
 from chgtools.tightbinding.electrons import filling, solve
 from chgtools.tightbinding.hamiltonian import HIGHEST
 from chgtools.tightbinding.kmesh import k_mesh

@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from chgtools.atoms.angular import gaunt
 from chgtools.cell import neighbours
-from chgtools.paw.angular import gaunt
 from chgtools.tightbinding.orbitals import ElementBasis, element_basis
 from chgtools.tightbinding.two_centre import R_STEP, REACH, pair_tables
 from chgtools.units import BOHR_ANGSTROM

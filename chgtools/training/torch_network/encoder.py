@@ -12,9 +12,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import pad
 
+from chgtools.atoms.angular import gaunt
 from chgtools.models.encoder_settings import NO_PRIOR, EncoderSettings
 from chgtools.models.graph import FOREIGN
-from chgtools.paw.angular import gaunt
 from chgtools.tightbinding.features import N_SPINS, WITH_MOMENTS, counts
 from chgtools.training.torch_network.graph import TensorGraph
 from chgtools.training.torch_network.messages import EquivariantMessages

@@ -8,8 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from chgtools.atoms.angular import gaunt
 from chgtools.models.messages import SCALE
-from chgtools.paw.angular import gaunt
 from chgtools.training.torch_network.perceptron import Perceptron
 
 if TYPE_CHECKING:

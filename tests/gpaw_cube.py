@@ -1,10 +1,10 @@
-"""Write the valence density of a GPAW calculation as a cube file, which chgtools reads.
+"""The valence density of a GPAW calculation as a cube file, added up by GPAW itself: the reference of its reader.
 
-python examples/gpaw_cube.py X.gpw      # a Python with GPAW; makes X.cube
+python tests/gpaw_cube.py X.gpw      # a Python with GPAW; makes X.cube
 
-The pseudo density without the smooth cores, plus the compensation charges, on the fine grid: it integrates to the
-valence electrons of GPAW's setups and is what a CHGCAR holds of a VASP run, other setups apart. Tried with GPAW 22.8,
-in plane waves and on grids, with and without spin; of the spin components the sum is written.
+The pseudo density without the smooth cores, plus the compensation charges, on the fine grid. Tried with GPAW 22.8, in
+plane waves and on periodic grids (cubes of cells that are not periodic lack a face), with and without spin; of the spin
+components the sum is written.
 """
 
 import sys
