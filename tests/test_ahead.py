@@ -38,7 +38,7 @@ def started(monkeypatch):
     processes = []
     original = subprocess.Popen
     monkeypatch.setattr(ahead, "_kept", lambda kernel: False)
-    monkeypatch.setattr(ahead, "_cores", lambda: 2)
+    monkeypatch.setattr(ahead, "cores", lambda: 2)
     monkeypatch.setattr(subprocess, "Popen", lambda *a, **k: processes.append(original(*a, **k)) or processes[-1])
     return processes
 
@@ -83,10 +83,10 @@ def test_a_failure_of_the_block_ends_it(started, monkeypatch):
 
 
 def test_nothing_is_started_where_it_would_not_help(started, monkeypatch):
-    monkeypatch.setattr(ahead, "_cores", lambda: 1)
+    monkeypatch.setattr(ahead, "cores", lambda: 1)
     with ahead.numbers_compiled():
         pass
-    monkeypatch.setattr(ahead, "_cores", lambda: 2)
+    monkeypatch.setattr(ahead, "cores", lambda: 2)
     monkeypatch.setattr(ahead, "_kept", lambda kernel: True)
     with ahead.numbers_compiled():
         pass

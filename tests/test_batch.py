@@ -278,6 +278,70 @@ def test_weights_that_are_not_there_stop_the_batch_before_it_begins(here):
     assert not Path("list.manifest.jsonl").exists()
 
 
+def test_several_at_once_write_the_same_files(here):
+    """In other processes, so that what was predicted, said and failed must come back from them."""
+    Path("d").mkdir()
+    Path("d/POSCAR").write_text("no POSCAR\n")
+    Path("list").write_text("a\nb\nd\nc\n")
+    alone = run(model="auto", output=Path("alone"))
+    beside = run(model="auto", output=Path("beside"), manifest=Path("beside.jsonl"), jobs=2)
+    assert {name: each.status for name, each in beside.items()} == {
+        "a": "done", "b": "done", "c": "done", "d": "failed",
+    }  # fmt: skip
+    for name in "abc":
+        assert (here / f"alone/{name}/CHGCAR").read_bytes() == (here / f"beside/{name}/CHGCAR").read_bytes()
+        one, other = (
+            {key: value for key, value in each[name].record.items() if key not in ("file", "seconds", "finished")}
+            for each in (alone, beside)
+        )
+        assert one == other
+    assert "d/POSCAR" in beside["d"].error
+    assert not list(here.rglob("*.batch"))
+    assert [each.status for each in run(model="auto", output=Path("beside"), manifest=Path("beside.jsonl"), jobs=2).values()] == [
+        "present", "present", "failed before", "present",
+    ]  # fmt: skip
+    with pytest.raises(SettingsError, match="found jobs = 0; wanted 1 or more"):
+        BatchOptions(jobs=0)
+
+
+@pytest.mark.timeout(600)
+def test_a_process_that_is_killed_loses_its_structure_alone(tmp_path):
+    for index in range(40):
+        silicon(tmp_path / f"run{index:03d}" / "POSCAR", 5.2 + 0.002 * index)
+    (tmp_path / "list").write_text("".join(f"run{index:03d}\n" for index in range(40)))
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    manifest = tmp_path / "list.manifest.jsonl"
+    quiet = {"cwd": tmp_path, "env": environment, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    process = subprocess.Popen([*BATCH, "--jobs", "2"], **quiet)
+    try:
+        deadline = time.monotonic() + 300
+        while not manifest.exists() or manifest.read_bytes().count(b"\n") < 5:
+            assert process.poll() is None
+            assert time.monotonic() < deadline
+            time.sleep(0.002)
+        children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+        workers = [pid for pid in children if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+        assert len(workers) == 2
+        os.kill(int(workers[0]), signal.SIGKILL)
+        _, said = process.communicate(timeout=300)
+    finally:
+        process.kill()
+        process.wait()
+    assert process.returncode == 1, said
+    lost = [line for line in records(manifest) if line["status"] == "failed"]
+    assert len(lost) == 1
+    assert (
+        "its process was ended by SIGKILL (out of memory? try it again with --retry-failed and fewer --jobs)"
+        in lost[0]["error"]
+    )
+    assert f"{lost[0]['structure']}/POSCAR: its process was ended by SIGKILL" in " ".join(said.split())
+    assert len(list(tmp_path.glob("*/CHGCAR"))) == 39
+    again = subprocess.run([*BATCH, "--retry-failed"], check=False, **quiet)
+    assert "1 done, 39 there already, 0 failed" in again.stdout
+    assert len(list(tmp_path.glob("*/CHGCAR"))) == 40
+    assert not [path for path in tmp_path.rglob(".*") if path.is_file()]
+
+
 def test_the_command(here):
     done = command("--batch", "list")
     assert done.exit_code == 3, done.output  # written, and VASP would not take them
@@ -312,6 +376,8 @@ def test_the_command(here):
         (("--batch", "list", "-o", "a/POSCAR"), "a/POSCAR is a file"),
         (("a/POSCAR", "-o", "CHGCAR", "--shard", "1/2"), "go with --batch LIST"),
         (("a/POSCAR", "-o", "CHGCAR", "--retry-failed"), "go with --batch LIST"),
+        (("a/POSCAR", "-o", "CHGCAR", "--jobs", "2"), "go with --batch LIST"),
+        (("--batch", "list", "--jobs", "0"), "0 is not in the range x>=1"),
         (("-o", "CHGCAR"), "Missing argument 'POSCAR'"),
         (("a/POSCAR",), "Missing option '-o' / '--output'"),
     ],

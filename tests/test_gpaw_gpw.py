@@ -163,6 +163,10 @@ def test_a_molecule_on_a_grid_has_its_faces_back(tmp_path, setups):
     data = chgtools.read(path)
     assert data.shape == (40, 36, 40)
     assert data.electrons == pytest.approx(8, abs=1e-4)
+    top = np.abs(field).max()
+    np.testing.assert_allclose(data.total[0, ::2, ::2], 0, atol=4e-3 * top)
+    np.testing.assert_allclose(data.total[::2, ::2, 0], 0, atol=4e-3 * top)
+    np.testing.assert_allclose(data.total[-2, ::2, -2], field[-1, :, -1], atol=1e-4 * top)  # far from the atoms
 
 
 def test_other_bytes_and_archives(tmp_path, setups):

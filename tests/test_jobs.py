@@ -14,7 +14,7 @@ import pytest
 from chgtools.errors import ChgtoolsError, FormatError
 from chgtools.jobs.listing import lines_of
 from chgtools.jobs.shard import Shard, files_of_shards
-from chgtools.jobs.workers import Killed, run
+from chgtools.jobs.workers import THREADS, Killed, run
 
 
 def double(item, ask):
@@ -46,6 +46,21 @@ def test_a_process_that_dies_loses_its_item_alone():
     assert [found[i][0] for i in (1, 2, 3)] == [202, 304, 406]
     assert str(found["die"]) == "its process was ended by SIGKILL"
     assert str(found["leave"]) == "its process ended with exit code 3"
+
+
+def threads(item, ask):
+    return [os.environ.get(name) for name in THREADS]
+
+
+def test_processes_share_the_cores(monkeypatch):
+    for name in THREADS:
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr("chgtools.jobs.workers.cores", lambda: 7)
+    assert [found for _, found in run(threads, [1], 2, answered)] == [["3"] * 3]
+    assert [found for _, found in run(threads, [1], 9, answered)] == [["1"] * 3]
+    assert not set(THREADS) & set(os.environ)
+    monkeypatch.setenv(THREADS[0], "5")
+    assert [found for _, found in run(threads, [1], 2, answered)] == [["5", "3", "3"]]
 
 
 def test_items_are_taken_as_they_are_needed():

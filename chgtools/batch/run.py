@@ -2,7 +2,8 @@
 
 For each structure, in this order: the CHGCAR is written under a temporary name beside its target; the manifest gets
 its line, with the SHA-256; the file is renamed. A job that is killed between any two of these loses nothing: called
-again it finishes a rename that was left, and a structure that has no line is begun anew.
+again it finishes a rename that was left, and a structure that has no line is begun anew. With several processes each
+writes under temporary names alone, and the one that was called does the rest.
 """
 
 from __future__ import annotations
@@ -14,13 +15,15 @@ import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from chgtools.batch.files import Item, read_list
-from chgtools.errors import ChgtoolsError, MismatchError, sentence_of
+from chgtools.errors import ChgtoolsError, MismatchError, SettingsError, sentence_of
 from chgtools.jobs.manifest import FAILED, Manifest
 from chgtools.jobs.shard import Shard
+from chgtools.jobs.workers import Ask, Killed, run
 from chgtools.kernels.dense import computing_on
 from chgtools.start.writing import StartOptions, write_under
 
@@ -34,6 +37,7 @@ class BatchOptions(StartOptions):
     shard : which part of the list to do
     force : replace a CHGCAR that this batch did not write
     retry_failed : try again what the manifest says has failed
+    jobs : structures that are computed at once, each in a process of its own; 1 for this one alone
     the others : what is asked of the density of every structure, see chgtools.start.writing.StartOptions
     """
 
@@ -42,6 +46,11 @@ class BatchOptions(StartOptions):
     shard: Shard = field(default_factory=Shard)
     force: bool = False
     retry_failed: bool = False
+    jobs: int = 1
+
+    def __post_init__(self) -> None:
+        if self.jobs < 1:
+            raise SettingsError(f"found jobs = {self.jobs}; wanted 1 or more")
 
 
 @dataclass(frozen=True)
@@ -109,60 +118,79 @@ class Batch:
     def run(self) -> Iterator[Outcome]:
         """Do every structure that is not done; yields one Outcome for each as it is known.
 
-        A structure that fails is reported and stops nothing. Raises ChgtoolsError when the manifest cannot be written.
+        A structure that fails is reported and stops nothing, and a process that is killed loses the structure that it
+        works on. Raises ChgtoolsError when the manifest cannot be written or a process cannot be started.
         """
+        settled: list[Outcome] = []
+        jobs = self.options.jobs if self.options.jobs > 1 else 0
+        work = partial(_facts_of, options=self.options)
+        for item, facts in run(work, self._pending(settled), jobs, _nothing):
+            yield from settled
+            settled.clear()
+            yield self._noted(item, facts)
+        yield from settled
+
+    def _pending(self, settled: list[Outcome]) -> Iterator[Item]:
+        """The structures that are to be done; what became of those before them is added to ``settled``."""
         for item in self.items:
             known = self.manifest.known.get(item.name)
-            partial = _partial(item.output)
             if known and known["status"] == FAILED and not self.options.retry_failed:
-                yield Outcome(item, FAILED_BEFORE, known)
-            elif known and known["status"] == DONE and _finished(item.output, partial, known):
-                yield Outcome(item, PRESENT, known)
+                settled.append(Outcome(item, FAILED_BEFORE, known))
+            elif known and known["status"] == DONE and _finished(item.output, _partial(item.output), known):
+                settled.append(Outcome(item, PRESENT, known))
             else:
-                yield self._one(item, partial)
+                yield item
 
-    def _one(self, item: Item, partial: Path) -> Outcome:
-        started = time.perf_counter()
-        facts: dict[str, Any]
-        with warnings.catch_warnings(record=True) as caught:
-            warnings.simplefilter("always")
-            try:
-                _remove_leftovers(partial)
-                facts = self._write(item, partial)
-                notes = [str(warning.message) for warning in caught]
-                facts["assumptions"] = [*facts["assumptions"], *notes]
-            except Exception as error:  # one bad structure stops nothing, whatever it brings to light
-                partial.unlink(missing_ok=True)
-                facts = {"error": sentence_of(error, "a coarser grid needs less (ENCUT, PREC, NGXF)")}
-        record = self.manifest.add(
-            item.name,
-            {
-                "status": FAILED if "error" in facts else DONE,
-                **facts,
-                "model_asked_for": self._wanted,
-                "seconds": round(time.perf_counter() - started, 3),
-                "finished": datetime.now(UTC).isoformat(timespec="seconds"),
-            },
+    def _noted(self, item: Item, facts: dict[str, Any] | Killed) -> Outcome:
+        """The line of a structure, and its name for the file that was written."""
+        written = _partial(item.output)
+        if isinstance(facts, Killed):
+            _remove_leftovers(written)
+            facts = {"error": f"{facts} (out of memory? try it again with --retry-failed and fewer --jobs)"}
+        status = FAILED if "error" in facts else DONE
+        finished = datetime.now(UTC).isoformat(timespec="seconds")
+        line = {"status": status, **facts, "model_asked_for": self._wanted, "finished": finished}
+        record = self.manifest.add(item.name, line)
+        if status == DONE:
+            written.replace(item.output)
+        return Outcome(item, status, record)
+
+
+def _nothing(item: Item, asked: Any) -> None:
+    """The processes of a batch ask for nothing."""
+
+
+def _facts_of(item: Item, ask: Ask, options: BatchOptions) -> dict[str, Any]:
+    """Predict a structure into its temporary file; what the manifest shall say of it, "error" where it failed."""
+    started, written = time.perf_counter(), _partial(item.output)
+    facts: dict[str, Any]
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        try:
+            _remove_leftovers(written)
+            facts = _write(item, written, options)
+            notes = [str(warning.message) for warning in caught]
+            facts["assumptions"] = [*facts["assumptions"], *notes]
+        except Exception as error:  # one bad structure stops nothing, whatever it brings to light
+            written.unlink(missing_ok=True)
+            facts = {"error": sentence_of(error, "a coarser grid needs less (ENCUT, PREC, NGXF)")}
+    return {**facts, "seconds": round(time.perf_counter() - started, 3)}
+
+
+def _write(item: Item, written: Path, options: BatchOptions) -> dict[str, Any]:
+    if item.output.is_dir():
+        raise ChgtoolsError(f"{item.output} is a folder; a CHGCAR is to be written there, move it away")
+    if item.output.exists() and not options.force:
+        raise ChgtoolsError(
+            f"{item.output} exists and this batch did not write it; move it away, or give --force to replace it"
         )
-        if "error" not in facts:
-            partial.replace(item.output)
-        return Outcome(item, record["status"], record)
-
-    def _write(self, item: Item, partial: Path) -> dict[str, Any]:
-        """Predict a structure into ``partial``; what the manifest shall say of it."""
-        if item.output.is_dir():
-            raise ChgtoolsError(f"{item.output} is a folder; a CHGCAR is to be written there, move it away")
-        if item.output.exists() and not self.options.force:
-            raise ChgtoolsError(
-                f"{item.output} exists and this batch did not write it; move it away, or give --force to replace it"
-            )
-        item.output.parent.mkdir(parents=True, exist_ok=True)
-        start = write_under(item.structure, partial, item.output, self.options)
-        with partial.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
-            os.fsync(file.fileno())
-        facts = {"file": str(item.output), "sha256": digest, "bytes": partial.stat().st_size}
-        return {**facts, **start.facts(), "check": [finding.code for finding in start.findings]}
+    item.output.parent.mkdir(parents=True, exist_ok=True)
+    start = write_under(item.structure, written, item.output, options)
+    with written.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+        os.fsync(file.fileno())
+    facts = {"file": str(item.output), "sha256": digest, "bytes": written.stat().st_size}
+    return {**facts, **start.facts(), "check": [finding.code for finding in start.findings]}
 
 
 def _partial(output: Path) -> Path:

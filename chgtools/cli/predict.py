@@ -43,6 +43,8 @@ USELESS = 3  # exit code of a batch that wrote files which VASP refuses or drops
 @shard_option(help="With --batch: do part I of N, for job arrays.")
 @click.option("--manifest", type=PATH, metavar="FILE",
               help="With --batch: what is done, one JSON line each; by default LIST.manifest.jsonl.")  # fmt: skip
+@click.option("--jobs", type=click.IntRange(min=1), default=1, show_default=True, metavar="N",
+              help="With --batch: structures at once, each in a process; they share a GPU.")  # fmt: skip
 @click.option("--retry-failed", is_flag=True, help="With --batch: try again what has failed in an earlier call.")
 @click.option("--model", default="auto", show_default=True, metavar="auto|si|base|none|PATH",
               help="Weights of the learned difference density; none writes the SAED.")  # fmt: skip
@@ -66,6 +68,7 @@ def predict(
     structures: Path | None,
     shard: Shard | None,
     manifest: Path | None,
+    jobs: int,
     retry_failed: bool,
     force: bool,
     as_json: bool,
@@ -81,16 +84,16 @@ def predict(
 
     With --batch LIST in place of POSCAR: a CHGCAR beside each POSCAR of the list (or, with -o, in that folder), and for
     every structure of an XDATCAR or an xyz file (CHGCAR.XDATCAR-0001, ...). A batch that was stopped goes on when it is
-    called again; a structure that fails stops no other. Exit code 3 with
-    --batch: all are written, and VASP would refuse or drop some.
+    called again; a structure that fails stops no other. --jobs N does so many at once. Exit code 3 with --batch: all
+    are written, and VASP would refuse or drop some.
     """
     if structures is not None:
         if poscar is not None:
             raise click.UsageError(f"found both POSCAR ({poscar}) and --batch {structures}; give one of the two")
-        _many(structures, output, shard, manifest, retry_failed, force, as_json, options)
+        _many(structures, output, shard, manifest, jobs, retry_failed, force, as_json, options)
         return
-    if shard is not None or manifest is not None or retry_failed:
-        raise click.UsageError("--shard, --manifest and --retry-failed go with --batch LIST")
+    if shard is not None or manifest is not None or retry_failed or jobs > 1:
+        raise click.UsageError("--shard, --manifest, --jobs and --retry-failed go with --batch LIST")
     if poscar is None:
         raise click.MissingParameter(ctx=ctx, param_hint="'POSCAR'", param_type="argument")
     if output is None:
@@ -133,6 +136,7 @@ def _many(
     output: Path | None,
     shard: Shard | None,
     manifest: Path | None,
+    jobs: int,
     retry_failed: bool,
     force: bool,
     as_json: bool,
@@ -149,6 +153,7 @@ def _many(
             manifest=manifest,
             shard=shard or Shard(),
             force=force,
+            jobs=jobs,
             retry_failed=retry_failed,
             **_start_options(options),
         ),

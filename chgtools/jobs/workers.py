@@ -1,7 +1,8 @@
 """Processes that do one item each at a time, so that one that is killed loses its item and no other.
 
 concurrent.futures gives up all items when one process dies. Here every process has a pipe of its own: its end tells
-that it died, and a new one takes its place. A process ends when the one that started it is gone, however it went.
+that it died, and a new one takes its place. A process ends when the one that started it is gone, however it went. The
+threads of linear algebra are shared out among them, unless the environment says how many there are to be.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from multiprocessing import get_context, parent_process
@@ -18,10 +19,12 @@ from multiprocessing.connection import Connection, wait
 from typing import Any, TypeVar
 
 from chgtools.errors import ChgtoolsError
+from chgtools.jobs.cores import cores
 
 T = TypeVar("T")
 Ask = Callable[[Any], Any]
 _READY, _ASKS, _DONE = "ready", "asks", "done"
+THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
 @dataclass(frozen=True)
@@ -57,7 +60,8 @@ def run(
         for item in items:
             yield item, work(item, partial(answer, item))
         return
-    free, busy = [_Slot(work) for _ in range(count)], list[_Slot]()
+    share = max(cores() // count, 1)
+    free, busy = [_Slot(work, share) for _ in range(count)], list[_Slot]()
     try:
         yield from _in_processes(iter(items), free, busy, answer)
     finally:
@@ -104,10 +108,12 @@ def _heard(slots: list[_Slot]) -> list[_Slot]:
 class _Slot:
     """A process and what it works on; it is started with its first item, and again after it died.
 
+    threads : of its linear algebra
     begun : whether the process that there is, or the last that there was, came so far as to take items
     """
 
     work: Callable[..., Any]
+    threads: int
     item: Any = None
     pipe: Any = None
     process: Any = None
@@ -122,7 +128,8 @@ class _Slot:
             context = get_context("spawn")  # a fork takes over the threads of compiled kernels, and hangs
             self.pipe, theirs = context.Pipe()
             self.process = context.Process(target=_serve, args=(theirs, self.work), daemon=True)
-            self.process.start()
+            with _threads(self.threads):
+                self.process.start()
             theirs.close()  # so that the end of the process is the end of the pipe
         with suppress(OSError):  # of a process that died just now; hear() tells
             self.pipe.send(item)
@@ -147,6 +154,18 @@ class _Slot:
             self.process.join()
             self.pipe.close()
             self.process = None
+
+
+@contextmanager
+def _threads(count: int) -> Iterator[None]:
+    """Within the block processes are started with so many threads each; what the environment names is kept."""
+    unnamed = [name for name in THREADS if name not in os.environ]
+    os.environ.update(dict.fromkeys(unnamed, str(count)))
+    try:
+        yield
+    finally:
+        for name in unnamed:
+            del os.environ[name]
 
 
 def _serve(pipe: Connection, work: Callable[[Any, Ask], Any]) -> None:

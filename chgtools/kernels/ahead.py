@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from chgtools.jobs.cores import cores
 from chgtools.kernels.fields import E_DIGITS, E_WIDTH, POWERS
 from chgtools.kernels.parse import parse_fixed
 from chgtools.kernels.printing import EXPONENTS, format_e17
@@ -38,7 +39,7 @@ def numbers_compiled() -> Iterator[None]:
 
     Nothing is started where they are kept already, and on a single core.
     """
-    helps = _cores() > 1 and bool(sys.executable) and not _kept(parse_fixed)  # no executable: Python is embedded
+    helps = cores() > 1 and bool(sys.executable) and not _kept(parse_fixed)  # no executable: Python is embedded
     process = _started() if helps else None
     try:
         yield
@@ -58,10 +59,6 @@ def _kept(kernel: Any) -> bool:
     """Whether a kernel is in the cache of this version, or none is compiled at all (NUMBA_DISABLE_JIT=1)."""
     file = getattr(getattr(kernel, "_cache", None), "_cache_file", None)
     return file is None or bool(file._load_index())
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _started() -> subprocess.Popen[bytes] | None:
