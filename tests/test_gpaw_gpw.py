@@ -245,6 +245,31 @@ def test_damage_is_one_sentence(tmp_path, setups):
             assert "\n" not in str(error)
 
 
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"charge": "many"}, "could not convert string to float"),
+        ({"mode": {"name": "pw", "ecut": -3}}, "plane waves up to 0"),
+        ({"mode": {"name": "pw"}, "h": -0.2}, "plane waves up to -15"),
+    ],
+)
+def test_parameters_that_are_none(tmp_path, setups, changes, said):
+    full = matrices()
+    smooth = (valence(full[0], 8.0) + cores(SHAPE))[None]
+    path = gpw(tmp_path / "a.gpw", CELL, ["Si", "Si"], POSITIONS, smooth, packed(full), **changes)
+    with pytest.raises(FormatError, match=rf"damaged or of a version that is not known \(.*{said}"):
+        chgtools.read(path)
+
+
+def test_a_ghost_is_no_element(tmp_path, setups, monkeypatch):
+    monkeypatch.setattr("made_gpw.SYMBOLS", ["X", "H"])  # the file gets atomic numbers 1 and 0
+    smooth = valence(np.zeros((2, SIZE, SIZE)), 8.0)[None]
+    path = gpw(tmp_path / "a.gpw", CELL, ["X", "H"], POSITIONS, smooth, packed(matrices()))
+    path.write_bytes(path.read_bytes().replace(np.array([1, 2]).tobytes(), np.array([0, 1]).tobytes(), 1))
+    with pytest.raises(FormatError, match="an atom without an element"):
+        chgtools.read(path)
+
+
 @pytest.mark.parametrize("shape", ["gauss", "sinc", "bessel"])
 def test_compensation_charges_have_the_multipole_one(tmp_path, shape):
     path = tmp_path / "Si.PBE"
@@ -286,6 +311,9 @@ def test_meshes_of_other_generators(tmp_path):
         ("paw_dataset", "upf", "its root is 'upf'"),
         ('<ae_partial_wave state="s1"', '<ae_partial_wave state="s9"', "s1"),
         ("</paw_dataset>", "", "no element found"),
+        ('valence="4"', 'valence="0"', "0 valence electrons"),
+        ('type="gauss" rc="0.6"', 'type="gauss" rc="1e9"', r"rc = 1e\+09 bohr"),
+        ('l="1"', 'l="7"', "channels of l ="),
     ],
 )
 def test_a_setup_that_is_none(tmp_path, old, new, said):

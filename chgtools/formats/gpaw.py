@@ -18,6 +18,7 @@ Sources: ase.io.ulm; Density.write and Density.initialize_directly_from_arrays o
 from __future__ import annotations
 
 import json
+import math
 import mmap
 import warnings
 from collections.abc import Mapping, Sequence
@@ -65,6 +66,7 @@ class _Run:
     spins: NDArray[np.float64]
     matrices: NDArray[np.float64]
     parameters: Mapping[str, Any]
+    charge: float
     g_max: float | None
 
 
@@ -93,7 +95,7 @@ def read(path: str | Path) -> VolumetricData:
         valence_density(structure, setups, *each, run.g_max) for each in zip(valence, moments, strict=True)
     ]
     data = VolumetricData("CHGCAR", structure.with_changes(comment=structure.formula), blocks, source=str(path))
-    wanted = sum(own.zval for own in setups) - float(run.parameters.get("charge") or 0)
+    wanted = sum(own.zval for own in setups) - run.charge
     if abs(data.integral() - wanted) > _CHARGE * wanted:
         raise FormatError(
             f"gives {data.integral():.4f} electrons with the setups at hand, which have {wanted:g}: they are others "
@@ -163,7 +165,10 @@ def _run_of(path: str | Path) -> _Run:
         numbers = _array(raw, atoms, "numbers", order)
         lattice, positions = np.array(atoms["cell"], float), _array(raw, atoms, "positions", order)
         spins, matrices = (_array(raw, density, name, order) for name in ("density", "atomic_density_matrices"))
+        if numbers.min() < 1:
+            raise ValueError("an atom without an element")
         elements = [SYMBOLS[int(number) - 1] for number in numbers]
+        charge = float(parameters.get("charge") or 0)
         g_max = _largest_wave(parameters)
         if spins.ndim != 4 or matrices.ndim != 2 or len(spins) != len(matrices) or positions.shape != (len(numbers), 3):
             raise ValueError(f"a density of shape {spins.shape}, matrices of {matrices.shape}")
@@ -179,7 +184,7 @@ def _run_of(path: str | Path) -> _Run:
     if abs(np.linalg.det(lattice)) < 1e-9:
         raise FormatError("has a cell without a volume; give the run's atoms a cell in three dimensions", path)
     faces = [(0, 0), *((int(axis in bounded), 0) for axis in range(3))]
-    return _Run(lattice, elements, positions, np.pad(spins, faces), matrices, parameters, g_max)
+    return _Run(lattice, elements, positions, np.pad(spins, faces), matrices, parameters, charge, g_max)
 
 
 def _largest_wave(parameters: Mapping[str, Any]) -> float | None:
@@ -189,8 +194,12 @@ def _largest_wave(parameters: Mapping[str, Any]) -> float | None:
     if mode.get("name") != "pw":
         return None
     if parameters.get("h"):
-        return float(np.pi / float(parameters["h"]))
-    return float(np.sqrt(4 * float(mode.get("ecut", _ECUT)) / HARTREE_EV) / BOHR_ANGSTROM)
+        found = np.pi / float(parameters["h"])
+    else:
+        found = np.sqrt(max(4 * float(mode.get("ecut", _ECUT)) / HARTREE_EV, 0.0)) / BOHR_ANGSTROM
+    if not found > 0:
+        raise ValueError(f"plane waves up to {found}/Å")
+    return float(found)
 
 
 def _content(path: str | Path) -> Any:
@@ -218,7 +227,7 @@ def _text(raw: Any) -> tuple[dict[str, Any], str]:
 def _array(raw: Any, facts: Mapping[str, Any], name: str, order: str) -> NDArray[np.float64]:
     shape, kind, place = facts[f"{name}."]["ndarray"]
     dtype = np.dtype(kind).newbyteorder(order)
-    count = int(np.prod([int(n) for n in shape]))
+    count = math.prod(map(int, shape))
     if min(shape) < 1 or dtype.kind not in "fi" or not 0 < place <= len(raw) - count * dtype.itemsize:
         raise ValueError(f"{name} of shape {shape} lies outside the file")
     return np.frombuffer(raw, dtype, count, place).reshape(shape).astype(float)

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 INSTALLED = ("/usr/local/share/gpaw-setups", "/usr/share/gpaw-setups")
 _RC = re.compile(r"setup_paths\s*(?:\.insert\s*\(\s*0\s*,|\.append\s*\(|\[\s*:0\s*\]\s*=\s*\[)\s*[rRuU]?([\"'])(.+?)\1")
 _SHAPES = ("gauss", "sinc", "bessel")
+_FARTHEST, _L_MAX = 20.0, 4  # bohr; setups end within four
 _LARGEST = 100_000  # points of a mesh; setups have some 300
 
 
@@ -77,6 +78,9 @@ def _dataset(root: ElementTree.Element) -> PawDataset:
     atom, shape = _child(root, "atom"), _child(root, "shape_function")
     if shape.get("type") not in _SHAPES:
         raise ValueError(f"shape function {shape.get('type')!r}; wanted {', '.join(_SHAPES)}")
+    zval, radius = float(atom.attrib["valence"]), float(shape.attrib["rc"])
+    if not (zval > 0 and 0 < radius < _FARTHEST):
+        raise ValueError(f"{zval:g} valence electrons, rc = {radius:g} bohr")
     r, dr = _mesh(_child(root, "radial_grid"))
     states = [state.attrib for state in root.findall("valence_states/state")]
 
@@ -87,14 +91,16 @@ def _dataset(root: ElementTree.Element) -> PawDataset:
         texts = {found.get("state", ""): found.text or "" for found in root.findall(name)}
         return np.array([_values(texts[state["id"]], len(r), name) for state in states])
 
-    n, electrons = numbers("n"), numbers("f")
+    n, electrons, ell, rcut = numbers("n"), numbers("f"), numbers("l", ""), numbers("rc", "")
+    if not (((ell >= 0) & (ell <= _L_MAX) & (rcut > 0) & (rcut < _FARTHEST)).all() and len(states)):
+        raise ValueError(f"channels of l = {ell} with rc = {rcut} bohr")
     return PawDataset(
-        element=atom.attrib["symbol"], zval=float(atom.attrib["valence"]), r=r, dr=dr,
-        ell=numbers("l", "").astype(int), n=np.where(n > 0, n, 0).astype(int), electrons=electrons,
-        energy=numbers("e"), rcut=numbers("rc", ""), waves=functions("ae_partial_wave"),
+        element=atom.attrib["symbol"], zval=zval, r=r, dr=dr,
+        ell=ell.astype(int), n=np.where(n > 0, n, 0).astype(int), electrons=electrons,
+        energy=numbers("e"), rcut=rcut, waves=functions("ae_partial_wave"),
         smooth_waves=functions("pseudo_partial_wave"), projectors=functions("projector_function"),
         smooth_core=_values(_child(root, "pseudo_core_density").text or "", len(r), "pseudo_core_density"),
-        shape=shape.attrib["type"], shape_radius=float(shape.attrib["rc"]),
+        shape=shape.attrib["type"], shape_radius=radius,
     )  # fmt: skip
 
 
