@@ -418,7 +418,7 @@ MUTANTS = [
     Mutant("atoms/paw_dataset.py", "inside * self.r ** (ell + 2)", "inside * self.r**2", "dipoles and quadrupoles are charges", "gpaw_gpw"),
     Mutant("formats/gpaw.py", "*((int(axis in bounded), 0)", "*((0, int(axis in bounded))", "a molecule's density lies a point off its atoms", "gpaw_gpw"),
     Mutant("formats/gpaw.py", "run.g_max) / len(run.spins)", "run.g_max)", "cores are taken off twice with spin", "gpaw_gpw"),
-    Mutant("formats/gpaw.py", "np.sqrt(4 * float(", "np.sqrt(2 * float(", "smooth cores have fewer waves than in the run", "gpaw_gpw"),
+    Mutant("formats/gpaw.py", "np.sqrt(max(4 * float(", "np.sqrt(max(2 * float(", "smooth cores have fewer waves than in the run", "gpaw_gpw"),
     Mutant("fourier/paw_density.py", "structure, 2 * g_max, fine)", "structure, g_max, fine)", "compensation charges are too smooth", "gpaw_gpw"),
     Mutant("jobs/workers.py", "max(cores() // count, 1)", "cores()", "processes fight for the cores", "jobs"),
     Mutant("batch/run.py", "            yield from settled\n            settled.clear()\n", "", "outcomes are not in the order of the list", "batch"),
