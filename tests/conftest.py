@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+if "PYTEST_XDIST_WORKER" in os.environ:  # two processes share the cores; before NumPy is imported
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 SHARED = Path(os.environ.get("CHGTOOLS_SHARED", Path(__file__).resolve().parents[2] / "shared"))
 
 

@@ -67,7 +67,7 @@ def passes(folder: Path, names: Sequence[str]) -> tuple[bool, str]:
     paths = [f"tests/test_{name}.py" for name in names if (folder / f"tests/test_{name}.py").exists()]
     if not paths:
         return True, ""
-    command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", "--no-header", *paths]
+    command = [sys.executable, "-m", "pytest", "-x", "-q", "-n", "0", "-p", "no:cacheprovider", "--no-header", *paths]
     try:
         done = subprocess.run(
             command, cwd=folder, env=environment(folder), capture_output=True, text=True, timeout=LONGEST
