@@ -213,8 +213,8 @@ def test_setups_that_are_not_the_runs_are_refused(tmp_path, setups):
     path = gpw(tmp_path / "a.gpw", *given, smooth, packed(full)[:, :-1], **PLANE_WAVES)
     with pytest.raises(FormatError, match=r"matrices of 29 numbers, the setups at hand make 30"):
         chgtools.read(path)
-    gpw(path, *given, smooth + 0.02 / abs(np.linalg.det(CELL)), packed(full), **PLANE_WAVES)
-    with pytest.raises(FormatError, match=r"gives 8\.0200 electrons with the setups at hand, which have 8"):
+    gpw(path, *given, smooth + 0.002 / abs(np.linalg.det(CELL)), packed(full), **PLANE_WAVES)
+    with pytest.raises(FormatError, match=r"gives 8\.0020 electrons with the setups at hand, which have 8"):
         chgtools.read(path)
     gpw(path, *given, smooth - 0.5 / abs(np.linalg.det(CELL)), packed(full), charge=0.5, **PLANE_WAVES)
     assert chgtools.read(path).electrons == pytest.approx(7.5, abs=1e-4)

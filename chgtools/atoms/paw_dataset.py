@@ -70,8 +70,8 @@ class PawDataset:
     def compensation(self, ell: int, r: NDArray[np.float64]) -> NDArray[np.float64]:
         """g_l at radii r, with ∫ g_l r^(l + 2) dr = 1, bohr^-(l + 3).
 
-        P. E. Blöchl, Phys. Rev. B 50, 17953 (1994), eq. 25 (gauss); G. Kresse and D. Joubert, Phys. Rev. B 59, 1758
-        (1999), eq. A5 (bessel); the two and sinc² as the PAW-XML format has them (esl.cecam.org/paw-xml).
+        Gaussians as P. E. Blöchl, Phys. Rev. B 50, 17953 (1994) has them, sums of two spherical Bessel functions as G.
+        Kresse and D. Joubert, Phys. Rev. B 59, 1758 (1999), and sinc²; the three of PAW-XML (esl.cecam.org/paw-xml).
         """
         own = self._bare_compensation(ell, self.r)
         return self._bare_compensation(ell, r) / float((own * self.r ** (ell + 2)) @ self.dr)

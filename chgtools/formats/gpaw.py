@@ -47,7 +47,7 @@ SUFFIX = ".gpw"
 _HEAD = b"- of UlmGPAW"
 _MEND = "write it again in GPAW"
 _ECUT = 340.0  # eV, of GPAW's plane waves where the run names none
-_CHARGE = 1e-3  # share of the electrons that may be missing: modes other than plane waves sample cores
+_CHARGE = 1e-4  # share of the electrons that may be missing: 2e-6 with the setups of a run, 3e-4 and more with others
 _AFTERWARDS = ("PBE", "LDA")  # whose setups functionals without own ones are run with
 _SETUPS = "install them (pip install gpaw-data) or name their folder in GPAW_SETUP_PATH"
 

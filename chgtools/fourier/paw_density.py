@@ -2,7 +2,7 @@
 
 n(r) = ñ(r) - Σ_a ñ_core,a(r) + Σ_a Σ_L Q_aL g_L(r - R_a) Y_L: the pseudo density without the smooth cores, plus the
 compensation charges, which have the multipoles that it lacks. Its integral is that of the valence electrons. P. E.
-Blöchl, Phys. Rev. B 50, 17953 (1994), eqs. 20-25; J. J. Mortensen et al., Phys. Rev. B 71, 035109 (2005).
+Blöchl, Phys. Rev. B 50, 17953 (1994); J. J. Mortensen et al., Phys. Rev. B 71, 035109 (2005).
 """
 
 from __future__ import annotations
