@@ -22,7 +22,7 @@ from chgtools.formats.gpaw_setups import folders, read_setup
 from chgtools.kernels.harmonics import harmonics
 from chgtools.units import BOHR_ANGSTROM
 
-SCRIPT = Path(__file__).with_name("gpaw_cube.py")
+SCRIPT = Path(__file__).resolve().parents[1] / "benchmarks" / "files" / "gpaw_cube.py"
 CELL = np.array([[5.2, 0.0, 0.0], [1.1, 4.9, 0.0], [-0.6, 0.8, 5.5]])  # Å
 POSITIONS = np.array([[0.3, 0.4, 0.2], [3.1, 2.2, 2.9]])
 SHAPE = (24, 24, 26)
