@@ -374,4 +374,4 @@ def test_a_gpw_of_gpaw_is_what_gpaw_makes_of_it(tmp_path):
     made = chgtools.difference_density(tmp_path / "si.gpw")
     assert made.labels == ("Si",)
     assert 12 < made.eps_mae_of_saed < 22  # what the bonds are of a silicon of VASP: 14
-    assert "no POSCAR: positions are those of the file" in made.assumptions
+    assert "no POSCAR: positions are those that came with the density" in made.assumptions

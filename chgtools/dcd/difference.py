@@ -123,8 +123,8 @@ def _settle_structure(data: VolumetricData, structure: StructureLike | None) -> 
         except ChgtoolsError:
             continue
         return _with_labels(atoms, data.structure), (f"positions of {run.found(name)}",)
-    if data.layout is None:  # other programs write positions as they have them
-        return data.structure, ("no POSCAR: positions are those of the file",)
+    if data.layout is None:  # no text of VASP: other programs, and objects, have positions with their own digits
+        return data.structure, ("no POSCAR: positions are those that came with the density",)
     return data.structure, ("no POSCAR: positions are those of the header, with 6 decimals",)
 
 
