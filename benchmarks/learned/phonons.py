@@ -9,7 +9,8 @@ with one diagonalisation at each density: "atoms", the superposition of the pote
 predicted difference density, with pw.x's forces; "moving", the same with the force of the difference density's moving
 with the atoms, which pw.x leaves out (:meth:`textbook.Cell.moving_difference`). ``--noise`` adds the self-consistent
 density itself. No correction for the field of polar waves (LO-TO) is made, in none of them. FOLDER/forces.json keeps
-what was run: the same command goes on where it was stopped. Times are CPU seconds, those of predictions included.
+what was run: the same command goes on where it was stopped, and with other weights computes only what they change. Times
+are CPU seconds, those of predictions included.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
 REPEATS = 2
 MESH = 12  # of wave vectors, for errors
+OF_NO_WEIGHTS = ("SCF", "atoms", "SCF density")
 LABELS = {"SCF": "SCF", "atoms": "superposed atoms", "moving": "predicted density"}  # of what is drawn
 COLOURS = {"SCF": "#222222", "atoms": "#d08c3a", "moving": "#c03028"}
 
@@ -43,7 +45,7 @@ def main() -> None:
     wanted = ["SCF", "atoms", "predicted", "moving"] + (["SCF density"] if arguments.noise else [])
     for formula in arguments.crystals:
         phonons = displacements(formula)
-        runs = kept.runs(formula, f"{arguments.spacing:g}")
+        runs = kept.runs(formula, f"{arguments.spacing:g}", OF_NO_WEIGHTS)
         for number, cell in enumerate(phonons.supercells_with_displacements):
             runs += [{}] if number == len(runs) else []
             if missing := [density for density in wanted if density not in runs[number]]:

@@ -10,9 +10,9 @@ mixing. Starts: the superposition of the potentials' atoms (SAED), that and the 
 the stored one (which no prediction can beat). ``--damped`` adds the prediction times a factor, ``--longest`` the
 prediction's waves with |G| up to so many 1/Å. Beside the iterations: diagonalisation steps (the work), CPU seconds of
 pw.x, the error of the start and what Quantum ESPRESSO estimates of it after the first iteration. What the output file
-holds of the same weights is not computed again. Structures come in an order by the hash of their names, so that the
-first ones are a fair sample; those of whose elements the weights know none, for which nothing is predicted, are left
-out. Without ``--aside`` the weights must have learned from none of the stores.
+holds is not computed again, and with other weights only what they change. Structures come in an order by the hash of
+their names, so that the first ones are a fair sample; those of whose elements the weights know none, for which nothing
+is predicted, are left out. Without ``--aside`` the weights must have learned from none of the stores.
 """
 
 from __future__ import annotations
@@ -78,8 +78,9 @@ def main() -> None:
     done = json.loads(arguments.output.read_text()) if arguments.output.exists() else {}
     if done and (found := done.get("mixing", mixing_of())) != mixing:
         sys.exit(f"{arguments.output} holds results with {found}; wanted {mixing}: name another file")
-    if done.get("weights") != weights:
-        done = {"weights": weights, "structures": {}}
+    if done.get("weights") != weights:  # what starts from no prediction would be the same
+        old = {key: {"starts": of_no_weights(kept["starts"])} for key, kept in done.get("structures", {}).items()}
+        done = {"weights": weights, "structures": old}
     done["mixing"] = mixing
     results: list[dict[str, Any]] = []
     for path, key in chosen(arguments, model):
@@ -98,6 +99,10 @@ def main() -> None:
         show(key, results[-1])
     if results:
         summary(results)
+
+
+def of_no_weights(starts: dict[str, Any]) -> dict[str, Any]:
+    return {name: starts[name] for name in ("SAED", "stored") if name in starts}
 
 
 def mixing_of(beta: float = DEFAULT_BETA, mode: str = "plain") -> str:

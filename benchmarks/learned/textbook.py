@@ -81,9 +81,16 @@ class Kept:
         self._path, self._of = arguments.output / name, f"{arguments.model} {checksum(arguments.model)[:8]}"
         self._done: dict[str, Any] = json.loads(self._path.read_text()) if self._path.exists() else {}
 
-    def runs(self, formula: str, settings: str = "") -> list[Any]:
-        """Those of a crystal, to be added to. settings : what else they depend on"""
-        return self._done.setdefault(f"{formula} {self._of} {settings}".rstrip(), [])
+    def runs(self, formula: str, settings: str = "", of_no_weights: tuple[str, ...] = ()) -> list[Any]:
+        """Those of a crystal, to be added to.
+
+        settings : what else they depend on; of_no_weights : the parts of a run that are taken from the latest one with
+            other weights, since they would be the same
+        """
+        of_others = re.compile(re.escape(formula) + r" .+ [0-9a-f]{8}" + re.escape(f" {settings}".rstrip()))
+        others = [runs for name, runs in self._done.items() if of_others.fullmatch(name)]
+        kept = [{part: run[part] for part in of_no_weights if part in run} for run in others[-1]] if others else []
+        return self._done.setdefault(f"{formula} {self._of} {settings}".rstrip(), kept if of_no_weights else [])
 
     def save(self) -> None:
         write_json(self._path, self._done)
