@@ -9,8 +9,8 @@ with one diagonalisation at each density: "atoms", the superposition of the pote
 predicted difference density, with pw.x's forces; "moving", the same with the force of the difference density's moving
 with the atoms, which pw.x leaves out (:meth:`textbook.Cell.moving_difference`). ``--noise`` adds the self-consistent
 density itself. No correction for the field of polar waves (LO-TO) is made, in none of them. FOLDER/forces.json keeps
-what was run: the same command goes on where it was stopped, and with other weights computes only what they change. Times
-are CPU seconds, those of predictions included.
+what was run: the same command goes on where it was stopped, and with other weights computes only what they change.
+Times are CPU seconds, those of predictions included.
 """
 
 from __future__ import annotations

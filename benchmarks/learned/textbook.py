@@ -88,7 +88,7 @@ class Kept:
             other weights, since they would be the same
         """
         of_others = re.compile(re.escape(formula) + r" .+ [0-9a-f]{8}" + re.escape(f" {settings}".rstrip()))
-        others = [runs for name, runs in self._done.items() if of_others.fullmatch(name)]
+        others = [runs for name, runs in self._done.items() if runs and of_others.fullmatch(name)]
         kept = [{part: run[part] for part in of_no_weights if part in run} for run in others[-1]] if others else []
         return self._done.setdefault(f"{formula} {self._of} {settings}".rstrip(), kept if of_no_weights else [])
 
