@@ -9,7 +9,11 @@ from pathlib import Path
 import numpy as np
 
 PSGMAX = 40.0
-N_Q, N_PROJECTOR, N_RADIAL = 1000, 100, 24
+N_Q, N_PROJECTOR, N_RADIAL = 1000, 100, 201
+BOHR = 0.529177210903
+RADII = 1e-3 * np.exp(0.045 * np.arange(N_RADIAL))  # Å
+PROJECTOR_END = 1.6  # Å
+CORE_DECAY = 5.0  # 1/Å
 
 
 def form_factor(zval: float, q: np.ndarray, width: float = 0.6) -> np.ndarray:
@@ -22,6 +26,54 @@ def occupancies(channels: Sequence[int], zval: float) -> np.ndarray:
     n = len(channels)
     base = zval / max(n, 1) * np.eye(n)
     return base + 0.01 * np.add.outer(np.arange(n), np.arange(n))
+
+
+def rcut(channels: Sequence[int]) -> np.ndarray:
+    """(n_j,) bohr, of the n-th channel of an l, as the header says it: 1.0, 1.1, ..."""
+    return np.array([1.0 + 0.1 * list(channels[:j]).count(ell) for j, ell in enumerate(channels)])
+
+
+def energies(channels: Sequence[int]) -> list[float]:
+    """eV; the first channel of l = 0 is the 2s of the atomic configuration."""
+    return [-10.0 + ell + 3 * list(channels[:j]).count(ell) for j, ell in enumerate(channels)]
+
+
+def waves(channels: Sequence[int], r: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(n_j, n_r) pseudo and all-electron u = r φ, Å^-1/2, at radii in Å. They meet at RCUT with three derivatives."""
+    smooth, true = [], []
+    for j, (ell, end) in enumerate(zip(channels, BOHR * rcut(channels), strict=True)):
+        smooth.append(4 * 2**ell * r ** (ell + 1) * np.exp(-(1.2 + 0.1 * j) * r))
+        true.append(smooth[-1] * (1 + (6.0 - j) * np.maximum(1 - r / end, 0) ** 4))
+    return np.array(smooth), np.array(true)
+
+
+def gauss(end: float, n: int = 60) -> tuple[np.ndarray, np.ndarray]:
+    """Points and weights of Gauss and Legendre from 0 to ``end``."""
+    x, w = np.polynomial.legendre.leggauss(n)
+    return end * (x + 1) / 2, end * w / 2
+
+
+def charges(channels: Sequence[int]) -> np.ndarray:
+    """(n_j, n_j) Q_ij = ∫ (u_i u_j - ũ_i ũ_j) dr, piece by piece between the RCUT."""
+    total, begin = np.zeros((len(channels),) * 2), 0.0
+    for end in sorted(set(BOHR * rcut(channels))):
+        x, w = gauss(end - begin)
+        smooth, true = waves(channels, begin + x)
+        total, begin = total + (true * w) @ true.T - (smooth * w) @ smooth.T, end
+    return np.where(np.equal.outer(channels, channels), total, 0.0)
+
+
+def projectors(channels: Sequence[int], r: np.ndarray) -> np.ndarray:
+    """(n_j, n_r) Å^-3/2, dual to the pseudo waves: ∫ p_i φ̃_j r² dr = 1 for i = j, 0 for others of one l."""
+
+    def plain(r: np.ndarray) -> np.ndarray:
+        bump = np.maximum(1 - (r / PROJECTOR_END) ** 2, 0) ** 3
+        return np.array([r**ell * bump * r ** (2 * list(channels[:j]).count(ell)) for j, ell in enumerate(channels)])
+
+    x, w = gauss(PROJECTOR_END)
+    overlap = (plain(x) * x * w) @ waves(channels, x)[0].T
+    overlap = np.where(np.equal.outer(channels, channels), overlap, 0.0)
+    return np.asarray(np.linalg.solve(overlap, plain(r)))
 
 
 def _rows(values: Sequence[float] | np.ndarray, per_line: int = 5) -> str:
@@ -64,7 +116,8 @@ def data_set(
         else:
             blocks.append((ell, 1))
     description = "".join(
-        f"     {ell}      -1.{n:07d}     23     1.{n}00\n" for ell, count in blocks for n in range(count)
+        f"     {ell}     {energy:.7f}     23     {end:.3f}\n"
+        for ell, end, energy in zip(channels, rcut(channels), energies(channels), strict=True)
     )
     text = f"""  {title}
    {zval:.14f}
@@ -116,26 +169,28 @@ def data_set(
         text += f" Kinetic energy density valence\n{_rows(0.3 * np.exp(-0.2 * q**2))}"
     text += f" atomic {'' if ultrasoft else 'pseudo '}charge-density\n{_rows(form)}   10.0000000000000      T\n"
     projector = np.exp(-np.linspace(0, 4, N_PROJECTOR))
+    real_space = iter(projectors(channels, PROJECTOR_END / N_PROJECTOR * np.arange(N_PROJECTOR)))
     for ell, count in blocks:
         text += f" Non local Part\n           {ell}           {count}   1.60000000000000\n"
         text += _rows(np.eye(count), count)
         for _ in range(count):
-            text += f" Reciprocal Space Part\n{_rows(projector)} Real Space Part\n{_rows(projector)}"
+            text += f" Reciprocal Space Part\n{_rows(projector)} Real Space Part\n{_rows(next(real_space))}"
     if ultrasoft:
         for _ in range(3):
             text += f" augmentation charge\n{_rows(projector)}"
         return text + " End of Dataset\n"
-    grid = 1e-3 * np.exp(0.3 * np.arange(N_RADIAL))
     text += f" PAW radial sets\n          {N_RADIAL}   1.60000000000000\n (5E20.12)\n"
-    text += _radial("augmentation charges (non sperical)", np.zeros(len(channels) ** 2))
+    text += _radial("augmentation charges (non sperical)", charges(channels).ravel())
     text += _radial("uccopancies in atom", occupancies(channels, zval).ravel())
-    for name in ("grid", "aepotential", "core charge-density", "kinetic energy-density"):
-        text += _radial(name, grid)
-    text += _radial("mkinetic energy-density pseudized", grid)
-    for name in ("local pseudopotential core", "pspotential valence only", "core charge-density (pseudized)"):
-        text += _radial(name, grid)
-    for _ in channels:
-        text += _radial("pseudo wavefunction", grid) + _radial("ae wavefunction", grid)
+    text += _radial("grid", RADII) + _radial("aepotential", -zval / RADII)
+    core = RADII**2 * np.exp(-CORE_DECAY * RADII)  # its electrons are Z - ZVAL in other units
+    text += _radial("core charge-density", core) + _radial("kinetic energy-density", core)
+    text += _radial("mkinetic energy-density pseudized", core)
+    for name in ("local pseudopotential core", "pspotential valence only"):
+        text += _radial(name, -zval / (1 + RADII))
+    text += _radial("core charge-density (pseudized)", 0.25 * core * np.exp(-RADII))
+    for smooth, true in zip(*waves(channels, RADII), strict=True):
+        text += _radial("pseudo wavefunction", smooth) + _radial("ae wavefunction", true)
     return text + " End of Dataset\n"
 
 

@@ -15,6 +15,7 @@ from chgtools.check import check_file, findings
 from chgtools.check.codes import DENSITY, FIXABLE, RULES
 from chgtools.errors import FormatError
 from chgtools.formats import chgcar
+from chgtools.paw.records import record_groups
 from chgtools.start.prediction import predict
 
 POSCAR = """cell
@@ -128,7 +129,12 @@ def longer_record(data):
 
 def with_values_beyond_two(data):
     for record in data.augmentation[0].real[:2]:
-        record[9:] = 0.01
+        record[record_groups((2, 2, 0, 0, 1, 1))[4]] = 0.01
+
+
+def another_data_set(data):
+    """The first s channel of the third ion as a set would have it whose waves are half as large there."""
+    data.augmentation[0].real[2][0] *= 4
 
 
 def times(factor):
@@ -183,6 +189,7 @@ CASES = {
     "a record of another length": (edited(longer_record), "record-length", "dropped"),
     "a charged cell": (changed(NELECT="21"), "electrons", "misread"),
     "another valence": (potcar([("Fe_pv", 14, (2, 2, 0, 0, 1, 1)), POTCAR[1]]), "electrons", "misread"),
+    "occupancies of another data set": (edited(another_data_set), "occupancies-foreign", "misread"),
     "a density off by a little": (edited(times(1.0001)), "electrons", "misread"),
     "LMAXMIX left at 2": (changed(LMAXMIX=None), "lmaxmix", "misread"),
     "LMAXMIX left at 2, ICHARG = 1": (changed(LMAXMIX=None, ICHARG="1"), "lmaxmix", "note"),
@@ -214,7 +221,11 @@ CASES = {
     "a weight too many": (changed(VCA="1.0 0.9 0.1"), "incar-value", "refused"),
     "atoms that are weighted": (changed(VCA="1.0 0.9"), "electrons", "misread"),
 }  # fmt: skip
-ALSO = {"other counts": {"electrons", "record-length"}, "potentials exchanged": {"electrons"}}
+ALSO = {
+    "other counts": {"electrons", "record-length", "occupancies-foreign"},
+    "potentials exchanged": {"electrons"},
+    "another valence": {"occupancies-foreign"},
+}
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -309,15 +320,8 @@ def test_the_sentences_name_both_sides(folder):
 def test_occupancies_beyond_lmaxmix(folder):
     """A SAED's are spherical, so zero beyond L = 0; a file of a run with LMAXMIX = 2 has numbers to L = 2 only."""
     data = chgcar.read(folder / "CHGCAR")
-    with_two_only = np.arange(1, 139) * 0.01  # 2d 2s 2p
-    from chgtools.paw.records import record_entries
-
-    position = 0
-    for _, _, big_l in record_entries((2, 2, 0, 0, 1, 1)):
-        if big_l > 2:
-            with_two_only[position : position + 2 * big_l + 1] = 0
-        position += 2 * big_l + 1
-    data.augmentation[0].real[0] = with_two_only
+    for big_l, places in record_groups((2, 2, 0, 0, 1, 1)).items():  # those of L = 0 are the atom's electrons
+        data.augmentation[0].real[0][places] += 0.01 * (places + 1) * (0 < big_l <= 2)
     chgcar.write(data, folder / "CHGCAR")
     assert found(folder) == {"lmaxmix-of-file": "note"}
     with_values_beyond_two(data)
@@ -328,6 +332,34 @@ def test_occupancies_beyond_lmaxmix(folder):
     assert finding.severity == "misread"
     assert "are not zero in the file" in finding.found
     assert "LMAXMIX = 4" in finding.mend
+
+
+def test_tails_of_neighbours_belong_to_an_atom_s_electrons(folder):
+    """An atom has its own electrons and 0.62 of its neighbours near the nucleus: 1.1 more are not too many then."""
+    data = chgcar.read(folder / "CHGCAR")
+    data.augmentation[0].real[2][record_groups((0, 0, 1, 1))[0]] *= (2.15 + 1.1) / 2.15
+    chgcar.write(data, folder / "CHGCAR")
+    assert found(folder) == {}
+    data.augmentation[0].real[2][record_groups((0, 0, 1, 1))[0]] *= (2.15 + 1.8) / (2.15 + 1.1)
+    chgcar.write(data, folder / "CHGCAR")
+    assert found(folder) == {"occupancies-foreign": "misread"}
+
+
+def test_weighted_atoms_are_not_held_to_their_electrons(folder):
+    write_incar(folder, VCA="1.0 0.9")
+    edited(another_data_set)(folder)
+    report = check_file(folder / "CHGCAR")
+    assert all(finding.code != "occupancies-foreign" for finding in report.findings)
+    assert "because VCA weighs the atoms" in " ".join(report.not_checked)
+
+
+def test_radial_sets_that_disagree_are_not_used(folder):
+    text = (folder / "POTCAR").read_text()
+    (folder / "POTCAR").write_text(text.replace("     23     1.100", "     23     4.000"))
+    edited(another_data_set)(folder)
+    report = check_file(folder / "CHGCAR")
+    assert report.findings == ()
+    assert "waves meet at 0.94 bohr, the largest RCUT is 4.00" in " ".join(report.not_checked)
 
 
 def test_potentials_without_paw_sets_want_no_records(folder):

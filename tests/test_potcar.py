@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from synthetic_potcar import N_Q, PSGMAX, data_set, form_factor, occupancies, write_synthetic_potcar
 
 from chgtools.errors import AssumptionWarning, ChgtoolsError, FormatError, MissingDensityError, SettingsError
-from chgtools.formats.potcar import find_potcar, numbers, potcars_in, read_potcar
+from chgtools.formats.potcar import find_potcar, potcars_in, read_potcar
+from chgtools.formats.potcar_text import numbers
 
 SETS = [("Si", 4, (0, 0, 1, 1)), ("O_s", 6, (0, 0, 1, 1)), ("H.25", 0.25, (0, 0, 1)), ("Fe_pv", 14, (1, 1, 2, 2, 0, 0))]
 

@@ -155,6 +155,20 @@ class AtomicDensity(Shown):
             values[part] = flat[part] * ((np.sinc(x / np.pi) - np.cos(x)) @ weights)
         return values.reshape(radii.shape)
 
+    def electrons_in_sphere(self, radius: float, distances: ArrayLike) -> NDArray[np.float64]:
+        """Electrons inside a sphere of ``radius`` (Å) whose centre is so far (Å, any shape) from the nucleus.
+
+        2R/π ∫ f(q) [sin(qR)/(qR) - cos(qR)] sin(qd)/(qd) dq, for R + d < π/q[1]: the transform of the sphere times f.
+        """
+        apart = np.asarray(distances, dtype=float)
+        flat, values = apart.ravel(), np.empty(apart.size)
+        x = radius * self.q
+        weights = self.form * (np.sinc(x / np.pi) - np.cos(x)) * (2 * radius * self.q[1] / np.pi)
+        weights[[0, -1]] *= 0.5
+        for part in np.array_split(np.arange(flat.size), flat.size * self.q.size // _BLOCK + 1):
+            values[part] = np.sinc(flat[part, None] * (self.q / np.pi)) @ weights
+        return values.reshape(apart.shape)
+
     def radius_of(self, share: float) -> float:
         """Smallest multiple of 0.01 Å within which at least ``share`` (below 1) of the electrons are."""
         end = np.pi / self.q[1]

@@ -18,6 +18,7 @@ BESSEL_ZEROS = (
     (4.493409457909064, 7.725251836937707),
     (5.763459196894550, 9.095011330476355),
 )
+MET = 1e-3  # of a wave's largest u = r φ
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,6 +54,25 @@ class PawDataset:
     def size(self) -> int:
         """n_m = Σ (2l + 1), the rows of an occupancy matrix."""
         return int((2 * self.ell + 1).sum())
+
+    @cached_property
+    def sphere(self) -> float:
+        """Radius where the last of the partial waves and its smooth one meet, to MET of the largest, bohr."""
+        apart = np.abs(self.waves - self.smooth_waves) * self.r
+        largest = np.abs(self.waves * self.r).max(axis=1, keepdims=True, where=self.r < 2 * self.rcut.max(), initial=0)
+        far = (apart > MET * largest).any(axis=0) & (self.r < 2 * self.rcut.max())
+        return float(self.r[far].max(initial=0.0))
+
+    def electrons_within(self, occupancies: NDArray[np.float64]) -> float:
+        """Electrons that partial waves put into the sphere: Σ_ab occupancies_ab ∫ φ_a φ_b r² dr over channels of one l.
+
+        occupancies : (n_j, n_j) Σ_m ρ_am,bm, as POTCARs have them of the atom
+        """
+        inside = self.r <= self.sphere
+        steps, waves = np.diff(self.r[inside], append=self.sphere), (self.waves * self.r)[:, inside]
+        weights = 0.5 * (steps + np.concatenate([[0.0], steps[:-1]]))  # the trapezoid rule, whose end may be anywhere
+        same = self.ell[:, None] == self.ell
+        return float((occupancies * np.where(same, (waves * weights) @ waves.T, 0.0)).sum())
 
     @property
     def end(self) -> float:

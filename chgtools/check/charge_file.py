@@ -51,7 +51,7 @@ def examine(path: Path, run: RunFolder) -> tuple[Report, Scan, Inputs]:
     if kind not in (None, "CHGCAR"):
         not_checked.append(f"{path}: a {kind} by its name, checked as the CHGCAR it would be copied to")
     if result.structure is not None and result.shape is not None:
-        from chgtools.check import against_electrons, against_incar, against_poscar, against_potcar
+        from chgtools.check import against_electrons, against_incar, against_poscar, against_potcar, against_spheres
 
         findings += against_poscar.check(result, inputs, not_checked)
         findings += against_incar.check(result, inputs, not_checked)
@@ -59,6 +59,8 @@ def examine(path: Path, run: RunFolder) -> tuple[Report, Scan, Inputs]:
             not_checked.append("records and number of electrons, because the POSCAR has another number of atoms")
         else:
             findings += against_potcar.check(result, inputs, not_checked)
+            if all(finding.code != "potcar-order" for finding in findings):
+                findings += against_spheres.check(result, inputs, not_checked)
             findings += against_electrons.check(result, inputs, not_checked)
     report = Report(str(path), tuple(findings), tuple(not_checked), tuple(inputs.used), _facts(result))
     return report, result, inputs

@@ -135,6 +135,12 @@ RULES: dict[str, Rule] = {
     "potcar-order": Rule(
         MISREAD, "VASP takes the potentials in the POTCAR's order", "Put the POTCAR's data sets in the POSCAR's order"
     ),
+    "occupancies-foreign": Rule(
+        MISREAD,
+        "VASP multiplies them with the partial waves of its POTCAR and notices nothing: energies, bands and forces of "
+        "a fixed density are wrong",
+        _PAIR,
+    ),
     "electrons": Rule(
         MISREAD,
         "VASP is not documented to rescale the density; the start has the wrong charge",

@@ -23,7 +23,7 @@ from chgtools.atoms.density import AtomicDensity, radial_transform
 from chgtools.atoms.labels import all_labels, element_of
 from chgtools.elements import SYMBOLS
 from chgtools.errors import FormatError, MissingDensityError, SettingsError, naming
-from chgtools.formats.potcar import line_of, numbers
+from chgtools.formats.potcar_text import line_of, numbers
 from chgtools.formats.streams import read_bytes, stem
 from chgtools.units import BOHR_ANGSTROM
 

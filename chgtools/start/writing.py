@@ -188,6 +188,7 @@ def _of_the_input(finding: Finding, prediction: Prediction, options: StartOption
         "grid": other_atoms or (grid is not None and any(value is not None for value in vars(grid).values())),
         "electrons": other_atoms or options.nelect is not None,
         "record-length": other_atoms or options.occupancies in ("learned", "mean"),
+        "occupancies-foreign": other_atoms or options.occupancies in ("learned", "mean"),
     }
     return asked_for.get(finding.code, False)
 
