@@ -6,7 +6,10 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
+settings.register_profile("chgtools", deadline=None)  # a busy machine is no failure
+settings.load_profile("chgtools")
 if "PYTEST_XDIST_WORKER" in os.environ:  # two processes share the cores; before NumPy is imported
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 SHARED = Path(os.environ.get("CHGTOOLS_SHARED", Path(__file__).resolve().parents[2] / "shared"))

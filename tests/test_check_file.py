@@ -85,7 +85,7 @@ def test_all_damages_of_a_file_are_found_with_their_lines(suffix, originals, tmp
 
 
 @pytest.mark.parametrize("blocks", [1, 2, 4])
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_what_the_ordinary_reader_refuses_is_reported(blocks, originals, tmp_path, data):
     text, _ = originals[blocks]

@@ -71,7 +71,7 @@ def undetectable(text: bytes, damaged: bytes) -> bool:
 
 
 @pytest.mark.parametrize("case", range(len(CASES)), ids=[f"{k}-{b}{'-records' * r}" for k, b, r in CASES])
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_damage_is_noticed_or_harmless(case, originals, tmp_path, data):
     kind, text, original = originals[case]
@@ -92,7 +92,7 @@ def test_damage_is_noticed_or_harmless(case, originals, tmp_path, data):
     assert harmless(read, original) or undetectable(text, damaged), edit
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(at=st.integers(0, 10_000), garbage=st.binary(min_size=1, max_size=6))
 @example(at=0, garbage=b"\x00")
 def test_damaged_headers_never_end_in_a_traceback(originals, tmp_path, at, garbage):

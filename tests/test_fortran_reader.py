@@ -158,7 +158,7 @@ def test_other_numbers_than_were_written(name, originals, fortran, tmp_path):
 
 
 @pytest.mark.parametrize("blocks", [1, 2, 4])
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_any_damage_is_judged_alike(blocks, originals, fortran, tmp_path, data):
     """What Fortran rejects `check` finds; what both take has the same numbers in both."""

@@ -74,7 +74,7 @@ LINES = st.builds(
 )
 
 
-@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # of a busy machine
+@settings(suppress_health_check=[HealthCheck.too_slow])  # of a busy machine
 @given(st.lists(LINES, max_size=6))
 def test_no_other_tag_and_no_other_line_changes(lines):
     text = "\n".join(lines)

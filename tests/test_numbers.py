@@ -80,7 +80,7 @@ def parse(text: str, count: int, width: int | None = None, columns: int = 5, int
 
 
 @given(st.integers(10**11, 10**12 - 1), st.integers(-315, 290))
-@settings(max_examples=1500, deadline=None)
+@settings(max_examples=1500)
 @example(407678294510, 35)
 @example(123456789012, -318)
 def test_numbers_next_to_a_half_of_the_last_digit_are_rounded_exactly(digits, exponent):
@@ -91,7 +91,7 @@ def test_numbers_next_to_a_half_of_the_last_digit_are_rounded_exactly(digits, ex
 
 
 @given(FINITE)
-@settings(max_examples=1500, deadline=None)
+@settings(max_examples=1500)
 @example(4.076782945105e47)
 def test_e_fields_are_those_of_exact_decimal_arithmetic(value):
     assert print_e([value])[1:-1] == plain_e(value, 17, 11)
@@ -101,13 +101,13 @@ def test_e_fields_are_those_of_exact_decimal_arithmetic(value):
 
 
 @given(st.one_of(FINITE, st.floats(-2e5, 2e5)))
-@settings(max_examples=1500, deadline=None)
+@settings(max_examples=1500)
 def test_g_fields_are_those_of_exact_decimal_arithmetic(value):
     assert print_g([value])[:-1] == plain_g(value)
 
 
 @given(st.integers(10**10, 10**11 - 1), st.integers(-11, 33))
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 def test_printed_numbers_come_back(mantissa, exponent):
     value = float(f"{mantissa}e{exponent - 11}")
     text = print_e17([value, -value, value, value, -value])
@@ -117,7 +117,7 @@ def test_printed_numbers_come_back(mantissa, exponent):
 
 
 @given(st.lists(FINITE, min_size=1, max_size=23))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_fixed_and_free_parsers_equal_python(values):
     text = print_e17(values)
     expected = [float(number) if "E" in number else float(number[:-4] + "E" + number[-4:]) for number in text.split()]

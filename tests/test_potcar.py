@@ -222,7 +222,7 @@ def test_missing_file(tmp_path):
 WHOLE = (data_set("Si", 4) + data_set("O", 6)).encode()
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(cut=st.integers(0, len(WHOLE) - 2))
 def test_no_cut_goes_unnoticed(tmp_path_factory, cut):
     """A POTCAR cut anywhere is refused, or is exactly its first data set."""
@@ -237,7 +237,7 @@ def test_no_cut_goes_unnoticed(tmp_path_factory, cut):
     assert len(densities) == (1 if cut <= first + 2 else 2)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(place=st.integers(0, len(WHOLE) - 1), byte=st.integers(0, 255))
 def test_no_damage_makes_a_traceback(tmp_path_factory, place, byte):
     path = tmp_path_factory.mktemp("damage") / "POTCAR"

@@ -45,7 +45,7 @@ def half_sphere_reference(lattice, g_max):
 
 
 @given(st.integers(0, 10_000), st.floats(0.5, 6))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_half_sphere_is_half_of_the_sphere_in_order(seed, g_max):
     lattice = SKEW + np.random.default_rng(seed).normal(size=(3, 3)) * 0.4
     assert [tuple(m) for m in half_sphere(lattice, g_max).tolist()] == half_sphere_reference(lattice, g_max)

@@ -187,7 +187,7 @@ def test_refuses(tmp_path, change, message):
 WHOLE = upf("linear").encode()
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(place=st.integers(0, len(WHOLE) - 1), byte=st.integers(0, 255), cut=st.booleans())
 def test_no_damage_makes_a_traceback(tmp_path_factory, place, byte, cut):
     path = tmp_path_factory.mktemp("damage") / "N.upf"

@@ -99,16 +99,17 @@ def report(formula: str, runs: list[dict[str, Any]]) -> dict[str, np.ndarray]:
 
 def draw(shown: dict[str, dict[str, np.ndarray]], path: Path) -> None:
     """Energy along the way."""
-    with picture(path, 2.5 * len(shown) + 0.3, 2.7) as figure:
+    with picture(path, 2.5 * len(shown) + 0.3, 3.0) as figure:
         for number, (formula, found) in enumerate(shown.items()):
             axes = figure.add_subplot(1, len(shown), number + 1)
             for name, (label, colour, style) in SHOWN.items():
                 way = np.linspace(0, 1, len(found[name]))
                 axes.plot(way, found[name], style, color=colour, linewidth=1, markersize=4, label=label)
             axes.set(xlabel="way into the vacancy", title=formula)
+            axes.set_ylim(top=1.55 * max(energies.max() for energies in found.values()))  # room for the legend
             if number == 0:
                 axes.set_ylabel("eV")
-        axes.legend(frameon=False, fontsize=8)
+        axes.legend(frameon=False, fontsize=8, loc="upper center")
         figure.tight_layout()
 
 
