@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from chgtools.models.model import DensityModel
 
 REPEATS = {"Si": 2, "Al": 3, "LiF": 2}
+OF_NO_WEIGHTS = ("SCF", "atoms")
 HALF = np.linspace(0, 0.5, 4)  # of the way; seven images of the whole path
 SHOWN = {
     "SCF": ("SCF", "#222222", "o-"),
@@ -44,11 +45,13 @@ def main() -> None:
     kept = Kept(arguments, "barrier.json")
     shown = {}
     for formula in arguments.crystals:
-        runs = kept.runs(formula, f"{arguments.spacing:g}")
-        for way in HALF[len(runs) :]:
-            runs.append(run(image(formula, float(way)), kept.model, arguments.spacing))
-            kept.save()
-        shown[formula] = report(formula, runs)
+        runs = kept.runs(formula, f"{arguments.spacing:g}", OF_NO_WEIGHTS)
+        for number, way in enumerate(HALF):
+            runs += [{}] if number == len(runs) else []
+            if missing := [name for name in SHOWN if name not in runs[number]]:
+                runs[number] |= run(image(formula, float(way)), kept.model, arguments.spacing, missing)
+                kept.save()
+        shown[formula] = report(formula, [{name: each[name] for name in SHOWN} for each in runs])
     draw(shown, arguments.output / "barrier.png")
 
 
@@ -65,16 +68,20 @@ def image(formula: str, way: float) -> pymatgen.core.Structure:
     return cell.get_sorted_structure()
 
 
-def run(structure: pymatgen.core.Structure, model: DensityModel, spacing: float) -> dict[str, Any]:
-    """Energies (eV) and seconds of each density."""
+def run(structure: pymatgen.core.Structure, model: DensityModel, spacing: float, wanted: list[str]) -> dict[str, Any]:
+    """Energies (eV) and seconds of each density wanted."""
     from run_qe import kmesh
 
     with tempfile.TemporaryDirectory(prefix="barrier") as folder:
         cell = Cell(structure, kmesh(structure.lattice.matrix, spacing), Path(folder))
-        found = {"SCF": (cell.scf(), 0.0)}
-        waves, seconds = cell.predicted(model)
-        found["predicted"] = cell.at(waves), seconds
-        found["atoms"] = cell.at(cell.superposed()), 0.0
+        found = {}
+        if "SCF" in wanted:
+            found["SCF"] = cell.scf(), 0.0
+        if "predicted" in wanted:
+            waves, seconds = cell.predicted(model)
+            found["predicted"] = cell.at(waves), seconds
+        if "atoms" in wanted:
+            found["atoms"] = cell.at(cell.superposed()), 0.0
     return {
         name: {"energy": result.energy, "seconds": result.seconds + prediction}
         for name, (result, prediction) in found.items()
