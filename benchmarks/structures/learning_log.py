@@ -29,6 +29,7 @@ WEIGHTS = {  # sum of the file "base": structures that it learned from, version 
     "adb07bc713d0": "1319\nsecond prior",
     "7dbaa3bf5f90": "1410\nsecond prior",
     "b55d99f98739": "1493\nthird prior",
+    "3775b5d7aaa1": "1612\nthird prior",
 }
 COLOURS = {"magnets": "#c03028", "molecules": "#d08c3a", "common compounds": "#2a6fb0", "others": "#777777"}
 SPREAD = 0.7  # of a column, over which its dots lie
