@@ -50,9 +50,9 @@ MUTANTS = [
     # atoms
     Mutant("atoms/density.py", "(self.q[1] / (2 * np.pi**2))", "(self.q[1] / (4 * np.pi**2))",
            "density of an atom: half of it", "density"),
-    Mutant("atoms/density.py", "weights[[0, -1]] *= 0.5", "weights[[0]] *= 0.5",
+    Mutant("atoms/density.py", "weights[[0, -1]] *= 0.5\n        inside", "weights[[0]] *= 0.5\n        inside",
            "electrons within a radius: end weight", "learning_guards"),
-    Mutant("atoms/density.py", "- np.cos(x)", "+ np.cos(x)", "electrons within a radius", "density"),
+    Mutant("atoms/density.py", "- np.cos(x)) @ weights", "+ np.cos(x)) @ weights", "electrons within a radius", "density"),
     Mutant("atoms/density.py", "flat < np.pi / self.q[1])\n        for part in np.array_split(inside, inside.size * self.q.size // _BLOCK + 1):\n            values",
            "flat < 2 * np.pi / self.q[1])\n        for part in np.array_split(inside, inside.size * self.q.size // _BLOCK + 1):\n            values",
            "density of an atom: periodic images of the table's mesh", "density learning_guards"),
