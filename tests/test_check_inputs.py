@@ -359,7 +359,7 @@ def test_radial_sets_that_disagree_are_not_used(folder):
     edited(another_data_set)(folder)
     report = check_file(folder / "CHGCAR")
     assert report.findings == ()
-    assert "waves meet at 0.94 bohr, the largest RCUT is 4.00" in " ".join(report.not_checked)
+    assert "waves that meet at 0.94 bohr, where the largest RCUT is 4.00" in " ".join(report.not_checked)
 
 
 def test_potentials_without_paw_sets_want_no_records(folder):

@@ -7,6 +7,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from scipy.integrate import quad
 from synthetic_potcar import (
     BOHR,
@@ -142,17 +144,47 @@ def test_an_even_number_of_radii(changed):
         (section("ae wavefunction"), lambda m: "\n".join(str(2 * float(x)) for x in m[0].split()) + "\n", "Q_ij"),
         (r"(?<=non sperical\)\n)", " 1.0", "found 17 numbers, wanted 16"),
         (section("grid"), lambda m: "\n".join(str(float(x) + 1) for x in m[0].split()) + "\n", "by one factor"),
-        (r"(?<=     23     )1\.[01]00", "4.000", "waves meet at"),
-        (r"(?<=     23     )1\.[01]00", "0.500", "waves meet at"),
-        (r"ae wavefunction", "wavefunction", "found 0 of 4 sections 'ae wavefunction'"),
-        (r"   Description.*?(?=  Error)", "", "wanted a line for each of the 4 channels"),
-        (r"          201   1\.6", " NMAX 1.6", "wanted the number of radii"),
+        (r"(?<=     23     )1\.[01]00", "4.000", "waves that meet at"),
+        (r"(?<=     23     )1\.[01]00", "0.500", "waves that meet at"),
+        (r"ae wavefunction", "wavefunction", "found 0 sections 'ae wavefunction', wanted 4"),
+        (r"   Description.*?(?=  Error)", "", "found lines of l = none; wanted one for each channel, l = 0, 0, 1, 1"),
+        (r"          201   1\.6", " NMAX 1.6", "found 'NMAX 1.60000000000000'; wanted NMAX"),
         (r" uccopancies in atom", " occupations", "found no channels, occupancies or ZVAL"),
     ],
 )
 def test_sets_that_do_not_agree_with_themselves(changed, pattern, new, sentence):
     with pytest.raises(FormatError, match=re.escape(sentence)):
         changed(pattern, new)
+
+
+WHOLE = data_set("Si", 4, (0, 0, 1))
+# where what this reader alone reads stands: the header's tables, and all behind the density
+PARTS = [(WHOLE.index("Atomic conf"), WHOLE.index("  Error")), (WHOLE.index(" Non local"), len(WHOLE) - 1)]
+
+
+@settings(max_examples=200)
+@given(part=st.integers(0, 1), place=st.floats(0, 1), new=st.sampled_from(list("\n -.0159AEDT*") + ["", "1e300", "\0"]))
+def test_no_damage_makes_a_traceback(tmp_path_factory, part, place, new):
+    at = round(PARTS[part][0] + place * (PARTS[part][1] - PARTS[part][0]))
+    path = tmp_path_factory.mktemp("damage") / "POTCAR"
+    path.write_text(WHOLE[:at] + new + WHOLE[at + 1 :])
+    try:
+        (own,) = read_paw_datasets(path)
+    except FormatError as error:
+        assert "POTCAR" in str(error)
+        return
+    assert own is None or np.isfinite(own.electrons_within(np.eye(len(own.ell))))
+
+
+@pytest.mark.parametrize("head", ["0  2", "0  2  1.6x", "0  2  -1.0", "0  2  1e5"])
+def test_projectors_want_a_radius(changed, head):
+    with pytest.raises(FormatError, match="wanted l, the number of projectors and a radius in Å"):
+        changed(r"(?<=Non local Part\n) +0 +2 +1\.6\d+", head)
+
+
+def test_old_titles_name_the_element(changed):
+    (own,) = changed(r"PAW_PBE Si 01Jan2000", "Si: PAW 3s3p valence")
+    assert own.element == "Si"
 
 
 def test_radii_in_bohr_would_be_noticed(changed):
@@ -164,7 +196,7 @@ def test_radii_in_bohr_would_be_noticed(changed):
     text = data_set("Si", 4, CHANNELS)
     for title, power in (("grid", 1.0), ("pseudo wavefunction", -0.5), ("ae wavefunction", -0.5)):
         text = re.sub(section(title), by(BOHR**-power), text, flags=re.DOTALL)
-    with pytest.raises(FormatError, match=r"waves meet at 1\.[67]\d bohr, the largest RCUT is 1\.10"):
+    with pytest.raises(FormatError, match=r"waves that meet at 1\.[67]\d bohr, where the largest RCUT is 1\.10"):
         changed(r".*", lambda match: text if match[0] else "")
 
 
@@ -212,8 +244,7 @@ def test_tails_of_neighbours_are_those_of_a_sum_over_points(potcar, known):
 
 def test_electrons_in_a_sphere_apart_from_the_nucleus(potcar):
     density = read_potcar(potcar)[0]
-    assert density.electrons_in_sphere(0.7, 0.0) == pytest.approx(density.electrons_within(0.7))
-    far = density.electrons_in_sphere(1e-2, [0.3, 1.0])
+    far = density.electrons_within(1e-2, [0.3, 1.0])
     assert far == pytest.approx(4 / 3 * np.pi * 1e-6 * density.density([0.3, 1.0]), rel=1e-3)
 
 

@@ -143,31 +143,21 @@ class AtomicDensity(Shown):
             values[part] = np.sinc(flat[part, None] * (self.q / np.pi)) @ weights
         return values.reshape(radii.shape)
 
-    def electrons_within(self, r: ArrayLike) -> NDArray[np.float64]:
-        """Electrons inside radii in Å (any shape): 2r/π ∫ f(q) [sin(qr)/(qr) - cos(qr)] dq, for r < π/q[1]."""
-        radii = np.asarray(r, dtype=float)
-        flat, values = radii.ravel(), np.full(radii.size, self.zval)
+    def electrons_within(self, r: ArrayLike, distance: ArrayLike = 0.0) -> NDArray[np.float64]:
+        """Electrons inside spheres of radii r in Å (any shape), whose centres are so far (Å) from the nucleus.
+
+        2r/π ∫ f(q) [sin(qr)/(qr) - cos(qr)] sin(qd)/(qd) dq, for r + d < π/q[1]: f times the sphere's transform.
+        """
+        radii, apart = np.broadcast_arrays(np.asarray(r, dtype=float), np.asarray(distance, dtype=float))
+        flat, away, values = radii.ravel(), apart.ravel(), np.full(radii.size, self.zval)
         weights = self.form * (2 * self.q[1] / np.pi)
         weights[[0, -1]] *= 0.5
         inside = np.flatnonzero(flat < np.pi / self.q[1])
         for part in np.array_split(inside, inside.size * self.q.size // _BLOCK + 1):
             x = flat[part, None] * self.q
-            values[part] = flat[part] * ((np.sinc(x / np.pi) - np.cos(x)) @ weights)
+            sphere = (np.sinc(x / np.pi) - np.cos(x)) * np.sinc(away[part, None] * (self.q / np.pi))
+            values[part] = flat[part] * (sphere @ weights)
         return values.reshape(radii.shape)
-
-    def electrons_in_sphere(self, radius: float, distances: ArrayLike) -> NDArray[np.float64]:
-        """Electrons inside a sphere of ``radius`` (Å) whose centre is so far (Å, any shape) from the nucleus.
-
-        2R/π ∫ f(q) [sin(qR)/(qR) - cos(qR)] sin(qd)/(qd) dq, for R + d < π/q[1]: the transform of the sphere times f.
-        """
-        apart = np.asarray(distances, dtype=float)
-        flat, values = apart.ravel(), np.empty(apart.size)
-        x = radius * self.q
-        weights = self.form * (np.sinc(x / np.pi) - np.cos(x)) * (2 * radius * self.q[1] / np.pi)
-        weights[[0, -1]] *= 0.5
-        for part in np.array_split(np.arange(flat.size), flat.size * self.q.size // _BLOCK + 1):
-            values[part] = np.sinc(flat[part, None] * (self.q / np.pi)) @ weights
-        return values.reshape(apart.shape)
 
     def radius_of(self, share: float) -> float:
         """Smallest multiple of 0.01 Å within which at least ``share`` (below 1) of the electrons are."""

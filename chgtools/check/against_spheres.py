@@ -59,7 +59,7 @@ def check(result: Scan, inputs: Inputs, not_checked: list[str]) -> list[Finding]
 
 
 def plausible(electrons: float, expected: float) -> bool:
-    """Whether so many electrons within a sphere are near those of superposed atoms."""
+    """Whether so many electrons within a sphere are near those expected, which superposed atoms have there."""
     return abs(electrons - expected) <= OFF + SHARE * expected
 
 
@@ -77,7 +77,7 @@ def neighbours_tails(
     for (here, radius), (there, density) in product(enumerate(radii), enumerate(densities)):
         chosen = (group[pairs.centre] == here) & (group[pairs.other] == there) & (pairs.distance < radius + TAIL)
         apart, which = np.unique(pairs.distance[chosen].round(3), return_inverse=True)
-        found += np.bincount(pairs.centre[chosen], density.electrons_in_sphere(radius, apart)[which], structure.n_atoms)
+        found += np.bincount(pairs.centre[chosen], density.electrons_within(radius, apart)[which], structure.n_atoms)
     return found
 
 

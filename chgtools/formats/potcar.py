@@ -116,7 +116,8 @@ def _names(paths: list[Path]) -> str:
 
 
 def _density(data: DataSet) -> AtomicDensity:
-    label, element = _label_and_element(data)
+    element = element_of_set(data)
+    label = _label(data, element)
     zval, enmax, eaug = data.setting("ZVAL"), data.setting("ENMAX"), data.setting("EAUG")
     if zval is None or zval <= 0:
         raise data.error(f"{data.title}: found no ZVAL = (a positive number); wanted it in the header", data.start)
@@ -138,25 +139,28 @@ def _density(data: DataSet) -> AtomicDensity:
     )
 
 
-def _label_and_element(data: DataSet) -> tuple[str, str]:
-    """Label and element, from ``PAW_PBE Fe_pv 02Aug2007``; VRHFIN is wrong in some old sets, so it comes last.
-
-    Old LDA sets have ``La: PAW 5s5p 6s5d4f valence`` for La_s and La alike (pymatgen issue 89): then the name of
-    the file or its folder says the label.
-    """
+def element_of_set(data: DataSet) -> str:
+    """From ``PAW_PBE Fe_pv 02Aug2007``, or ``La: PAW 5s5p 6s5d4f valence`` of old LDA sets; VRHFIN is wrong in some old
+    sets, so it comes last. Raises FormatError where none says it."""
     old = _OLD_TITLE.match(data.title)
     if old and old[1] in SYMBOLS:
-        return _label_by_name(data, old[1]), old[1]
+        return old[1]
+    found = element_of(_second_word(data)), data.settings.get("VRHFIN", "").lstrip("=").partition(":")[0].strip()
+    for element in found:
+        if element in SYMBOLS:
+            return element
+    raise data.error(f"found the title {data.title!r}; wanted one with a label, as PAW_PBE Fe_pv 02Aug2007", data.start)
+
+
+def _label(data: DataSet, element: str) -> str:
+    """From the title; La_s and La share an old one (pymatgen issue 89), and the file's or folder's name says which."""
+    return _label_by_name(data, element) if _OLD_TITLE.match(data.title) else _second_word(data)
+
+
+def _second_word(data: DataSet) -> str:
+    """Of the title, where the label stands."""
     words = data.title.split()
-    label = words[1] if len(words) > 1 else (words or [""])[0].removeprefix("AE")
-    element = element_of(label)
-    if element not in SYMBOLS:
-        element = data.settings.get("VRHFIN", "").lstrip("=").partition(":")[0].strip()
-    if element not in SYMBOLS:
-        raise data.error(
-            f"found the title {data.title!r}; wanted one with a label, as PAW_PBE Fe_pv 02Aug2007", data.start
-        )
-    return label, element
+    return words[1] if len(words) > 1 else (words or [""])[0].removeprefix("AE")
 
 
 def _label_by_name(data: DataSet, element: str) -> str:

@@ -9,9 +9,9 @@
     core charge-density, ... (pseudized)         NMAX numbers each, proportional to r² ρ
     pseudo wavefunction, ae wavefunction         once for each channel: ũ = r φ̃ and u = r φ at the radii, Å^-1/2
 
-Titles, order and counts are those of shared real files and of public readers (pawpyseed, VaspBandUnfolding); units are
-held against what the set itself says: Q_ij against the waves, the radius at which they meet against RCUT, the core
-against Z - ZVAL. A set that does not agree with itself is refused: no number is taken for what it may not be.
+Titles, order and counts are those of scrambled real files (pymatgen) and of public readers (pawpyseed,
+VaspBandUnfolding). Waves and units are held against what the set itself says, Q_ij and the RCUT at which waves meet; a
+set that does not agree with itself is refused. The core is scaled to Z - ZVAL, projectors are taken as they are.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from chgtools.atoms.labels import element_of
 from chgtools.atoms.paw_dataset import PawDataset
 from chgtools.elements import SYMBOLS
 from chgtools.errors import naming
-from chgtools.formats.potcar_text import DataSet, data_sets
+from chgtools.formats.potcar import element_of_set
+from chgtools.formats.potcar_text import DataSet, data_sets, numbers
 from chgtools.formats.streams import read_bytes
 from chgtools.units import BOHR_ANGSTROM, HARTREE_EV
 
@@ -36,6 +36,7 @@ AGREE = 0.01  # share of the largest Q_ij, or of 0.1 electrons, that waves may b
 MEET = (0.3, 1.2)  # times RCUT, between which waves meet
 SAME_ENERGY = 0.01  # eV, of a channel and a shell of the atomic configuration
 N_PROJECTOR = 100
+FARTHEST = 100.0  # Å, of projectors; more is damage
 
 
 def read_paw_datasets(path: str | Path) -> list[PawDataset | None]:
@@ -62,7 +63,7 @@ def _dataset(data: DataSet) -> PawDataset:
     smooth, waves = (_section(data, f"{kind} wavefunction", count, len(ell)) for kind in ("pseudo", "ae"))
     energy, rcut = _description(data, ell)
     own = PawDataset(
-        element=_element(data),
+        element=element_of_set(data),
         zval=zval,
         r=r / BOHR_ANGSTROM,
         dr=dr / BOHR_ANGSTROM,
@@ -85,25 +86,25 @@ def _dataset(data: DataSet) -> PawDataset:
 def _agrees(data: DataSet, own: PawDataset, charges: NDArray[np.float64]) -> None:
     """Raises FormatError where waves are not those of the set's Q_ij, or meet elsewhere than at RCUT."""
     same = own.ell[:, None] == own.ell
-    off = np.abs(np.where(same, own.multipoles[0] - charges, 0.0)).max()
-    wanted = "the layout of its PAW radial sets is not the one that is known"
-    if off > AGREE * max(np.abs(charges).max(), 0.1):
-        raise data.error(
-            f"{data.title}: its waves give Q_ij that are {off:.3g} electrons off its 'augmentation charges'; {wanted}",
-            data.start,
-        )
-    meet, rcut = own.sphere, float(own.rcut.max())
-    if not MEET[0] * rcut <= meet <= MEET[1] * rcut:
-        raise data.error(
-            f"{data.title}: its waves meet at {meet:.2f} bohr, the largest RCUT is {rcut:.2f}; {wanted}", data.start
-        )
+    with np.errstate(all="ignore"):  # of damaged numbers
+        off = np.abs(np.where(same, own.multipoles[0] - charges, 0.0)).max()
+        meet, rcut = own.sphere, float(own.rcut.max())
+    begin = data.find("PAW radial sets") or data.start
+    wanted = "wanted the layout of other sets: these are not used"
+    if not off <= AGREE * max(np.abs(charges).max(), 0.1):
+        found = f"found waves whose Q_ij are {off:.3g} electrons off the set's 'augmentation charges'"
+        raise data.error(f"{data.title}: PAW radial sets: {found}; {wanted}", begin)
+    if not (rcut > 0 and MEET[0] * rcut <= meet <= MEET[1] * rcut):
+        found = f"found waves that meet at {meet:.2f} bohr, where the largest RCUT is {rcut:.2f}"
+        raise data.error(f"{data.title}: PAW radial sets: {found}; {wanted}", begin)
 
 
 def _first_number(data: DataSet, place: int) -> int:
     """NMAX, from the line below the title."""
     line = data.text[place : data.text.find(b"\n", place)].split()
     if not line or not line[0].isdigit() or not 2 < int(line[0]) < 100_000:
-        raise data.error(f"{data.title}: PAW radial sets: wanted the number of radii, NMAX", place)
+        found = b" ".join(line).decode("latin-1")
+        raise data.error(f"{data.title}: PAW radial sets: found {found!r}; wanted NMAX, the number of radii", place)
     return int(line[0])
 
 
@@ -114,7 +115,9 @@ def _section(data: DataSet, title: str, count: int, times: int = 1) -> NDArray[n
     for _ in range(times):
         place = data.find(title, place)
         if place is None:
-            raise data.error(f"{data.title}: found {len(rows)} of {times} sections {title!r}", data.header_end)
+            raise data.error(
+                f"{data.title}: found {len(rows)} sections {title!r}, wanted {times}; copy the POTCAR again", data.end
+            )
         rows.append(data.numbers(place, title, (count,)))
     return np.array(rows)
 
@@ -123,7 +126,10 @@ def _mesh(data: DataSet, r: NDArray[np.float64]) -> tuple[NDArray[np.float64], N
     """Radii and weights, Å: Simpson's rule in ln r from the far end, as functions are smallest at the near one."""
     steps = np.diff(np.log(np.maximum(r, 1e-300)))
     if not (r[0] > 0 and steps[0] > 0 and np.allclose(steps, steps.mean(), rtol=1e-3)):
-        raise data.error(f"{data.title}: grid: wanted radii that grow by one factor", data.header_end)
+        found = f"found radii from {r[0]:g} to {r[-1]:g} Å"
+        raise data.error(
+            f"{data.title}: grid: {found}, wanted such that grow by one factor", data.find("grid") or data.start
+        )
     weights = np.full(len(r), 2 / 3)
     weights[-2::-2] = 4 / 3
     weights[-1] = weights[0] = 1 / 3
@@ -136,7 +142,12 @@ def _description(data: DataSet, ell: NDArray[np.int64]) -> tuple[NDArray[np.floa
     """Energies (eV) and RCUT (bohr) of the channels, from the table of the header."""
     rows = _table_below(data, b"Description", 2)[: len(ell)]
     if [row[0] for row in rows] != ell.tolist():
-        raise data.error(f"{data.title}: Description: wanted a line for each of the {len(ell)} channels", data.start)
+        found = ", ".join(f"{row[0]:g}" for row in rows) or "none"
+        raise data.error(
+            f"{data.title}: Description: found lines of l = {found}; wanted one for each channel, l = "
+            f"{', '.join(map(str, ell))}",
+            data.start,
+        )
     return np.array([row[1] for row in rows]), np.array([max(row[3::2]) for row in rows])
 
 
@@ -162,20 +173,12 @@ def _table_below(data: DataSet, title: bytes, skipped: int) -> list[list[float]]
     return [row for row in rows if len(row) >= 4]
 
 
-def _element(data: DataSet) -> str:
-    words = data.title.split()
-    element = element_of(words[1] if len(words) > 1 else data.title)
-    if element not in SYMBOLS:
-        raise data.error(f"{data.title}: wanted a title with a label, as PAW_PBE Fe_pv 02Aug2007", data.start)
-    return element
-
-
 def _smooth_core(
     data: DataSet, r: NDArray[np.float64], dr: NDArray[np.float64], count: int, zval: float
 ) -> NDArray[np.float64]:
     """(n_r,) of PawDataset.smooth_core, 1/Å³: what the true core is scaled by is its electrons."""
     core, smooth = (_section(data, f"core charge-density{end}", count)[0] for end in ("", " (pseudized)"))
-    electrons, total = SYMBOLS.index(_element(data)) + 1 - zval, float(core @ dr)
+    electrons, total = SYMBOLS.index(element_of_set(data)) + 1 - zval, float(core @ dr)
     if electrons < 0.5 or total <= 0:  # hydrogen, or nothing in the core
         return np.zeros(count)
     return np.asarray(smooth * electrons / total / (np.sqrt(4 * np.pi) * r**2))
@@ -188,10 +191,20 @@ def _projectors(data: DataSet, r: NDArray[np.float64]) -> NDArray[np.float64]:
     rows: list[NDArray[np.float64]] = []
     place = data.find("Non local Part")
     while place is not None:
-        _, number, radius = data.text[place : data.text.find(b"\n", place)].split()[:3]
-        table = float(radius) / N_PROJECTOR * np.arange(N_PROJECTOR + 1)
+        head = data.text[place : data.text.find(b"\n", place)]
+        try:
+            count, radius = int(head.split()[1]), float(numbers(head)[2])
+        except (IndexError, ValueError):
+            count, radius = 0, 0.0
+        if not 0 < radius < FARTHEST:
+            raise data.error(
+                f"{data.title}: found {head.decode('latin-1').strip()!r} below 'Non local Part'; "
+                "wanted l, the number of projectors and a radius in Å",
+                place,
+            )
+        table = radius / N_PROJECTOR * np.arange(N_PROJECTOR + 1)
         at = place
-        for _ in range(int(number)):
+        for _ in range(count):
             at = data.find("Real Space Part", at) or data.end
             values = data.numbers(at, "Real Space Part", (N_PROJECTOR,))
             rows.append(np.where(r < table[-1], CubicSpline(table, [*values, 0.0])(r), 0.0))
