@@ -13,7 +13,6 @@ from chgtools.cell import Structure, reciprocal
 from chgtools.errors import MismatchError, SettingsError
 from chgtools.fourier.basis import (
     RadialBasis,
-    _spherical_bessel,
     expand,
     fit,
     holding_shape,
@@ -74,14 +73,6 @@ def test_functions_are_orthonormal_and_end_at_the_cutoff(basis):
     for ell, functions in enumerate(g):
         direct = 4 * np.pi * (functions * r**2 * w) @ spherical_jn(ell, np.outer(r, q))
         np.testing.assert_allclose(basis.transforms(q)[ell], direct, atol=2e-4)
-
-
-def test_spherical_bessel_functions_are_those_of_scipy():
-    x = np.concatenate([np.linspace(0, 9, 2001), [20.0, 148.0], np.arange(7) + 1e-9])
-    found = list(_spherical_bessel(6, x))
-    assert len(found) == 7
-    for ell, values in enumerate(found):
-        np.testing.assert_allclose(values, spherical_jn(ell, x), rtol=1e-12, atol=1e-15)
 
 
 @pytest.mark.parametrize(("basis", "spill"), [(FULL, 5e-3), (SOFT, 5e-4)], ids=["full", "soft"])

@@ -117,17 +117,15 @@ class AtomicDensity(Shown):
     @cached_property
     def second_derivatives(self) -> NDArray[np.float64]:
         """(n_q,) f''(q) in electrons Å² of the cubic spline through the table; f'(0) = 0."""
-        from chgtools.kernels.spline import second_derivatives
+        from chgtools.functions.spline import second_derivatives
 
-        return np.asarray(second_derivatives(self.form, float(self.q[1])))
+        return second_derivatives(self.form, float(self.q[1]))
 
     def form_factor(self, q: ArrayLike) -> NDArray[np.float64]:
         """f(q) in electrons at any q in 1/Å (any shape): cubic spline, even in q, 0 beyond the table."""
-        from chgtools.kernels.spline import evaluate_many
+        from chgtools.functions.spline import evaluate
 
-        points = np.asarray(q, dtype=float)
-        values = evaluate_many(self.form, self.second_derivatives, float(self.q[1]), np.ravel(points))
-        return np.asarray(values).reshape(points.shape)
+        return evaluate(self.form, self.second_derivatives, float(self.q[1]), q)
 
     def density(self, r: ArrayLike) -> NDArray[np.float64]:
         """n(r) in electrons/Å³ at radii in Å (any shape), n(r) = 1/(2π²) ∫ q² f(q) sin(qr)/(qr) dq.

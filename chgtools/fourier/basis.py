@@ -13,9 +13,9 @@ that the second step spills beyond (:attr:`RadialTables.spill`).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
@@ -26,6 +26,8 @@ from chgtools.fourier.atom_sums import add_atoms, cubics_of
 from chgtools.fourier.grids import Shape, check_shape, fft_friendly
 from chgtools.fourier.phases import phases
 from chgtools.fourier.resampling import resample
+from chgtools.functions.bessel import spherical_bessels
+from chgtools.functions.spline import evaluate, second_derivatives
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -90,11 +92,8 @@ class RadialBasis:
 
         The Fourier transform of g_ln Y_lm is (-i)^l Y_lm(q) times it.
         """
-        from scipy.interpolate import CubicSpline
-
-        points, tables = np.atleast_1d(np.asarray(q, dtype=float)), self.tables
-        values = CubicSpline(tables.q, tables.transforms, axis=2)(np.minimum(points, tables.q[-1]))
-        return np.where(points <= tables.q[-1], values, 0.0)
+        tables = self.tables
+        return evaluate(tables.transforms, tables.curvatures, DQ_PER_ANGSTROM, np.atleast_1d(q))
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,6 +112,11 @@ class RadialTables:
     transforms: NDArray[np.float64]
     spill: NDArray[np.float64]
 
+    @cached_property
+    def curvatures(self) -> NDArray[np.float64]:
+        """Second derivatives of the transforms at the points q, of their splines."""
+        return second_derivatives(self.transforms, DQ_PER_ANGSTROM, "not-a-knot")
+
 
 @lru_cache(maxsize=8)
 def _tables(basis: RadialBasis) -> RadialTables:
@@ -126,7 +130,7 @@ def _tables(basis: RadialBasis) -> RadialTables:
     nodes, weights = _logarithmic_nodes(basis)
     cubics = np.empty((basis.l_max + 1, basis.n_max, n_r, 4))
     transforms = np.empty((basis.l_max + 1, basis.n_max, len(q)))
-    at_nodes, at_mesh = (_spherical_bessel(basis.l_max, np.outer(*x)) for x in ((nodes, q[passed]), (q, r)))
+    at_nodes, at_mesh = (spherical_bessels(basis.l_max, np.outer(*x)) for x in ((nodes, q[passed]), (q, r)))
     for ell, (sharp_bessel, bessel) in enumerate(zip(at_nodes, at_mesh, strict=True)):
         sharp = 4 * np.pi * (_sines(basis, ell, nodes) * weights * nodes**2) @ sharp_bessel
         low = (sharp * low_pass[passed] * q[passed] ** 2) @ bessel[passed] * (DQ_PER_ANGSTROM / (2 * np.pi**2))
@@ -137,21 +141,6 @@ def _tables(basis: RadialBasis) -> RadialTables:
     beyond = (transforms * q)[:, :, q > basis.q_max]
     spill = np.sqrt((beyond**2).sum(axis=2) * DQ_PER_ANGSTROM / (8 * np.pi**3))
     return RadialTables(cubics, basis.cutoff / n_r, q, transforms, spill)
-
-
-def _spherical_bessel(l_max: int, x: NDArray[np.float64]) -> Iterator[NDArray[np.float64]]:
-    """j_l(x), x >= 0, for l = 0, ..., l_max: scipy's, at half the time, with one sine and cosine for all l."""
-    from scipy.special import spherical_jn
-
-    with np.errstate(invalid="ignore"):  # 0/0 at 0, where the recurrence does not hold
-        now = np.sin(x) / x
-        following = (now - np.cos(x)) / x
-    for ell in range(l_max + 1):
-        small = x <= ell  # there rounding errors of the recurrence grow
-        now[small] = spherical_jn(ell, x[small])
-        yield now
-        with np.errstate(invalid="ignore"):
-            now, following = following, (2 * ell + 3) * following / x - now
 
 
 def _orthonormal(functions: NDArray[np.float64], r: NDArray[np.float64], basis: RadialBasis) -> NDArray[np.float64]:

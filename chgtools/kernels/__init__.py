@@ -19,6 +19,7 @@ from typing import Any
 
 import numba
 from numba.core.caching import FunctionCache
+from numba.core.runtime import rtsys
 
 from chgtools.errors import AssumptionWarning
 
@@ -32,6 +33,21 @@ def kernel(function: Callable[..., Any]) -> Any:
 
 
 class _Cache(FunctionCache):
+    def load_overload(self, sig: Any, target_context: Any) -> Any:
+        """Numba's, without what only a compiler needs.
+
+        Numba loads all its typing and lowering rules before it looks into a cache, and scipy.linalg and cffi with
+        them: a third of the time of a prediction of a small cell. Compiled code needs the symbols of the runtime, no
+        more; a kernel that has to be compiled still makes Numba load the rules (CompilerBase).
+        """
+        try:
+            rtsys.initialize(target_context)
+            load = self._load_overload
+        except AttributeError:  # another Numba, in which these go by other names
+            return super().load_overload(sig, target_context)
+        with self._guard_against_spurious_io_errors():
+            return load(sig, target_context)
+
     def save_overload(self, sig: Any, data: Any) -> None:
         try:
             super().save_overload(sig, data)

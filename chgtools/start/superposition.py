@@ -236,7 +236,7 @@ def _length(density: AtomicDensity) -> int:
 
 def cubics(values: NDArray[np.float64], step: float) -> NDArray[np.float64]:
     """(n - 1, 4) spline of an even function on a uniform mesh: c0 + t(c1 + t(c2 + t c3)), t in [0, 1], by interval."""
-    from chgtools.kernels.spline import second_derivatives
+    from chgtools.functions.spline import second_derivatives
 
     values = np.ascontiguousarray(values, dtype=float)
     second = second_derivatives(values, float(step)) * step**2 / 6

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from chgtools.atoms.angular import gaunt
+from chgtools.functions.spline import evaluate, second_derivatives
 from chgtools.radial_atom.xc import TINY, perdew_wang, slater_exchange
 
 if TYPE_CHECKING:
@@ -44,8 +45,6 @@ def overlap_exchange(a: ElementBasis, b: ElementBasis, distances: Array) -> tupl
 
     As those of PairTables' hopping and field: Σ_L table Σ_M G Y_LM(u), u the direction from A to B.
     """
-    from scipy.interpolate import CubicSpline
-
     nodes = np.arange(CLOSEST, distances[-1] + NODES, NODES)
     r_a, r_b, cos_a, cos_b, weights = _rule(nodes)
     n_a, n_b = _radial(a, a.density, r_a), _radial(b, b.density, r_b)
@@ -59,7 +58,8 @@ def overlap_exchange(a: ElementBasis, b: ElementBasis, distances: Array) -> tupl
             most = min(x.ell, y.ell) + 1
             integrals = np.einsum("mnp,mnp->nm", weighted[i][:most], one[j][:most])
             for big_l, radial in _by_l(x.ell, y.ell, integrals).items():
-                made[i, j, big_l] = CubicSpline(nodes, radial)(np.maximum(distances, CLOSEST))
+                second = second_derivatives(radial, NODES, "not-a-knot")
+                made[i, j, big_l] = evaluate(radial, second, NODES, np.maximum(distances, CLOSEST) - CLOSEST)
         return made
 
     return tables(wave_b, b.shells), tables(wave_a, a.shells)

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from chgtools.functions.bessel import spherical_bessel
+from chgtools.functions.spline import evaluate, second_derivatives
 from chgtools.tightbinding.elements import END, STEP, element_of, mesh
 
 if TYPE_CHECKING:
@@ -64,8 +66,6 @@ class ElementBasis:
 @cache
 def element_basis(element: str, polarised: bool = True) -> ElementBasis:
     """The basis of an element, see :func:`element_of`. Raises SettingsError beyond plutonium."""
-    from scipy.interpolate import CubicSpline
-
     atom = element_of(element, polarised)
     ells = [shell.ell for shell in atom.shells]
     fine = np.asarray(R_STEP * np.arange(round(END / R_STEP) + 1), dtype=np.float64)
@@ -90,7 +90,7 @@ def element_basis(element: str, polarised: bool = True) -> ElementBasis:
         hardnesses=atom.hardnesses,
         exchange=atom.exchange,
         r=fine,
-        radial=CubicSpline(mesh(), atom.orbitals, axis=1)(fine),
+        radial=evaluate(atom.orbitals, second_derivatives(atom.orbitals, STEP, "not-a-knot"), STEP, fine),
         density=np.interp(fine, mesh(), atom.density),
     )
 
@@ -103,6 +103,4 @@ def _wave_numbers() -> Array:
 def _bessel(ell: int) -> Array:
     """(n_q, n_r) r² j_l(qr) dr: the trapezoid rule, which for even smooth functions of r has no error but the step's
     own limit of q."""
-    from scipy.special import spherical_jn
-
-    return np.asarray(spherical_jn(ell, np.outer(_wave_numbers(), mesh())) * mesh() ** 2 * STEP)
+    return np.asarray(spherical_bessel(ell, np.outer(_wave_numbers(), mesh())) * mesh() ** 2 * STEP)

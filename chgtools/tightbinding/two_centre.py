@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from chgtools.functions.bessel import spherical_bessel
 from chgtools.tightbinding.exchange import overlap_exchange
 from chgtools.tightbinding.orbitals import Q_STEP, ElementBasis, element_basis
 
@@ -87,10 +88,8 @@ def _fade() -> Array:
 
 @cache
 def _bessel(big_l: int, n_q: int) -> Array:
-    from scipy.special import spherical_jn
-
     q = Q_STEP * np.arange(1, n_q + 1)
-    table = 8 * Q_STEP * spherical_jn(big_l, np.outer(distances(), q)) * q**2
+    table = 8 * Q_STEP * spherical_bessel(big_l, np.outer(distances(), q)) * q**2
     return np.asarray(table * _fade()[:, None])
 
 
