@@ -104,16 +104,16 @@ def _write_records(file: IO[bytes], name: bytes, records: list[NDArray[np.float6
 
 def print_reals(values: NDArray[np.float64], width: int, digits: int) -> bytes:
     """5Ewidth.digits, with its newlines; an empty line for no values."""
-    from chgtools.kernels.fields import POWERS
-    from chgtools.kernels.printing import format_e
+    from chgtools.kernels.printing import field_e
 
     if len(values) == 0:
         return b"\n"
-    text = np.empty(len(values) * (width + 1) + 16, np.uint8)
-    used = format_e(np.ascontiguousarray(values, dtype=float), 1.0, 0, width, digits, 5, text, POWERS)
-    if used < 0:
-        raise ChgtoolsError(f"an augmentation occupancy or moment (number {-used}) is not finite; nothing was written")
-    return text[:used].tobytes()
+    bad = np.flatnonzero(~np.isfinite(values))
+    if len(bad):
+        number = int(bad[0]) + 1
+        raise ChgtoolsError(f"an augmentation occupancy or moment (number {number}) is not finite; nothing was written")
+    fields = [field_e(value, 0, width, digits) for value in np.asarray(values, dtype=float).tolist()]
+    return "".join("".join(fields[i : i + 5]) + "\n" for i in range(0, len(fields), 5)).encode()
 
 
 def header_text(structure: Structure) -> bytes:

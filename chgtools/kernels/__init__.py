@@ -9,7 +9,9 @@ from __future__ import annotations
 import atexit
 import os
 import shutil
+import subprocess
 import tempfile
+import time
 import warnings
 from collections.abc import Callable
 from contextlib import suppress
@@ -32,9 +34,28 @@ def kernel(function: Callable[..., Any]) -> Any:
     return compiled
 
 
+COMING: dict[Callable[..., Any], subprocess.Popen[bytes]] = {}
+"""Functions that another process is compiling, and which (:mod:`chgtools.kernels.ahead`)."""
+
+LONGEST = 60.0  # seconds to wait for it, as where a file system hangs
+PAUSE = 0.02  # seconds
+
+
 class _Cache(FunctionCache):
     def load_overload(self, sig: Any, target_context: Any) -> Any:
-        """Numba's, without what only a compiler needs.
+        """Numba's; of a kernel that is :data:`COMING` once it has come."""
+        found = self._load(sig, target_context)
+        process, ends = COMING.get(self._py_func), time.monotonic() + LONGEST
+        while found is None and process is not None:
+            over = process.poll() is not None or time.monotonic() > ends
+            time.sleep(PAUSE)
+            found = self._load(sig, target_context)
+            if over:
+                break
+        return found
+
+    def _load(self, sig: Any, target_context: Any) -> Any:
+        """Numba's load_overload, without what only a compiler needs.
 
         Numba loads all its typing and lowering rules before it looks into a cache, and scipy.linalg and cffi with
         them: a third of the time of a prediction of a small cell. Compiled code needs the symbols of the runtime, no

@@ -1,8 +1,8 @@
-"""A second process compiles what a first run ends with, while this one compiles what it begins with.
+"""A second process compiles half of the kernels that a start density needs, while this one does the rest.
 
 Numba compiles under one lock, so that threads do not help. What the second process has compiled is found in the cache
-of :mod:`chgtools.kernels`; where it fails, in whatever way, kernels are compiled when they are called, as they are
-without it.
+of :mod:`chgtools.kernels`, where a call waits for it; where it fails, in whatever way, kernels are compiled when they
+are called, as they are without it.
 """
 
 from __future__ import annotations
@@ -18,41 +18,49 @@ from typing import Any
 import numpy as np
 
 from chgtools.jobs.cores import cores
+from chgtools.kernels import COMING
+from chgtools.kernels.expansion import add_expansions, add_lines
 from chgtools.kernels.fields import E_DIGITS, E_WIDTH, POWERS
-from chgtools.kernels.parse import parse_fixed
-from chgtools.kernels.printing import EXPONENTS, format_e17
+from chgtools.kernels.geometry import Cubics, PointGrid
+from chgtools.kernels.harmonics import recurrence
+from chgtools.kernels.parse import parse_columns, parse_e17
 
-LONGEST = 60.0  # seconds to wait for it
-CODE = "from chgtools.kernels.ahead import compile_numbers; compile_numbers()"
+KERNELS = (add_lines, parse_e17, parse_columns)
+CODE = "from chgtools.kernels.ahead import compile_kernels; compile_kernels()"
 
 
-def compile_numbers() -> None:
-    """Call the kernels that print and read the numbers of a CHGCAR once, as :mod:`chgtools.formats` does."""
-    values, text = np.ones(1), np.empty(2 * E_WIDTH, np.uint8)
-    used = format_e17(values, 1.0, 5, text, POWERS, EXPONENTS)
-    parse_fixed(text, used, values, 0, E_WIDTH, E_DIGITS, 5, 1.0, POWERS)
+def compile_kernels() -> None:
+    """Call :data:`KERNELS` once each, in the order in which they are needed and as the rest of the package does."""
+    far = PointGrid(np.eye(3), np.eye(3), np.ones(3))
+    cubics = Cubics(np.zeros((1, 1, 4, 1)), 1.0, 0.5)
+    add_expansions(np.zeros((1, 1, 1)), far, np.zeros((1, 3)), cubics, recurrence(0))
+    text, values = np.frombuffer(b" 0.10000000000E+00\n".ljust(32), np.uint8).copy(), np.empty(1)
+    parse_e17(text, 19, values, 0, 1.0, POWERS)
+    parse_columns(text, 19, values, 0, E_WIDTH, E_DIGITS, 5, 1.0, POWERS)
 
 
 @contextmanager
-def numbers_compiled() -> Iterator[None]:
-    """Behind the block the kernels that print and read numbers are there, compiled beside what the block does.
+def compiled_ahead() -> Iterator[None]:
+    """Within the block :data:`KERNELS` are compiled beside what it does; a call of one of them waits until it is there.
 
-    Nothing is started where they are kept already, and on a single core.
+    Nothing is started where those of every prediction are kept already, and on a single core. What is not there at the
+    end of the block was not needed, and is left.
     """
-    helps = cores() > 1 and bool(sys.executable) and not _kept(parse_fixed)  # no executable: Python is embedded
+    kept = _kept(add_lines) and _kept(parse_e17)
+    helps = cores() > 1 and bool(sys.executable) and not kept  # no executable: Python is embedded
     process = _started() if helps else None
+    if process is None:
+        yield
+        return
+    functions = [kernel.py_func for kernel in KERNELS]
+    COMING.update((function, process) for function in functions)
     try:
         yield
-    except BaseException:
-        if process is not None:
-            process.kill()
-            process.wait()
-        raise
-    if process is not None:
-        try:
-            process.wait(LONGEST)
-        except subprocess.TimeoutExpired:  # as on a file system that hangs
-            process.kill()
+    finally:
+        for function in functions:
+            COMING.pop(function, None)
+        process.kill()
+        process.wait()
 
 
 def _kept(kernel: Any) -> bool:

@@ -47,38 +47,32 @@ def fill(factors: Any, x: Any, y: Any, z: Any, count: int, work: Any, values: An
     work : (2, >= count) float64; values : (>= (l_max + 1)², >= count), overwritten
     """
     l_max = factors.shape[1] - 1
-    real, imaginary = work[0], work[1]
     for p in range(count):
-        real[p] = 1.0
-        imaginary[p] = 0.0
+        work[0, p] = 1.0
+        work[1, p] = 0.0
     for m in range(l_max + 1):
-        # Q_lm into the row of +m, l rising; the row of -m follows from it, then both get their part of (x + iy)^m
+        # Q_lm into the row of +m, l rising; the row of -m follows from it, then both get their part of (x + iy)^m.
+        # Indices into whole arrays: a row cut out of one takes a third longer to compile
         start = factors[0, m, m]
-        row = values[m * m + 2 * m]
         for p in range(count):
-            row[p] = start
-        if m < l_max:
-            a = factors[0, m + 1, m]
-            following = values[(m + 1) * (m + 2) + m]
-            for p in range(count):
-                following[p] = a * z[p] * start
-        for ell in range(m + 2, l_max + 1):
+            values[m * m + 2 * m, p] = start
+        for ell in range(m + 1, l_max + 1):
             a, b = factors[0, ell, m], factors[1, ell, m]
-            target = values[ell * ell + ell + m]
-            one = values[ell * ell - ell + m]
-            two = values[(ell - 2) * (ell - 1) + m]
+            target = ell * ell + ell + m
+            one = target - 2 * ell
+            two = one - 2 * (ell - 1) if ell > m + 1 else one  # b is 0 there
             for p in range(count):
-                target[p] = a * z[p] * one[p] - b * two[p]
+                values[target, p] = a * z[p] * values[one, p] - b * values[two, p]
         if m > 0:
             for p in range(count):
-                rotated = real[p] * x[p] - imaginary[p] * y[p]
-                imaginary[p] = real[p] * y[p] + imaginary[p] * x[p]
-                real[p] = rotated
+                rotated = work[0, p] * x[p] - work[1, p] * y[p]
+                work[1, p] = work[0, p] * y[p] + work[1, p] * x[p]
+                work[0, p] = rotated
             for ell in range(m, l_max + 1):
-                plus, minus = values[ell * ell + ell + m], values[ell * ell + ell - m]
+                plus, minus = ell * ell + ell + m, ell * ell + ell - m
                 for p in range(count):
-                    minus[p] = plus[p] * imaginary[p]
-                    plus[p] *= real[p]
+                    values[minus, p] = values[plus, p] * work[1, p]
+                    values[plus, p] *= work[0, p]
 
 
 # deep: blocks of points, m and l

@@ -196,7 +196,6 @@ def _fast_e17(text, p):
     return mantissa, power - E_DIGITS, True
 
 
-@kernel
 def parse_fixed(text, stop, out, done, width, decimals, columns, scale, powers):
     """Fill ``out`` from whole lines of fields of ``width`` bytes, ``columns`` to a line and the rest in a last line.
 
@@ -206,28 +205,56 @@ def parse_fixed(text, stop, out, done, width, decimals, columns, scale, powers):
     carriage returns before the line's end are passed over.
     Returns (bytes consumed, values now in ``out``, lines consumed, status).
     """
+    used = lines = 0
+    if width == E_WIDTH and columns == 5:
+        # Most files need nothing else, so that a first run does not wait for the kernel of all forms to be compiled
+        used, done, lines = parse_e17(text, stop, out, done, scale, powers)
+        if done == out.size:
+            return used, done, lines, DONE
+        if not (text[used:stop] == NEWLINE).any():
+            return used, done, lines, NEED_MORE
+    rest = text[used:]
+    further, done, more, status = parse_columns(rest, stop - used, out, done, width, decimals, columns, scale, powers)
+    return used + further, done, lines + more, status
+
+
+@kernel
+def parse_e17(text, stop, out, done, scale, powers):
+    """:func:`parse_fixed` for five fields of 1X,E17.11 a line, up to the first line that is anything else.
+
+    Returns (bytes consumed, values now in ``out``, lines consumed).
+    """
+    wanted = out.size
+    position = 0
+    lines = 0
+    while done < wanted:
+        count = min(5, wanted - done)
+        end = position + E_WIDTH * count
+        while end < stop and text[end] == BLANK:  # VASP's last line has two
+            end += 1
+        if end >= stop or text[end] != NEWLINE:
+            break
+        good = True
+        for column in range(count):
+            mantissa, exponent, matched = _fast_e17(text, position + E_WIDTH * column)
+            out[done + column] = _scaled(mantissa, exponent, powers) * scale
+            good &= matched
+        if not good:
+            break
+        done += count
+        position = end + 1
+        lines += 1
+    return position, done, lines
+
+
+@kernel
+def parse_columns(text, stop, out, done, width, decimals, columns, scale, powers):
+    """:func:`parse_fixed` for fields of any width, with whatever may have happened to a line's end."""
     wanted = out.size
     position = 0
     lines = 0
     while done < wanted:
         count = min(columns, wanted - done)
-        if width == E_WIDTH and count == 5 and position + 91 <= stop and text[position + 90] == NEWLINE:
-            # side by side: a loop takes two seconds less to compile, and a quarter longer for every number
-            m0, e0, ok0 = _fast_e17(text, position)
-            m1, e1, ok1 = _fast_e17(text, position + 18)
-            m2, e2, ok2 = _fast_e17(text, position + 36)
-            m3, e3, ok3 = _fast_e17(text, position + 54)
-            m4, e4, ok4 = _fast_e17(text, position + 72)
-            if ok0 & ok1 & ok2 & ok3 & ok4:
-                out[done] = _scaled(m0, e0, powers) * scale
-                out[done + 1] = _scaled(m1, e1, powers) * scale
-                out[done + 2] = _scaled(m2, e2, powers) * scale
-                out[done + 3] = _scaled(m3, e3, powers) * scale
-                out[done + 4] = _scaled(m4, e4, powers) * scale
-                done += 5
-                position += 91
-                lines += 1
-                continue
         end = position
         while end < stop and text[end] != NEWLINE:
             end += 1

@@ -21,8 +21,6 @@ from chgtools.kernels.fields import (
 )
 from chgtools.kernels.words import U, digits_of, store8
 
-LIMBS, WORD = 40, 2**31 - 1  # 1240 bits: the largest float64, and ten to the power that makes the smallest a number
-
 # The four bytes E+dd or +ddd of each exponent as a little-endian word, in its upper half
 EXPONENTS = np.array(
     [
@@ -34,39 +32,11 @@ EXPONENTS = np.array(
 
 
 @kernel
-def _against_half(magnitude, whole, shift):
-    """Sign of magnitude · 10**shift - (whole + ½), in whole numbers of LIMBS words of 31 bits, least first."""
-    fraction, exponent = math.frexp(magnitude)
-    exponent -= 53
-    left, right = np.zeros(LIMBS, np.int64), np.zeros(LIMBS, np.int64)
-    number, other = 2 * np.int64(fraction * 2.0**53), 2 * whole + 1
-    for k in range(3):
-        left[k] = (number >> (31 * k)) & WORD
-        right[k] = (other >> (31 * k)) & WORD
-    for _ in range(abs(exponent)):
-        _multiply(left if exponent > 0 else right, np.int64(2))
-    for _ in range(abs(shift)):
-        _multiply(left if shift > 0 else right, np.int64(10))
-    for k in range(LIMBS - 1, -1, -1):
-        if left[k] != right[k]:
-            return 1 if left[k] > right[k] else -1
-    return 0
-
-
-@kernel
-def _multiply(limbs, factor):
-    carry = np.int64(0)
-    for k in range(LIMBS):
-        product = limbs[k] * factor + carry
-        limbs[k] = product & WORD
-        carry = product >> 31
-
-
-@kernel
 def _digits(magnitude, decimal, digits, powers):
     """``digits`` significant decimal digits of a positive float64, as Fortran rounds (to nearest, exactly).
 
-    decimal : a guess of e in magnitude = 0.ddd · 10**e. Returns (digits as an integer, e).
+    decimal : a guess of e in magnitude = 0.ddd · 10**e. Returns (digits as an integer, e, whether they are sure): a
+    number so close to a half of its last digit that only longer arithmetic can tell is left to the caller.
     """
     while magnitude >= powers[POWER_OFFSET + decimal]:
         decimal += 1
@@ -83,7 +53,8 @@ def _digits(magnitude, decimal, digits, powers):
     rest = scaled - whole
     # The product carries a relative error of some 1e-16, so close to a half the true product must decide.
     near = abs(rest - 0.5) < 8e-16 * scaled + 1e-9
-    if near and 0 <= shift <= EXACT:
+    exact = 0 <= shift <= EXACT
+    if near and exact:
         power = powers[POWER_OFFSET + shift]
         split = 134217729.0  # 2**27 + 1, Dekker's product
         a = split * magnitude
@@ -94,8 +65,6 @@ def _digits(magnitude, decimal, digits, powers):
         b_low = power - b_high
         error = ((a_high * b_high - scaled) + a_high * b_low + a_low * b_high) + a_low * b_low
         rest += error
-    elif near:
-        rest = 0.5 + 0.25 * _against_half(magnitude, np.int64(whole), shift)
     mantissa = np.int64(whole)
     if rest > 0.5 or (rest == 0.5 and mantissa % 2 == 1):
         mantissa += 1
@@ -103,7 +72,7 @@ def _digits(magnitude, decimal, digits, powers):
     if mantissa >= limit:
         mantissa //= 10
         decimal += 1
-    return mantissa, decimal
+    return mantissa, decimal, exact or not near
 
 
 @njit(nogil=True, forceinline=True)
@@ -130,7 +99,25 @@ def _put_exponent(text, position, decimal):
     text[position + 3] = ZERO + size % 10
 
 
-@kernel
+def field_e(value: float, lead: int, width: int, digits: int) -> str:
+    """One number as Fortran's leadX,Ewidth.digits, by Python's own conversion: exact, and a microsecond a number."""
+    mantissa, power = f"{abs(value):.{digits - 1}e}".split("e")
+    decimal = int(power) + 1 if value else 0
+    exponent = f"E{decimal:+03d}" if abs(decimal) < 100 else f"{decimal:+04d}"
+    sign = "-" if math.copysign(1.0, value) < 0 else ""
+    text = f"{sign}0.{mantissa.replace('.', '')}{exponent}"
+    return (text if len(text) <= width else text.replace("0.", ".", 1)).rjust(lead + width)
+
+
+def _print_again(values, scale, lead, width, digits, columns, text, unsure):
+    """Put the exact digits of the values of indices ``unsure`` into ``text``, where all fields have one width."""
+    whole = lead + width
+    for i in unsure:
+        field = field_e(float(np.float64(values[i]) * scale), lead, width, digits)
+        at = i // columns * (columns * whole + 1) + i % columns * whole
+        text[at : at + whole] = np.frombuffer(field.encode(), np.uint8)
+
+
 def format_e(values, scale, lead, width, digits, columns, text, powers):
     """Print ``values · scale`` as Fortran's leadX,Ewidth.digits, ``columns`` to a line, each ended by a newline.
 
@@ -138,18 +125,31 @@ def format_e(values, scale, lead, width, digits, columns, text, powers):
     text : uint8, room for lead + width bytes a value and one a line. Returns the bytes written, or -1 - i when value
     i is not finite.
     """
+    unsure = np.empty(values.size, np.int64)
+    used, count = _format_e(values, scale, lead, width, digits, columns, text, powers, unsure)
+    _print_again(values, scale, lead, width, digits, columns, text, unsure[:count])
+    return used
+
+
+@kernel
+def _format_e(values, scale, lead, width, digits, columns, text, powers, unsure):
+    """Returns what :func:`format_e` does and how many indices of values stand in ``unsure``, those left to others."""
     position = 0
+    count = 0
     decimal = np.int64(0)  # a plain 0 is a type of its own, for which _digits would be compiled once more
     for i in range(values.size):
         value = np.float64(values[i]) * scale
         if not np.isfinite(value):
-            return -1 - i
+            return -1 - i, 0
         negative = value < 0 or (value == 0 and np.copysign(1.0, value) < 0)
         if value == 0:
             mantissa = np.int64(0)
             shown = 0
         else:
-            mantissa, decimal = _digits(abs(value), decimal, digits, powers)
+            mantissa, decimal, sure = _digits(abs(value), decimal, digits, powers)
+            if not sure:
+                unsure[count] = i
+                count += 1
             shown = decimal
         point = position + lead + width - digits - 5
         for k in range(position, point):
@@ -172,26 +172,38 @@ def format_e(values, scale, lead, width, digits, columns, text, powers):
     if values.size % columns:
         text[position] = NEWLINE
         position += 1
-    return position
+    return position, count
 
 
-@kernel
 def format_e17(values, scale, columns, text, powers, exponents):
     """:func:`format_e` for 1X,E17.11, the field of a CHGCAR, by whole words; the same bytes, twice as fast.
 
     text : uint8, room for 18 bytes a value, one a line, and 8 more; exponents : EXPONENTS.
     """
+    unsure = np.empty(values.size, np.int64)
+    used, count = _format_e17(values, scale, columns, text, powers, exponents, unsure)
+    _print_again(values, scale, 1, 17, 11, columns, text, unsure[:count])
+    return used
+
+
+@kernel
+def _format_e17(values, scale, columns, text, powers, exponents, unsure):
+    """:func:`format_e17`, but for the values whose indices it puts into ``unsure``; as :func:`_format_e` does."""
     position = 0
+    count = 0
     decimal = np.int64(0)  # a plain 0 is a type of its own, for which _digits would be compiled once more
     column = 0
     for i in range(values.size):
         value = np.float64(values[i]) * scale
         if not np.isfinite(value):
-            return -1 - i
+            return -1 - i, 0
         shown = 0
         mantissa = np.int64(0)
         if value != 0:
-            mantissa, decimal = _digits(abs(value), decimal, 11, powers)
+            mantissa, decimal, sure = _digits(abs(value), decimal, 11, powers)
+            if not sure:
+                unsure[count] = i
+                count += 1
             shown = decimal
         # "0" or "-" (48 or 45) by arithmetic: a branch on the sign is guessed wrong in a magnetisation
         sign = U(ZERO) - U(ZERO - MINUS) * U(np.copysign(1.0, value) < 0)
@@ -211,28 +223,41 @@ def format_e17(values, scale, columns, text, powers, exponents):
     if column:
         text[position] = NEWLINE
         position += 1
-    return position
+    return position, count
 
 
-# deep: the cases of Fortran's G edit descriptor, digit by digit
-@kernel
 def format_g(values, scale, columns, text, powers):
     """Print ``values · scale`` as Fortran's 1X,G11.5, ``columns`` to a line, each line ended by a newline.
 
     0.1 <= |value| < 1e5 (after rounding) and zero are printed in F format with four blanks behind, all else as
     E11.5. Returns the bytes written, or -1 - i when value i is not finite.
     """
+    unsure = np.empty(values.size, np.int64)
+    used, count = _format_g(values, scale, columns, text, powers, unsure)
+    # F format takes five exact digits, so that they are all in E format
+    _print_again(values, scale, 1, 11, 5, columns, text, unsure[:count])
+    return used
+
+
+# deep: the cases of Fortran's G edit descriptor, digit by digit
+@kernel
+def _format_g(values, scale, columns, text, powers, unsure):
+    """:func:`format_g`, but for the values whose indices it puts into ``unsure``; as :func:`_format_e` does."""
     position = 0
+    count = 0
     decimal = np.int64(0)  # a plain 0 is a type of its own, for which _digits would be compiled once more
     for i in range(values.size):
         value = np.float64(values[i]) * scale
         if not np.isfinite(value):
-            return -1 - i
+            return -1 - i, 0
         negative = value < 0
         if value == 0:
             mantissa, whole = np.int64(0), 1  # zero counts as one digit before the point: 0.0000
         else:
-            mantissa, decimal = _digits(abs(value), decimal, 5, powers)
+            mantissa, decimal, sure = _digits(abs(value), decimal, 5, powers)
+            if not sure:
+                unsure[count] = i
+                count += 1
             whole = decimal
         for k in range(position, position + 12):
             text[k] = BLANK
@@ -261,4 +286,4 @@ def format_g(values, scale, columns, text, powers):
     if values.size % columns:
         text[position] = NEWLINE
         position += 1
-    return position
+    return position, count

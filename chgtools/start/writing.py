@@ -18,7 +18,7 @@ from chgtools.check.findings import DROPPED, NOTE, REFUSED
 from chgtools.errors import ChgtoolsError
 from chgtools.files import replacing
 from chgtools.formats import chgcar
-from chgtools.kernels.ahead import numbers_compiled
+from chgtools.kernels.ahead import compiled_ahead
 from chgtools.run.folder import POTCAR
 from chgtools.start.prediction import predict
 from chgtools.start.verdict import Held, Verdict, verdict_of
@@ -115,7 +115,7 @@ def write_start(structure: Any, output: Path | str, options: StartOptions | None
 def write_under(structure: Any, path: Path, name: Path, options: StartOptions | None = None) -> Start:
     """:func:`write_start` into ``path``, for a caller that will give it the name ``name``, which messages use."""
     options = options or StartOptions()
-    with numbers_compiled():
+    with compiled_ahead():
         prediction = predict(
             structure,
             source=options.source,
@@ -127,8 +127,8 @@ def write_under(structure: Any, path: Path, name: Path, options: StartOptions | 
             occupancies=options.occupancies,
             device=options.device,
         )
-    chgcar.write(prediction.data, path, kind="CHGCAR")
-    report, kept, started, inputs = _findings(path, prediction, options)
+        chgcar.write(prediction.data, path, kind="CHGCAR")
+        report, kept, started, inputs = _findings(path, prediction, options)
     findings, fixed, first = (
         [_renamed(finding, path, name) for finding in each if finding.severity != NOTE]
         for each in (report, kept, started)
