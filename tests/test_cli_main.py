@@ -8,11 +8,13 @@ import signal
 import subprocess
 import sys
 import warnings
+from pathlib import Path
 
 import click
 import pytest
 from click.testing import CliRunner
 from fields import density
+from synthetic_potcar import write_synthetic_potcar
 
 from chgtools.cli import COMMANDS, main
 from chgtools.cli.options import density_options, grid_options
@@ -52,6 +54,26 @@ def test_help_imports_nothing_heavy(arguments):
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert "Usage:" in done.stdout
     assert HEAVY & set(eval(done.stderr)) == set()
+
+
+@pytest.mark.skipif(os.environ.get("NUMBA_DISABLE_JIT") == "1", reason="nothing is compiled")
+def test_a_prediction_with_kept_kernels_needs_no_scipy_and_none_of_numbas_compiler(tmp_path):
+    """What a second prediction need not load; with a POTCAR, as people have one."""
+    example = Path(__file__).resolve().parents[1] / "examples" / "si" / "POSCAR"
+    (tmp_path / "POSCAR").write_bytes(example.read_bytes())
+    write_synthetic_potcar(tmp_path / "POTCAR", [("Si", 4.0, (0, 0, 1, 1))])
+    code = (
+        "import sys; from chgtools.cli import main\n"
+        "try: main(['predict', 'POSCAR', '-o', 'CHGCAR', '--force'])\n"
+        "except SystemExit as end: print(sorted(sys.modules), end.code, sep='|', file=sys.stderr)"
+    )
+    for _ in range(2):
+        done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
+    names, exit_code = done.stderr.splitlines()[-1].split("|")
+    assert exit_code == "0"
+    scipy = {f"scipy.{name}" for name in ("interpolate", "linalg", "optimize", "sparse", "special")}
+    unwanted = {"ase", "cffi", "matplotlib", "numba.np.arraymath", "pymatgen.core", "torch", *scipy}
+    assert unwanted & set(eval(names)) == set()
 
 
 def test_bad_input_is_one_sentence_and_exit_code_1(raising):

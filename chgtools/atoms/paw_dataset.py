@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from chgtools.functions.bessel import spherical_bessel
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -102,11 +104,11 @@ class PawDataset:
             return np.asarray(x**ell * np.exp(-(x**2)))
         if self.shape == "sinc":
             return np.asarray(np.where(x < 1, x**ell * np.sinc(x) ** 2, 0.0))
-        from scipy.special import spherical_jn
-
         first, second = BESSEL_ZEROS[ell]
-        ratio = first * spherical_jn(ell, first, True) / (second * spherical_jn(ell, second, True))
-        return np.asarray(np.where(x < 1, spherical_jn(ell, first * x) - ratio * spherical_jn(ell, second * x), 0.0))
+        # j_l'(z) = l/z j_l - j_l+1, and j_l is 0 there
+        ratio = first * spherical_bessel(ell + 1, first) / (second * spherical_bessel(ell + 1, second))
+        both = spherical_bessel(ell, first * x) - ratio * spherical_bessel(ell, second * x)
+        return np.asarray(np.where(x < 1, both, 0.0))
 
     @cached_property
     def multipoles(self) -> Sequence[NDArray[np.float64]]:

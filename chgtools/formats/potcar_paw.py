@@ -27,6 +27,7 @@ from chgtools.errors import naming
 from chgtools.formats.potcar import element_of_set
 from chgtools.formats.potcar_text import DataSet, data_sets, numbers
 from chgtools.formats.streams import read_bytes
+from chgtools.functions.spline import evaluate, second_derivatives
 from chgtools.units import BOHR_ANGSTROM, HARTREE_EV
 
 if TYPE_CHECKING:
@@ -186,8 +187,6 @@ def _smooth_core(
 
 def _projectors(data: DataSet, r: NDArray[np.float64]) -> NDArray[np.float64]:
     """(n_j, n_r) at the radii, Å^-3/2; nothing beyond the radius of their tables."""
-    from scipy.interpolate import CubicSpline
-
     rows: list[NDArray[np.float64]] = []
     place = data.find("Non local Part")
     while place is not None:
@@ -202,11 +201,11 @@ def _projectors(data: DataSet, r: NDArray[np.float64]) -> NDArray[np.float64]:
                 "wanted l, the number of projectors and a radius in Å",
                 place,
             )
-        table = radius / N_PROJECTOR * np.arange(N_PROJECTOR + 1)
+        step = radius / N_PROJECTOR
         at = place
         for _ in range(count):
             at = data.find("Real Space Part", at) or data.end
-            values = data.numbers(at, "Real Space Part", (N_PROJECTOR,))
-            rows.append(np.where(r < table[-1], CubicSpline(table, [*values, 0.0])(r), 0.0))
+            values = np.append(data.numbers(at, "Real Space Part", (N_PROJECTOR,)), 0.0)
+            rows.append(evaluate(values, second_derivatives(values, step, "not-a-knot"), step, r))
         place = data.find("Non local Part", at)
     return np.array(rows)

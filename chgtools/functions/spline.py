@@ -64,9 +64,10 @@ def evaluate(values: Array, second: Array, step: float, x: ArrayLike) -> Array:
     """
     t = np.abs(np.asarray(x, dtype=float)) / step
     last = values.shape[-1] - 1
-    i = np.minimum(t.astype(int), last - 1)
     inside = t <= last
-    t = np.where(inside, t - i, 0.0)
+    t = np.where(inside, t, 0.0)
+    i = np.minimum(t.astype(int), last - 1)
+    t -= i
     s = 1.0 - t
     cubic = s * (s * s - 1.0) * second[..., i] + t * (t * t - 1.0) * second[..., i + 1]
     return np.asarray(np.where(inside, s * values[..., i] + t * values[..., i + 1] + cubic * (step**2 / 6), 0.0))

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -75,7 +75,9 @@ def record_from_matrix(channels: Sequence[int], matrix: ArrayLike) -> NDArray[np
         )
     forward, _ = _packing(channels)
     flat = matrices.reshape(-1, size * size)
-    return np.asarray(forward @ flat.T).T.reshape(*matrices.shape[:-2], record_length(channels))
+    # einsum: BLAS would sum in another order for another number of atoms
+    records = np.einsum("ij,nj->ni", forward, flat)
+    return np.asarray(records).reshape(*matrices.shape[:-2], record_length(channels))
 
 
 def matrix_from_record(channels: Sequence[int], record: ArrayLike) -> NDArray[np.float64]:
@@ -87,7 +89,8 @@ def matrix_from_record(channels: Sequence[int], record: ArrayLike) -> NDArray[np
     records = _checked(channels, record)
     _, backward = _packing(channels)
     size = matrix_size(channels)
-    return np.asarray(backward @ records.reshape(-1, records.shape[-1]).T).T.reshape(*records.shape[:-1], size, size)
+    matrices = np.einsum("ij,nj->ni", backward, records.reshape(-1, records.shape[-1]))
+    return np.asarray(matrices).reshape(*records.shape[:-1], size, size)
 
 
 def rotate_record(channels: Sequence[int], record: ArrayLike, rotation: ArrayLike) -> NDArray[np.float64]:
@@ -206,10 +209,8 @@ def augmentation_blocks(
 
 
 @lru_cache(maxsize=64)
-def _packing(channels: tuple[int, ...]) -> tuple[Any, Any]:
-    """Sparse (length, n_m²) matrix to records, and (n_m², length) back."""
-    from scipy.sparse import csr_array
-
+def _packing(channels: tuple[int, ...]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """(length, n_m²) matrix to records, and (n_m², length) back."""
     size, length = matrix_size(channels), record_length(channels)
     starts = np.concatenate([[0], np.cumsum([2 * ell + 1 for ell in channels])]).astype(int)
     highest = max(channels, default=0)
@@ -229,7 +230,7 @@ def _packing(channels: tuple[int, ...]) -> tuple[Any, Any]:
         backward[rows, columns, entries] = inverse
         backward[columns, rows, entries] = inverse.transpose(1, 0, 2)
         position += 2 * big_l + 1
-    return csr_array(forward.reshape(length, size * size)), csr_array(backward.reshape(size * size, length))
+    return forward.reshape(length, size * size), backward.reshape(size * size, length)
 
 
 def _checked(channels: tuple[int, ...], record: ArrayLike) -> NDArray[np.float64]:

@@ -311,7 +311,7 @@ MUTANTS = [
            "huge numbers next to a half are rounded the wrong way", "numbers"),
     Mutant("kernels/printing.py", "int(power) + 1 if value", "int(power) if value", "records ten times too small",
            "chgcar records numbers"),
-    Mutant("functions/bessel.py", "- now", "+ now", "the recurrence of spherical Bessel functions", "functions basis"),
+    Mutant("functions/bessel.py", "- result[ell - 2]", "+ result[ell - 2]", "the recurrence of spherical Bessel functions", "functions basis"),
     Mutant("functions/spline.py", "[0, :2] = 2, 1", "[0, :2] = 1, 2", "the slope of a form factor at 0", "functions saed"),
     # charges of shells, and moments, in tight binding
     Mutant("radial_atom/xc.py", "4.0 / 9.0 * exchange", "2.0 / 9.0 * exchange", "half of exchange in Stoner's parameters",
