@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from chgtools.kernels import COMING, ahead
+from chgtools.kernels import COMING, MEANWHILE, ahead
 
 # what a prediction asks for, after the second process's part has been called in the same process
 SAME_TYPES = """
@@ -19,11 +19,13 @@ from chgtools.cell import Structure
 from chgtools.check import check_file
 from chgtools.formats import chgcar
 from chgtools.fourier.basis import RadialBasis, expand
-from chgtools.kernels import ahead
+from chgtools.kernels import ahead, printing
 from chgtools.volumetric import Augmentation, VolumetricData
 
 ahead.compile_kernels()
-before = [list(kernel.signatures) for kernel in ahead.KERNELS]
+ahead.compile_printing()
+kernels = [*ahead.KERNELS, printing._format_e17]
+before = [list(kernel.signatures) for kernel in kernels]
 helium = Structure(3.0 * np.eye(3), ("He",), (1,), np.zeros((1, 3)))
 basis = RadialBasis(3, 1, cutoff=2.0, q_max=12.0)
 expand(helium, np.ones((1, basis.n_lm, basis.n_max)), basis, (8, 8, 8))
@@ -31,19 +33,20 @@ records = [Augmentation([0.25 * np.ones(8)])]
 chgcar.write(VolumetricData("CHGCAR", helium, [np.full((2, 3, 4), 0.1, order="F")], augmentation=records), "CHGCAR")
 check_file("CHGCAR")
 chgcar.read("CHGCAR")
-assert [list(kernel.signatures) for kernel in ahead.KERNELS] == before
+assert [list(kernel.signatures) for kernel in kernels] == before
 assert all(len(signatures) == 1 for signatures in before)
 """
 # one kernel compiled by another process half a second from now, while this one calls it; and one that never comes
 COMES = """
 import subprocess, sys, time
 import numpy as np
-from chgtools.kernels import COMING
+from chgtools.kernels import COMING, MEANWHILE
 from chgtools.kernels.fields import POWERS
 from chgtools.kernels.parse import parse_e17
 
 process = subprocess.Popen([sys.executable, "-c", {code!r}])
 COMING[parse_e17.py_func] = process
+MEANWHILE.append(lambda: print("meanwhile"))
 text, values = np.frombuffer(b" 0.25000000000E+00  \\n".ljust(32), np.uint8).copy(), np.empty(1)
 assert parse_e17(text, 21, values, 0, 1.0, POWERS) == (21, 1, 1) and values[0] == 0.25
 process.wait()
@@ -89,6 +92,7 @@ def test_a_call_waits_for_what_is_coming(tmp_path, code, hits):
     (tmp_path / "empty").mkdir()
     done = run(COMES.format(code=code, hits=hits), tmp_path, NUMBA_CACHE_DIR=str(tmp_path / "empty"))
     assert done.returncode == 0, done.stderr
+    assert done.stdout == "meanwhile\n"
 
 
 @pytest.mark.skipif(os.environ.get("NUMBA_DISABLE_JIT") == "1", reason="nothing is compiled")
@@ -123,6 +127,16 @@ def test_it_finds_the_package_and_is_over_behind_the_block(started, monkeypatch,
         assert started[0].wait(60) == 0
     assert (tmp_path / "there").exists()
     assert not COMING
+    assert not MEANWHILE
+
+
+def test_one_is_enough(started, monkeypatch):
+    monkeypatch.setattr(ahead, "CODE", "")
+    with ahead.compiled_ahead():
+        with ahead.compiled_ahead():
+            pass
+        assert set(COMING.values()) == set(started)
+    assert len(started) == 1
 
 
 def test_what_was_not_needed_is_left(started, monkeypatch):

@@ -37,6 +37,9 @@ def kernel(function: Callable[..., Any]) -> Any:
 COMING: dict[Callable[..., Any], subprocess.Popen[bytes]] = {}
 """Functions that another process is compiling, and which (:mod:`chgtools.kernels.ahead`)."""
 
+MEANWHILE: list[Callable[[], object]] = []
+"""What this process had better compile than wait."""
+
 LONGEST = 60.0  # seconds to wait for it, as where a file system hangs
 PAUSE = 0.02  # seconds
 
@@ -48,7 +51,10 @@ class _Cache(FunctionCache):
         process, ends = COMING.get(self._py_func), time.monotonic() + LONGEST
         while found is None and process is not None:
             over = process.poll() is not None or time.monotonic() > ends
-            time.sleep(PAUSE)
+            if MEANWHILE:
+                MEANWHILE.pop()()
+            else:
+                time.sleep(PAUSE)
             found = self._load(sig, target_context)
             if over:
                 break

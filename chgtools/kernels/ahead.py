@@ -18,12 +18,13 @@ from typing import Any
 import numpy as np
 
 from chgtools.jobs.cores import cores
-from chgtools.kernels import COMING
+from chgtools.kernels import COMING, MEANWHILE
 from chgtools.kernels.expansion import add_expansions, add_lines
 from chgtools.kernels.fields import E_DIGITS, E_WIDTH, POWERS
 from chgtools.kernels.geometry import Cubics, PointGrid
 from chgtools.kernels.harmonics import recurrence
 from chgtools.kernels.parse import parse_columns, parse_e17
+from chgtools.kernels.printing import EXPONENTS, format_e17
 
 KERNELS = (add_lines, parse_e17, parse_columns)
 CODE = "from chgtools.kernels.ahead import compile_kernels; compile_kernels()"
@@ -39,24 +40,31 @@ def compile_kernels() -> None:
     parse_columns(text, 19, values, 0, E_WIDTH, E_DIGITS, 5, 1.0, POWERS)
 
 
+def compile_printing() -> None:
+    """Call the kernel that prints a grid once, as :mod:`chgtools.formats` does."""
+    format_e17(np.ones(1), 1.0, 5, np.empty(2 * E_WIDTH, np.uint8), POWERS, EXPONENTS)
+
+
 @contextmanager
 def compiled_ahead() -> Iterator[None]:
     """Within the block :data:`KERNELS` are compiled beside what it does; a call of one of them waits until it is there.
 
-    Nothing is started where those of every prediction are kept already, and on a single core. What is not there at the
-    end of the block was not needed, and is left.
+    Nothing is started where those of every prediction are kept already, on a single core, and within such a block.
+    What is not there at the end of the block was not needed, and is left.
     """
     kept = _kept(add_lines) and _kept(parse_e17)
     helps = cores() > 1 and bool(sys.executable) and not kept  # no executable: Python is embedded
-    process = _started() if helps else None
+    process = _started() if helps and not COMING else None
     if process is None:
         yield
         return
     functions = [kernel.py_func for kernel in KERNELS]
     COMING.update((function, process) for function in functions)
+    MEANWHILE.append(compile_printing)
     try:
         yield
     finally:
+        MEANWHILE.clear()
         for function in functions:
             COMING.pop(function, None)
         process.kill()
