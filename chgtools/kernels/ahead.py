@@ -58,7 +58,7 @@ def compiled_ahead() -> Iterator[None]:
     if process is None:
         yield
         return
-    functions = [kernel.py_func for kernel in KERNELS]
+    functions = [getattr(kernel, "py_func", kernel) for kernel in KERNELS]  # itself where nothing is compiled
     COMING.update((function, process) for function in functions)
     MEANWHILE.append(compile_printing)
     try:
