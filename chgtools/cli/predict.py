@@ -107,12 +107,12 @@ def _one(poscar: Path, output: Path, force: bool, as_json: bool, options: dict[s
 
     from chgtools.kernels.ahead import compiled_ahead
 
-    started = time.perf_counter()
     with compiled_ahead():  # beside the imports too
         from chgtools.cli.screen import WARNING, print_notes
         from chgtools.cli.verdict import in_words
         from chgtools.start.writing import IN_NOTES, StartOptions, write_start
 
+        started = time.perf_counter()
         start = write_start(poscar, output, StartOptions(**_start_options(options)))
     print_notes(start.prediction.assumptions)
     print_notes((str(each) for each in start.findings if each.code not in IN_NOTES), "check", WARNING)

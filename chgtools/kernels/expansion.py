@@ -29,7 +29,7 @@ def add_expansions(density: Any, grid: PointGrid, centres: Any, cubics: Cubics, 
 
 
 class LineSpace(NamedTuple):
-    """Work space of a line, for the longest chord of the sphere: made outside, which halves the time to compile.
+    """Work space of a line, for the longest chord of the sphere: made outside, so that it is sooner compiled.
 
     x, y, z, radii, totals : (n_points,); powers : (2, n_points); harmonics : ((l_max + 1)², n_points)
     radial : ((l_max + 1)²,)

@@ -52,7 +52,7 @@ def fill(factors: Any, x: Any, y: Any, z: Any, count: int, work: Any, values: An
         work[1, p] = 0.0
     for m in range(l_max + 1):
         # Q_lm into the row of +m, l rising; the row of -m follows from it, then both get their part of (x + iy)^m.
-        # Indices into whole arrays: a row cut out of one takes a third longer to compile
+        # Indices into whole arrays: rows cut out of them take longer to compile
         start = factors[0, m, m]
         for p in range(count):
             values[m * m + 2 * m, p] = start
